@@ -1,0 +1,58 @@
+"""Every error of the project under one roof; all are `NasrecError`."""
+
+from __future__ import annotations
+
+from nasrec_ir.errors import InterpretError, NasrecError, ParseError, PassError, VerifyError
+
+__all__ = [
+    "CompileError",
+    "DataError",
+    "ExportError",
+    "FeatureError",
+    "GenotypeError",
+    "InterpretError",
+    "KernelUnavailable",
+    "NasrecError",
+    "ParseError",
+    "PassError",
+    "SpaceError",
+    "StateDictError",
+    "TrainError",
+    "VerifyError",
+]
+
+
+class GenotypeError(NasrecError):
+    """A genotype, or a file meant to hold one, is malformed; the message names block and field."""
+
+
+class SpaceError(NasrecError):
+    """A search space is ill-defined, or a genotype does not belong to it."""
+
+
+class FeatureError(NasrecError):
+    """A feature specification, or a batch of features, is out of range."""
+
+
+class DataError(NasrecError):
+    """Click logs cannot be read; the message names file, line and column."""
+
+
+class TrainError(NasrecError):
+    """Training cannot go on, for example because the loss is not finite."""
+
+
+class CompileError(NasrecError):
+    """A graph cannot be turned into a module on this machine."""
+
+
+class StateDictError(NasrecError):
+    """A state dict does not fit a model; the message names the entry."""
+
+
+class ExportError(NasrecError):
+    """A model cannot be written in the format asked for, or the written file disagrees with the model."""
+
+
+class KernelUnavailable(NasrecError):
+    """A compiled kernel was required but the extension is missing or does not fit this machine."""
