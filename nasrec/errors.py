@@ -11,6 +11,7 @@ __all__ = [
     "FeatureError",
     "GenotypeError",
     "InterpretError",
+    "KernelError",
     "KernelUnavailable",
     "NasrecError",
     "ParseError",
@@ -52,6 +53,10 @@ class StateDictError(NasrecError):
 
 class ExportError(NasrecError):
     """A model cannot be written in the format asked for, or the written file disagrees with the model."""
+
+
+class KernelError(NasrecError):
+    """Operands given to an operation do not fit each other; the message names the operation and the shapes."""
 
 
 class KernelUnavailable(NasrecError):

@@ -1,0 +1,38 @@
+"""The operations of a model, each by one name: a compiled kernel where there is one, else plain PyTorch.
+
+`nasrec.kernels.reference` defines every operation; `nasrec.kernels.availability` says which run compiled, and why
+the others do not. `use_reference()` forces plain PyTorch for a while.
+"""
+
+from __future__ import annotations
+
+from nasrec.kernels.extension import load, use_reference
+
+load()  # registers the compiled operators, which ops.py then completes with autograd
+
+from nasrec.kernels.ops import pairwise_dot  # noqa: E402
+from nasrec.kernels.reference import (  # noqa: E402
+    channel_linear,
+    embedding,
+    factorization_machine,
+    field_linear,
+    hadamard_pairs,
+    layer_norm,
+    linear,
+    numeric_embedding,
+    self_attention,
+)
+
+__all__ = [
+    "channel_linear",
+    "embedding",
+    "factorization_machine",
+    "field_linear",
+    "hadamard_pairs",
+    "layer_norm",
+    "linear",
+    "numeric_embedding",
+    "pairwise_dot",
+    "self_attention",
+    "use_reference",
+]

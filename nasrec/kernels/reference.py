@@ -1,0 +1,242 @@
+"""Every operation in plain PyTorch: the definition of each kernel, its fallback and its oracle.
+
+Shapes: B is the batch (may be 0), f the fields, e the channels of one field's embedding. Floating tensors may be
+float32, float64 or bfloat16. Each function traces under `torch.export` with a dynamic batch and exports to ONNX;
+shapes apart from B are taken as constants. Operands that do not fit raise `KernelError`.
+
+Sources: NASRec (https://arxiv.org/abs/2204.07187) for the operators of the search space; DLRM
+(https://arxiv.org/abs/1906.00091) for the pairwise dot product; xDeepFM (https://arxiv.org/abs/1803.05170) for the
+compressed interaction network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nasrec.errors import FeatureError, KernelError
+
+__all__ = [
+    "channel_linear",
+    "embedding",
+    "factorization_machine",
+    "field_linear",
+    "hadamard_pairs",
+    "layer_norm",
+    "linear",
+    "numeric_embedding",
+    "pairwise_dot",
+    "self_attention",
+]
+
+_ACTIVATIONS = {"none": lambda x: x, "relu": torch.relu, "sigmoid": torch.sigmoid}
+
+
+def pairwise_dot(x: Tensor) -> Tensor:
+    """Dot products of all pairs of fields: [B, r, e] -> [B, r(r-1)/2].
+
+    The strictly lower triangle of the Gram matrix x x^T, row-major: (1,0), (2,0), (2,1), (3,0), ...
+    bfloat16 is accumulated in float32 and rounded once.
+    """
+    _require(x.dim() == 3, "pairwise_dot", f"x must be [B, r, e], got {_shape(x)}")
+    rows = x.shape[1]
+    wide = _widen(x)
+    gram = torch.bmm(wide, wide.transpose(1, 2)).flatten(1)
+    below = [i * rows + j for i in range(rows) for j in range(i)]
+    return gram.index_select(1, torch.tensor(below, dtype=torch.int64, device=x.device)).to(x.dtype)
+
+
+def factorization_machine(x: Tensor) -> Tensor:
+    """Second-order factorisation machine per channel: [B, f, e] -> [B, e], (sum)^2 - sum of squares over the fields.
+
+    The customary factor 1/2 is left out, as the published models leave it out. bfloat16 is computed in float32,
+    since the difference cancels.
+    """
+    _require(x.dim() == 3, "factorization_machine", f"x must be [B, f, e], got {_shape(x)}")
+    wide = _widen(x)
+    return (wide.sum(1).square() - wide.square().sum(1)).to(x.dtype)
+
+
+def self_attention(qkv: Tensor, heads: int) -> Tensor:
+    """Multi-head attention of the fields over themselves: packed Q, K, V [B, f, 3e] -> [B, f, e].
+
+    Scores are scaled by 1/sqrt(e/heads); there is no mask and no dropout. The projections before and after are
+    `channel_linear`, so the two together are `torch.nn.MultiheadAttention` with q = k = v.
+    """
+    _require(qkv.dim() == 3 and qkv.shape[2] % 3 == 0, "self_attention", f"qkv must be [B, f, 3e], got {_shape(qkv)}")
+    fields, channels = qkv.shape[1], qkv.shape[2] // 3
+    _require(
+        heads >= 1 and channels % heads == 0,
+        "self_attention",
+        f"heads must divide the channels, got {heads} heads and {channels} channels",
+    )
+    packed = qkv.unflatten(2, (3, heads, channels // heads)).permute(2, 0, 3, 1, 4)  # [3, B, heads, f, e/heads]
+    mixed = functional.scaled_dot_product_attention(packed[0], packed[1], packed[2])
+    return mixed.transpose(1, 2).reshape(-1, fields, channels)
+
+
+def linear(
+    inputs: Sequence[Tensor],
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    norm: tuple[Tensor, Tensor] | None = None,
+    eps: float = 1e-5,
+    activation: str = "none",
+    keep: int | None = None,
+) -> Tensor:
+    """Linear over several inputs as if concatenated: inputs [B, n_j], weight [out, sum n_j] -> [B, out].
+
+    Then, in this order and each only if asked for: layer norm over the `out` units with (gain, offset), activation
+    (`none`, `relu` or `sigmoid`), and the cut to the leading `keep` units.
+    """
+    x = _concatenate("linear", inputs, dims=2, weight=weight)
+    y = functional.linear(x, weight, bias)
+    if norm is not None:
+        y = layer_norm(y, *norm, axis=1, eps=eps)
+    return _keep("linear", _activate("linear", y, activation), keep)
+
+
+def field_linear(
+    inputs: Sequence[Tensor],
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    norm: tuple[Tensor, Tensor] | None = None,
+    eps: float = 1e-5,
+    activation: str = "none",
+    keep: int | None = None,
+) -> Tensor:
+    """Linear along the field axis: inputs [B, f_j, e], weight [out, sum f_j], bias [out] -> [B, out, e].
+
+    The same map for every channel (the embedded fully connected operator, NASRec section 3.1). Layer norm, where
+    asked for, runs over the `out` fields of each channel; activation and `keep` as in `linear`.
+    """
+    x = _concatenate("field_linear", inputs, dims=3, weight=weight)
+    y = torch.matmul(weight, x)
+    if bias is not None:
+        y = y + bias.unsqueeze(1)
+    if norm is not None:
+        y = layer_norm(y, *norm, axis=1, eps=eps)
+    return _keep("field_linear", _activate("field_linear", y, activation), keep)
+
+
+def channel_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> Tensor:
+    """Linear over the channels of every field: x [B, f, e], weight [out, e] -> [B, f, out], then the activation."""
+    _require(
+        x.dim() == 3 and weight.dim() == 2 and x.shape[2] == weight.shape[1],
+        "channel_linear",
+        f"x [B, f, e] and weight [out, e] do not fit: {_shape(x)} and {_shape(weight)}",
+    )
+    return _activate("channel_linear", functional.linear(x, weight, bias), activation)
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, *, axis: int, eps: float = 1e-5) -> Tensor:
+    """Layer norm with biased variance over `axis` (1 or 2) alone: x [B, n] or [B, f, e], weight and bias [n of axis]."""
+    _require(
+        axis in (1, 2) and axis < x.dim() <= 3, "layer_norm", f"axis must be 1 or 2 within {_shape(x)}, got {axis}"
+    )
+    size = x.shape[axis]
+    _require(
+        weight.shape == (size,) and bias.shape == (size,),
+        "layer_norm",
+        f"weight and bias must be [{size}], got {_shape(weight)} and {_shape(bias)}",
+    )
+    if axis == x.dim() - 1:
+        return functional.layer_norm(x, (size,), weight, bias, eps)
+    return functional.layer_norm(x.transpose(1, 2), (size,), weight, bias, eps).transpose(1, 2)
+
+
+def hadamard_pairs(a: Tensor, b: Tensor) -> Tensor:
+    """Channel-wise products of all field pairs: [B, m, e], [B, n, e] -> [B, m*n, e], row i*n + j holds a_i * b_j.
+
+    The outer products of xDeepFM's compressed interaction network (equation 6), before its field-wise linear.
+    """
+    _require(
+        a.dim() == 3 and b.dim() == 3 and a.shape[2] == b.shape[2],
+        "hadamard_pairs",
+        f"operands must be [B, m, e] and [B, n, e], got {_shape(a)} and {_shape(b)}",
+    )
+    return (a.unsqueeze(2) * b.unsqueeze(1)).flatten(1, 2)
+
+
+def embedding(ids: Tensor, tables: Sequence[Tensor]) -> Tensor:
+    """One row of each table: ids int64 [B, n], tables[j] [rows_j, e] -> [B, n, e].
+
+    An id outside its table raises `FeatureError` naming field and value. The check reads the data, so it is left
+    out of traced and exported programs.
+    """
+    _require(
+        ids.dim() == 2 and len(tables) >= 1 and ids.shape[1] == len(tables),
+        "embedding",
+        f"ids must be [B, {len(tables)}], one column for each of at least one table, got {_shape(ids)}",
+    )
+    if not (torch.compiler.is_compiling() or torch.compiler.is_exporting() or ids.is_meta):
+        _check_ids(ids, tables)
+    return torch.stack([functional.embedding(ids[:, j], table) for j, table in enumerate(tables)], dim=1)
+
+
+def numeric_embedding(x: Tensor, weight: Tensor) -> Tensor:
+    """A number scales the embedding of its field: x [B, n], weight [n, e] -> [B, n, e], row j is x_j * weight_j."""
+    _require(
+        x.dim() == 2 and weight.dim() == 2 and x.shape[1] == weight.shape[0],
+        "numeric_embedding",
+        f"x [B, n] and weight [n, e] do not fit: {_shape(x)} and {_shape(weight)}",
+    )
+    return x.unsqueeze(2) * weight
+
+
+def _concatenate(op: str, inputs: Sequence[Tensor], *, dims: int, weight: Tensor) -> Tensor:
+    """The inputs joined along axis 1, held against the columns of the weight."""
+    layout = "[B, n]" if dims == 2 else "[B, f, e]"
+    _require(len(inputs) >= 1, op, "needs at least one input")
+    _require(
+        all(x.dim() == dims for x in inputs), op, f"inputs must be {layout}, got {', '.join(map(_shape, inputs))}"
+    )
+    columns = sum(x.shape[1] for x in inputs)
+    _require(
+        weight.dim() == 2 and weight.shape[1] == columns,
+        op,
+        f"weight must be [out, {columns}] for inputs {', '.join(map(_shape, inputs))}, got {_shape(weight)}",
+    )
+    return inputs[0] if len(inputs) == 1 else torch.cat(list(inputs), dim=1)
+
+
+def _activate(op: str, x: Tensor, activation: str) -> Tensor:
+    _require(activation in _ACTIVATIONS, op, f"activation must be one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
+    return _ACTIVATIONS[activation](x)
+
+
+def _keep(op: str, x: Tensor, keep: int | None) -> Tensor:
+    if keep is None:
+        return x
+    _require(0 <= keep <= x.shape[1], op, f"keep must lie in 0..{x.shape[1]}, got {keep}")
+    return x[:, :keep]
+
+
+def _check_ids(ids: Tensor, tables: Sequence[Tensor]) -> None:
+    rows = torch.tensor([table.shape[0] for table in tables], device=ids.device)
+    wrong = (ids < 0) | (ids >= rows)
+    if bool(wrong.any()):
+        sample, field = wrong.nonzero()[0].tolist()
+        raise FeatureError(
+            f"sparse field {field} holds id {int(ids[sample, field])} in row {sample} of the batch, but its table has "
+            f"{int(rows[field])} rows (ids 0 to {int(rows[field]) - 1}); raise the field's cardinality or hash the id"
+        )
+
+
+def _widen(x: Tensor) -> Tensor:
+    """The type in which sums are accumulated."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def _require(condition: bool, op: str, message: str) -> None:
+    if not condition:
+        raise KernelError(f"{op}: {message}")
+
+
+def _shape(x: Tensor) -> str:
+    return str(list(x.shape))
