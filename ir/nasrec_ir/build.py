@@ -1,0 +1,142 @@
+"""Building graphs: each added node gets its type from the op table at once, so mistakes surface where they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from nasrec_ir.errors import VerifyError
+from nasrec_ir.graph import Graph, Node
+from nasrec_ir.ops import OPS, RuleError
+from nasrec_ir.types import ParamRef, TensorType
+
+__all__ = ["GraphBuilder"]
+
+
+class GraphBuilder:
+    """Collects nodes in topological order.
+
+    Example:
+        >>> b = GraphBuilder("tiny")
+        >>> x = b.input("dense", TensorType((13,)))
+        >>> h = b.add("linear", [x], id="logit", out=1)
+        >>> graph = b.finish(b.add("reshape", [h], shape=()))
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._nodes: dict[str, Node] = {}
+        self._numbered: dict[str, str] = {}
+
+    def __getitem__(self, node_id: str) -> Node:
+        return self._nodes[node_id]
+
+    def type(self, node_id: str) -> TensorType:
+        """Type of a node's result."""
+        return self._nodes[node_id].type
+
+    def input(self, name: str, type: TensorType) -> str:
+        """Adds an argument of the graph; returns its id."""
+        return self._put(Node(self._fresh(name), "input", (), (), (), type))
+
+    def add(
+        self,
+        op: str,
+        inputs: Sequence[str] = (),
+        *,
+        id: str | None = None,
+        params: Mapping[str, ParamRef] | None = None,
+        biased: bool = False,
+        rows: Sequence[int] = (),
+        **attrs: Any,
+    ) -> str:
+        """Adds a node and returns its id.
+
+        Args:
+            op: a row of the op table.
+            inputs: ids of the operands.
+            id: name of the result; made unique by a number where it is taken. Default: the op's name.
+            params: parameters by role. Default: a parameter of its own named `id.role` for every role required.
+            biased: with default parameters, whether an optional bias is there.
+            rows: with default parameters of an embedding, the rows of each table.
+            attrs: attributes; None and defaults are left out.
+
+        Raises:
+            VerifyError: the operands or attributes break the op's rules.
+        """
+        row, name = OPS[op], self._fresh(id or op)
+        known = {attr.name: attr for attr in row.attrs}
+        if unknown := set(attrs) - set(known):
+            raise VerifyError(f"%{name}: {op} has no attribute {sorted(unknown)[0]!r}")
+        given = {key: value for key, value in attrs.items() if value is not None}
+        full = {attr.name: given.get(attr.name, attr.default) for attr in row.attrs}
+        types = [self._nodes[i].type for i in inputs]
+        try:
+            for key, value in given.items():
+                if problem := known[key].problem(value):
+                    raise RuleError(problem)
+            type = row.infer(types, full)
+        except RuleError as error:
+            raise VerifyError(f"%{name} = {op}: {error}") from None
+        if params is None:
+            params = _own_params(name, row.params(types, full), biased, rows)
+        stored = tuple((a.name, given[a.name]) for a in row.attrs if a.name in given and given[a.name] != a.default)
+        return self._put(Node(name, op, tuple(inputs), stored, tuple(params.items()), type))
+
+    def copy(self, node: Node, inputs: Iterable[str]) -> str:
+        """Adds a node of another graph as it is, reading `inputs` here; returns its id."""
+        operands = tuple(inputs)
+        if operands == node.inputs and node.id not in self._nodes:
+            return self._put(node)
+        attrs = dict(node.attrs)
+        if node.op == "input":
+            return self.input(node.id, node.type)
+        return self.add(node.op, operands, id=node.id, params=dict(node.params), **attrs)
+
+    def finish(self, output: str) -> Graph:
+        """The graph whose result is `output`."""
+        return Graph(self.name, self._nodes.values(), output)
+
+    def finish_live(self, output: str) -> Graph:
+        """The same without what the output does not need; nodes get the plain names that this sets free."""
+        live = Graph(self.name, self._nodes.values(), output).live_ids()
+        kept = [node for node in self._nodes.values() if node.id in live or node.op == "input"]
+        taken = {node.id for node in kept}
+        renamed: dict[str, str] = {}
+        for node in kept:
+            wanted = self._numbered.get(node.id)
+            if wanted is not None and wanted not in taken:
+                renamed[node.id] = wanted
+                taken.add(wanted)
+        if not renamed:
+            return Graph(self.name, kept, output)
+        nodes = [
+            replace(node, id=renamed.get(node.id, node.id), inputs=tuple(renamed.get(i, i) for i in node.inputs))
+            for node in kept
+        ]
+        return Graph(self.name, nodes, renamed.get(output, output))
+
+    def _put(self, node: Node) -> str:
+        self._nodes[node.id] = node
+        return node.id
+
+    def _fresh(self, name: str) -> str:
+        if name not in self._nodes:
+            return name
+        number = 2
+        while f"{name}_{number}" in self._nodes:
+            number += 1
+        self._numbered[f"{name}_{number}"] = name
+        return f"{name}_{number}"
+
+
+def _own_params(
+    name: str, rule: Mapping[str, tuple[tuple[int | None, ...], bool]], biased: bool, rows: Sequence[int]
+) -> dict[str, ParamRef]:
+    out: dict[str, ParamRef] = {}
+    for index, (role, (shape, required)) in enumerate(rule.items()):
+        if required or biased:
+            sizes = tuple(rows[index] if size is None else size for size in shape)
+            out[role] = ParamRef(f"{name}.{role}", sizes)
+    return out

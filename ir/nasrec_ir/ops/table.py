@@ -1,0 +1,146 @@
+"""What a row of the op table is: arity, attributes, type rule, parameter rule, multiply-accumulates, home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple
+
+from nasrec_ir.graph import AttrValue, Node
+from nasrec_ir.types import MAX_DIMENSION, TensorType
+
+__all__ = ["OPS", "Attr", "Home", "MatVec", "Op", "ParamRule", "RuleError", "attributes", "register"]
+
+Attrs = Mapping[str, Any]
+Types = Sequence[TensorType]
+ParamRule = dict[str, tuple[tuple[int | None, ...], bool]]
+"""Role -> (shape of the slice, None where any size will do; whether the role must be there)."""
+
+Home = Literal["crossbar", "digital", "memory", "wire"]
+"""Where processing-in-memory hardware would run an op: matrix-vector products with stored weights on a crossbar,
+arithmetic on a digital unit, look-ups in a memory; a wire only moves or renames values."""
+
+REQUIRED: Final = object()
+
+
+class RuleError(Exception):
+    """A node breaks a rule of its op; the verifier adds where."""
+
+
+class MatVec(NamedTuple):
+    """A stored `outputs x inputs` matrix multiplied with `vectors` vectors per sample."""
+
+    inputs: int
+    outputs: int
+    vectors: int
+
+    @property
+    def macs(self) -> int:
+        return self.inputs * self.outputs * self.vectors
+
+
+@dataclass(frozen=True)
+class Attr:
+    """An attribute of an op: its kind, default and meaning.
+
+    Kinds: `size` (integer >= 0), `count` (integer >= 1), `axis` (1 or 2), `float` (finite), `flag` (bool),
+    `shape` (sizes behind the batch axis), `activation`, `bits` (2..16).
+    """
+
+    name: str
+    kind: str
+    default: Any = REQUIRED
+
+    def problem(self, value: AttrValue) -> str | None:
+        """Why a value is not allowed, or None."""
+        allowed, text = _KINDS[self.kind]
+        return None if allowed(value) else f"{self.name} = {value!r} must be {text}"
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MAX_DIMENSION
+
+
+ACTIVATIONS = ("none", "relu", "sigmoid")
+
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "size": (_is_size, f"an integer from 0 to {MAX_DIMENSION}"),
+    "count": (lambda v: _is_size(v) and v > 0, f"an integer from 1 to {MAX_DIMENSION}"),
+    "axis": (lambda v: type(v) is int and v in (1, 2), "1 or 2"),
+    "float": (lambda v: type(v) is float and abs(v) < 1e30, "a finite number written with a decimal point"),
+    "flag": (lambda v: type(v) is bool, "true or false"),
+    "shape": (
+        lambda v: type(v) is tuple and len(v) <= 2 and all(_is_size(n) for n in v),
+        "at most two sizes in parentheses",
+    ),
+    "activation": (lambda v: v in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"),
+    "bits": (lambda v: type(v) is int and 2 <= v <= 16, "an integer from 2 to 16"),
+}
+
+
+def _no_params(types: Types, attrs: Attrs) -> ParamRule:
+    return {}
+
+
+@dataclass(frozen=True)
+class Op:
+    """A row of the op table. Verifier, cost, code generation, executor and hardware mapping read it.
+
+    Attributes:
+        name: how the op is written in the text form.
+        doc: equation, shapes and source.
+        arity: least and greatest number of operands (None: any).
+        attrs: its attributes, in the order in which they are written.
+        infer: type of the result; raises `RuleError` where the operands do not fit.
+        params: parameter rule.
+        home: where processing-in-memory hardware runs it.
+        matvec: the stored matrix and how often it is applied per sample, for ops that are one at heart.
+        products: multiply-accumulates between activations (pairwise dot, attention), per sample.
+    """
+
+    name: str
+    doc: str
+    arity: tuple[int, int | None]
+    infer: Callable[[Types, Attrs], TensorType]
+    attrs: tuple[Attr, ...] = ()
+    params: Callable[[Types, Attrs], ParamRule] = _no_params
+    home: Home = "digital"
+    matvec: Callable[[Types, Attrs], MatVec] | None = None
+    products: Callable[[Types, Attrs], int] | None = None
+
+    def macs(self, types: Types, attrs: Attrs) -> int:
+        """Multiply-accumulates of matrix products per sample; element-wise work and norms are not counted."""
+        stored = self.matvec(types, attrs).macs if self.matvec else 0
+        return stored + (self.products(types, attrs) if self.products else 0)
+
+
+OPS: dict[str, Op] = {}
+"""The op table."""
+
+
+def register(op: Op) -> Op:
+    """Adds a row."""
+    if op.name in OPS:
+        raise ValueError(f"op {op.name} is registered twice")
+    OPS[op.name] = op
+    return op
+
+
+def attributes(node: Node) -> dict[str, Any]:
+    """All attributes of a node, defaults filled in."""
+    values = {attr.name: attr.default for attr in OPS[node.op].attrs}
+    values.update(node.attrs)
+    return values
+
+
+def require(condition: bool, message: str) -> None:
+    """Raises `RuleError` unless the condition holds."""
+    if not condition:
+        raise RuleError(message)
+
+
+def require_rank(types: Types, rank: int) -> None:
+    """All operands are real-valued with `rank` sizes behind the batch axis."""
+    what = {0: "logits [B]", 1: "dense units [B, n]", 2: "fields [B, f, e]"}[rank]
+    for index, t in enumerate(types):
+        require(t.dtype == "f32" and len(t.shape) == rank, f"operand {index} is {t}, not {what}")

@@ -1,0 +1,228 @@
+"""The verifier: a list of rules, each of which reports what it finds; all of it is raised at once."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from nasrec_ir.errors import VerifyError
+from nasrec_ir.graph import Graph, Node
+from nasrec_ir.ops import OPS, RuleError, attributes
+from nasrec_ir.ops.table import REQUIRED
+from nasrec_ir.types import DTYPES, MAX_DIMENSION, ParamRef, Segments, TensorType, total
+
+__all__ = ["Level", "problems", "verify"]
+
+Level = Literal["lowered", "executable"]
+Problem = tuple[str, str]
+Rule = Callable[[Graph], Iterator[Problem]]
+
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", re.ASCII)
+MAX_NAME = 200
+SHOWN = 12
+
+
+def verify(graph: Graph, level: Level = "lowered") -> None:
+    """Checks every rule of the IR.
+
+    Args:
+        graph: the graph.
+        level: `"lowered"`: well-formed: names, order, operands, attributes, types and parameters are right.
+            `"executable"`: also what the machine should never see is gone: dead nodes, masks, and products with
+            operands known to be zero; and the output is a logit per sample.
+
+    Raises:
+        VerifyError: lists every broken rule with its node, and carries them as `problems`.
+    """
+    found = problems(graph, level)
+    if not found:
+        return
+    lines = [f"%{where}: {what}" if where else what for where, what in found[:SHOWN]]
+    if len(found) > SHOWN:
+        lines.append(f"and {len(found) - SHOWN} more")
+    raise VerifyError(f"graph {graph.name}: " + "; ".join(lines), tuple(found))
+
+
+def problems(graph: Graph, level: Level = "lowered") -> list[Problem]:
+    """Every broken rule as (node id, message); the list is empty when the graph verifies."""
+    found = [problem for rule in STRUCTURE for problem in rule(graph)]
+    if not found:  # the later rules read types and operands, which must exist first
+        found = [problem for rule in MEANING for problem in rule(graph)]
+    if not found and level == "executable":
+        found = [problem for rule in EXECUTABLE for problem in rule(graph)]
+    return found
+
+
+def rule_names(graph: Graph) -> Iterator[Problem]:
+    for what, name in (("graph name", graph.name), *(("id", node.id) for node in graph)):
+        if not isinstance(name, str) or len(name) > MAX_NAME or not IDENTIFIER.fullmatch(name):
+            yield ("", f"{what} {name!r:.60} is not an identifier (letters, digits, _ and dots)")
+    for node in graph.inputs:
+        if "." in node.id or keyword.iskeyword(node.id):
+            yield (node.id, "an argument's name must be a plain identifier")
+
+
+def rule_known_ops(graph: Graph) -> Iterator[Problem]:
+    for node in graph:
+        if node.op != "input" and node.op not in OPS:
+            yield (node.id, f"unknown op {node.op!r:.60}")
+
+
+def rule_order(graph: Graph) -> Iterator[Problem]:
+    """Every operand stands before its user, which also rules out cycles."""
+    seen: set[str] = set()
+    for node in graph:
+        for operand in node.inputs:
+            if operand not in graph:
+                yield (node.id, f"operand %{operand} does not exist")
+            elif operand not in seen:
+                yield (node.id, f"operand %{operand} is not defined before its use (a cycle, or nodes out of order)")
+        seen.add(node.id)
+
+
+def rule_output(graph: Graph) -> Iterator[Problem]:
+    if graph.output not in graph:
+        yield ("", f"output %{graph.output} does not exist")
+
+
+def rule_inputs(graph: Graph) -> Iterator[Problem]:
+    for node in graph.inputs:
+        if node.inputs or node.attrs or node.params:
+            yield (node.id, "an argument has no operands, attributes or parameters")
+        yield from ((node.id, text) for text in _type_problems(node.type))
+        if not node.type.full:
+            yield (node.id, "nothing of an argument is known to be zero")
+
+
+def rule_nodes(graph: Graph) -> Iterator[Problem]:
+    """Arity, attributes, the type rule and the parameter rule of each node's row."""
+    for node in graph:
+        if node.op == "input":
+            continue
+        try:
+            yield from ((node.id, text) for text in _node_problems(graph, node))
+        except RuleError as error:
+            yield (node.id, f"{node.op}: {error}")
+
+
+def _node_problems(graph: Graph, node: Node) -> Iterator[str]:
+    op = OPS[node.op]
+    least, most = op.arity
+    if len(node.inputs) < least or (most is not None and len(node.inputs) > most):
+        wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+        raise RuleError(f"{len(node.inputs)} operands where {wanted} are needed")
+    known = {attr.name: attr for attr in op.attrs}
+    for key, value in node.attrs:
+        if key not in known:
+            raise RuleError(f"unknown attribute {key!r:.60}")
+        if problem := known[key].problem(value):
+            raise RuleError(problem)
+        if value == known[key].default:
+            raise RuleError(f"{key} = {value!r} is the default and must be left out")
+    written = [key for key, _ in node.attrs]
+    if written != [name for name in known if name in set(written)]:
+        raise RuleError(f"attributes must be written once each, in the order {', '.join(known)}")
+    attrs = attributes(node)
+    for attr in op.attrs:
+        if attr.name not in written and attr.default is REQUIRED:
+            raise RuleError(f"attribute {attr.name} is missing")
+    types = [graph[operand].type for operand in node.inputs]
+    inferred = op.infer(types, attrs)
+    yield from _type_problems(inferred)
+    if inferred != node.type:
+        yield f"type is {node.type} but {node.op} gives {inferred}"
+    rule = op.params(types, attrs)
+    roles = [role for role, _ in node.params]
+    if len(set(roles)) != len(roles):
+        raise RuleError("a parameter is given twice")
+    for role, (_, required) in rule.items():
+        if required and role not in roles:
+            yield f"parameter {role} is missing"
+    for role, ref in node.params:
+        if role not in rule:
+            yield f"{node.op} has no parameter {role!r:.60}"
+            continue
+        yield from (f"{role}: {text}" for text in _ref_problems(ref))
+        shape = rule[role][0]
+        view = ref.view_shape
+        if len(view) != len(shape) or any(want not in (None, got) for want, got in zip(shape, view, strict=True)):
+            wanted = ", ".join("any" if size is None else str(size) for size in shape)
+            yield f"{role} selects {list(view)} of {ref.name!r:.60}, not [{wanted}]"
+
+
+def _type_problems(type: TensorType) -> Iterator[str]:
+    if type.dtype not in DTYPES:
+        yield f"unknown element kind {type.dtype!r:.20}"
+    if len(type.shape) > 2 or any(not 0 <= size <= MAX_DIMENSION for size in type.shape):
+        yield f"{type} has an axis outside of 0..{MAX_DIMENSION}, or more than two"
+    elif type.elements > MAX_DIMENSION:
+        yield f"{type} holds more than {MAX_DIMENSION} entries per sample"
+    elif type.shape and not 0 <= type.live[0] <= type.live[1] <= type.shape[0]:
+        yield f"live range {type.live[0]}:{type.live[1]} lies outside of {type}"
+
+
+def _ref_problems(ref: ParamRef) -> Iterator[str]:
+    if not ref.name or len(ref.name) > MAX_NAME or not ref.name.isprintable():
+        yield f"name {ref.name!r:.60} must be printable and at most {MAX_NAME} characters"
+    if len(ref.shape) not in (1, 2) or any(not 0 <= size <= MAX_DIMENSION for size in ref.shape):
+        yield f"shape {list(ref.shape)} is not one or two sizes in 0..{MAX_DIMENSION}"
+        return
+    selections = [("rows", ref.rows, ref.shape[0])]
+    if len(ref.shape) == 2:
+        selections.append(("columns", ref.columns, ref.shape[1]))
+    elif ref.columns:
+        yield "a vector has no columns"
+    for what, segments, size in selections:
+        if not _canonical(segments, size):
+            yield f"{what} {list(segments)} are not ascending, disjoint, merged ranges within 0:{size}"
+
+
+def _canonical(segments: Segments, size: int) -> bool:
+    end = -1
+    for start, stop in segments:
+        if not end < start < stop <= size:
+            return False
+        end = stop
+    return total(segments) <= size
+
+
+def rule_stores(graph: Graph) -> Iterator[Problem]:
+    """One name means one parameter, whose full shape all its users agree on."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for node in graph:
+        for _, ref in node.params:
+            if shapes.setdefault(ref.name, ref.shape) != ref.shape:
+                yield (node.id, f"{ref.name} has shape {list(ref.shape)} here, {list(shapes[ref.name])} elsewhere")
+
+
+def rule_no_dead(graph: Graph) -> Iterator[Problem]:
+    live = graph.live_ids()
+    for node in graph:
+        if node.id not in live and node.op != "input":
+            yield (node.id, "does not reach the output")
+
+
+def rule_no_masks(graph: Graph) -> Iterator[Problem]:
+    for node in graph:
+        if node.op == "mask":
+            yield (node.id, "a mask is left; run the elide-zeros pass")
+
+
+def rule_no_zero_products(graph: Graph) -> Iterator[Problem]:
+    for node in graph:
+        if node.op in OPS and OPS[node.op].matvec and node.op != "channel_linear":
+            for operand in node.inputs:
+                if not graph[operand].type.full:
+                    yield (node.id, f"multiplies zeros of %{operand}; run the elide-zeros pass")
+
+
+def rule_logit(graph: Graph) -> Iterator[Problem]:
+    if graph.type != TensorType(()):
+        yield (graph.output, f"the output is {graph.type}, not one logit per sample, f32[B]")
+
+
+STRUCTURE: tuple[Rule, ...] = (rule_names, rule_known_ops, rule_order, rule_output)
+MEANING: tuple[Rule, ...] = (rule_inputs, rule_nodes, rule_stores)
+EXECUTABLE: tuple[Rule, ...] = (rule_no_dead, rule_no_masks, rule_no_zero_products, rule_logit)

@@ -1,0 +1,8 @@
+"""Genotype -> graph: the one place that knows what operators, mergers and connections mean."""
+
+from __future__ import annotations
+
+from nasrec.lowering.layout import Masking, StoreWidths
+from nasrec.lowering.lower import lower
+
+__all__ = ["Masking", "StoreWidths", "lower"]

@@ -1,0 +1,186 @@
+"""Genotype -> graph."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nasrec.features import FeatureSpec
+from nasrec.genotype import DENSE_OPERATORS, OPERATORS, Block, Genotype
+from nasrec.lowering.layout import MERGER_FIELDS, Layout, Masking, Output, StoreWidths, Width
+from nasrec.lowering.operators import BlockLowering
+from nasrec_ir import Graph, GraphBuilder, ParamRef, TensorType
+from nasrec_ir.types import merge
+
+__all__ = ["lower"]
+
+RELEASE_OPERATORS = {
+    # index of each operator within a block of the release's two spaces
+    "xlarge": ("fc", "dot_product", "sigmoid_gating", "sum", "attention", "efc"),
+    "autoctr": ("fc", "dot_product", "efc"),
+}
+
+
+def lower(
+    genotype: Genotype,
+    features: FeatureSpec,
+    *,
+    store: StoreWidths | None = None,
+    masking: Masking = "published",
+    operators: Sequence[str] | None = None,
+    name: str = "model",
+) -> Graph:
+    """The fine-grained graph of a genotype: one node a step, all blocks present, nothing optimised.
+
+    Args:
+        genotype: what to lower.
+        features: the data's columns.
+        store: widths of a weight-sharing store. Default: a stand-alone model with parameters of its own.
+        masking: with a store, what a sampled width means; see `Masking`.
+        operators: names of the operators that parameters are numbered by (`_nodes.{index}`): those of the space.
+            Default: the release's numbering of its smallest space that has all operators of the genotype.
+        name: name of the graph, an identifier.
+
+    Returns:
+        A graph with arguments `dense` f32[B, num_dense] and `sparse` i64[B, num_sparse] and one logit per sample.
+        Its parameters carry the release's names.
+
+    Raises:
+        FeatureError: the features do not fit an operator of the genotype.
+    """
+    layout = Layout(store, masking if store else None)
+    numbering = tuple(operators) if operators else release_operators(genotype)
+    b = GraphBuilder(name)
+    dense = b.input("dense", TensorType((features.num_dense,)))
+    sparse = b.input("sparse", TensorType((features.num_sparse,), "i64"))
+    tables = {
+        f"tables.{j}": ParamRef(f"_embedding.{j}.weight", (rows, features.embedding_dim))
+        for j, rows in enumerate(features.cardinalities)
+    }
+    raw = b.add("embedding", [sparse], params=tables, dim=features.embedding_dim)
+    dense_outputs = [layout.output((dense, features.num_dense, features.num_dense))]
+    sparse_outputs = [layout.output((raw, features.num_sparse, features.num_sparse))]
+    for index, block in enumerate(genotype.blocks):
+        context = BlockLowering(
+            b=b,
+            scope=f"b{index}",
+            prefix=f"_blocks.{index}",
+            dense=layout.width("dense", block.dense_width),
+            sparse=layout.width("sparse", block.sparse_width),
+            channels=features.embedding_dim,
+            layer_norm=genotype.layer_norm,
+            sliced=layout.masking == "sliced",
+        )
+        d, s = _block(context, block, layout, numbering, dense_outputs, sparse_outputs)
+        dense_outputs.append(d)
+        sparse_outputs.append(s)
+    return b.finish(_logit(b, dense_outputs[-1], sparse_outputs[-1], features.embedding_dim))
+
+
+def release_operators(genotype: Genotype) -> tuple[str, ...]:
+    """The operators, in order, by whose index the release names the parameters of a genotype's blocks."""
+    used = {operator for block in genotype.blocks for operator in block.operators}
+    return RELEASE_OPERATORS["autoctr" if used <= set(RELEASE_OPERATORS["autoctr"]) else "xlarge"]
+
+
+def _block(
+    context: BlockLowering,
+    block: Block,
+    layout: Layout,
+    numbering: Sequence[str],
+    dense_outputs: Sequence[Output],
+    sparse_outputs: Sequence[Output],
+) -> tuple[Output, Output]:
+    b, scope = context.b, context.scope
+    chosen = {
+        "dense": (dense_outputs, block.dense_inputs),
+        "sparse": (sparse_outputs, block.sparse_inputs),
+        "left": (dense_outputs, block.left_inputs),
+        "right": (dense_outputs, block.right_inputs),
+    }
+    joined = {
+        side: layout.join(b, f"{scope}.{side}_in", outputs, indices)
+        for side, (outputs, indices) in chosen.items()
+        if any(side in READS[operator] for operator in block.operators)
+    }
+    bits = dict(zip(block.operators, block.operator_bits, strict=False))
+    results: dict[str, str] = {}
+    for operator in block.operators:
+        emit = replace(context, weight_bits=bits.get(operator))
+        node = f"{context.prefix}._nodes.{numbering.index(operator)}"
+        operands = [joined[side] for side in READS[operator]]
+        if operator == "dot_product":
+            results[operator] = emit.dot_product(node, *operands, *_triangle(context.dense))
+        else:
+            results[operator] = getattr(emit, operator)(node, *operands)
+
+    fields = _add(b, f"{scope}.sparse", [results[o] for o in block.operators if o not in DENSE_OPERATORS])
+    units = _add(b, f"{scope}.dense", [results[o] for o in block.operators if o in DENSE_OPERATORS])
+    merged = units
+    if block.fm:
+        fm = context.factorization_machine(f"{context.prefix}.deep_fm", fields)
+        merged = b.add("add", [units, fm], id=f"{scope}.dense_fm")
+    parts = [(fields, context.sparse.value, context.sparse.stored)]
+    reserved = 0
+    if block.dense_to_sparse:
+        # Where no linear stands between, the release reshapes the tensor that FM has been added to in place.
+        in_place = context.dense.value == MERGER_FIELDS * context.channels
+        source = merged if in_place else units
+        extra = context.dense_to_sparse(f"{context.prefix}.project_emb_dim", source)
+        parts.append((extra, MERGER_FIELDS, MERGER_FIELDS))
+    elif layout.masking == "published":
+        extra = b.add("zeros", id=f"{scope}.d2s.none", shape=(MERGER_FIELDS, context.channels))
+        parts.append((extra, MERGER_FIELDS, MERGER_FIELDS))
+    elif layout.store is not None:
+        reserved = MERGER_FIELDS
+    d = layout.output((merged, context.dense.value, context.dense.stored))
+    return d, layout.output(*parts, reserved=reserved)
+
+
+READS = {
+    "fc": ("dense",),
+    "dot_product": ("dense", "sparse"),
+    "sigmoid_gating": ("left", "right"),
+    "sum": ("left", "right"),
+    "attention": ("sparse",),
+    "efc": ("sparse",),
+}
+"""Which inputs each operator reads, in order."""
+
+assert set(READS) == set(OPERATORS)
+
+
+def _triangle(dense: Width) -> tuple[Width, Width]:
+    """Pairs and projected rows of the balanced dot-product, k = round(sqrt(2 D)) (section 4.2)."""
+    rows = Width(balanced_rows(dense.value), balanced_rows(dense.stored), None)
+    pairs = Width(*(k * (k + 1) // 2 for k in (rows.value, rows.stored)), None)
+    return pairs, rows
+
+
+def balanced_rows(width: int) -> int:
+    """k = round(sqrt(2 D)): with the dense row, k(k+1)/2 pairs, about D of them."""
+    return round(math.sqrt(2 * width))
+
+
+def _add(b: GraphBuilder, node_id: str, ids: Sequence[str]) -> str:
+    return ids[0] if len(ids) == 1 else b.add("add", ids, id=node_id)
+
+
+def _logit(b: GraphBuilder, dense: Output, sparse: Output, channels: int) -> str:
+    """Last dense output, then last sparse output field by field; linear with bias to one logit."""
+    ids = [piece.id for piece in dense.pieces]
+    columns = [(piece.offset, piece.offset + piece.width) for piece in dense.pieces]
+    for piece in sparse.pieces:
+        flat = b.add("reshape", [piece.id], id="flat", shape=(piece.width * channels,))
+        start = dense.stored_width + piece.offset * channels
+        ids.append(flat)
+        columns.append((start, start + piece.width * channels))
+    joined = b.add("concat", ids, id="final_in")
+    stored = dense.stored_width + sparse.stored_width * channels
+    params = {
+        "weight": ParamRef("_final.weight", (1, stored), columns=merge(columns)),
+        "bias": ParamRef("_final.bias", (1,)),
+    }
+    final = b.add("linear", [joined], id="final", params=params, out=1)
+    return b.add("reshape", [final], id="logit", shape=())
