@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from nasrec.features import FeatureSpec
@@ -29,6 +29,7 @@ def lower(
     store: StoreWidths | None = None,
     masking: Masking = "published",
     operators: Sequence[str] | None = None,
+    every_projection: bool = False,
     name: str = "model",
 ) -> Graph:
     """The fine-grained graph of a genotype: one node a step, all blocks present, nothing optimised.
@@ -40,6 +41,7 @@ def lower(
         masking: with a store, what a sampled width means; see `Masking`.
         operators: names of the operators that parameters are numbered by (`_nodes.{index}`): those of the space.
             Default: the release's numbering of its smallest space that has all operators of the genotype.
+        every_projection: project even where widths agree; see `store_parameters`.
         name: name of the graph, an identifier.
 
     Returns:
@@ -50,7 +52,8 @@ def lower(
         FeatureError: the features do not fit an operator of the genotype.
     """
     layout = Layout(store, masking if store else None)
-    numbering = tuple(operators) if operators else release_operators(genotype)
+    used = {operator for block in genotype.blocks for operator in block.operators}
+    numbering = tuple(operators) if operators else release_operators(used)
     b = GraphBuilder(name)
     dense = b.input("dense", TensorType((features.num_dense,)))
     sparse = b.input("sparse", TensorType((features.num_sparse,), "i64"))
@@ -71,6 +74,7 @@ def lower(
             channels=features.embedding_dim,
             layer_norm=genotype.layer_norm,
             sliced=layout.masking == "sliced",
+            every_projection=every_projection,
         )
         d, s = _block(context, block, layout, numbering, dense_outputs, sparse_outputs)
         dense_outputs.append(d)
@@ -78,10 +82,9 @@ def lower(
     return b.finish(_logit(b, dense_outputs[-1], sparse_outputs[-1], features.embedding_dim))
 
 
-def release_operators(genotype: Genotype) -> tuple[str, ...]:
-    """The operators, in order, by whose index the release names the parameters of a genotype's blocks."""
-    used = {operator for block in genotype.blocks for operator in block.operators}
-    return RELEASE_OPERATORS["autoctr" if used <= set(RELEASE_OPERATORS["autoctr"]) else "xlarge"]
+def release_operators(used: Collection[str]) -> tuple[str, ...]:
+    """The operators, in order, by whose index the release names the parameters of blocks that use these."""
+    return RELEASE_OPERATORS["autoctr" if set(used) <= set(RELEASE_OPERATORS["autoctr"]) else "xlarge"]
 
 
 def _block(
@@ -125,7 +128,7 @@ def _block(
     reserved = 0
     if block.dense_to_sparse:
         # Where no linear stands between, the release reshapes the tensor that FM has been added to in place.
-        in_place = context.dense.value == MERGER_FIELDS * context.channels
+        in_place = context.dense.value == MERGER_FIELDS * context.channels and not context.every_projection
         source = merged if in_place else units
         extra = context.dense_to_sparse(f"{context.prefix}.project_emb_dim", source)
         parts.append((extra, MERGER_FIELDS, MERGER_FIELDS))

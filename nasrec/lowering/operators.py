@@ -30,6 +30,7 @@ class BlockLowering:
         channels: embedding dimension E.
         layer_norm: whether the block's operators normalise; without it their projections carry a bias instead.
         sliced: whether parameters are slices of a store that just fit the path.
+        every_projection: project even where widths agree: how a store learns of all parameters that paths may need.
         weight_bits: precision of the weights of the operator being emitted, None for float.
     """
 
@@ -41,6 +42,7 @@ class BlockLowering:
     channels: int
     layer_norm: bool
     sliced: bool
+    every_projection: bool = False
     weight_bits: int | None = None
 
     def fc(self, node: str, x: Joined) -> str:
@@ -96,7 +98,7 @@ class BlockLowering:
     def _combine(self, what: str, node: str, x: Joined, g: int, *, biased: bool = False) -> str:
         """Brings the gated product or the sum, meant to be g wide, to the block's width; norm; mask."""
         b, scope = self.b, f"{self.scope}.{what}"
-        if g != self.dense.value:
+        if self._differ(g, self.dense.value):
             y = self._linear("linear", f"{scope}.proj", x, self.dense, f"{node}._linear_proj", biased=biased)
         else:
             y = x.id if x.width == g else b.add("pad", [x.id], id=f"{scope}.pad", size=g)
@@ -110,19 +112,19 @@ class BlockLowering:
         """
         b, scope, channels = self.b, f"{self.scope}.dot", self.channels
         row = dense.id
-        if dense.width != channels:
+        if self._differ(dense.width, channels):
             width = Width(channels, channels, None)
             row = self._linear("linear", f"{scope}.dense", dense, width, f"{node}._dense_proj")
             row = self._norm(f"{scope}.dense.norm", row, f"{node}._dense_layernorm", width)
         fields = sparse.id
-        if sparse.width != rows.value:
+        if self._differ(sparse.width, rows.value):
             name = f"{node}._sparse_inp_proj"
             fields = self._linear("field_linear", f"{scope}.fields", sparse, rows, name)
             fields = self._norm(f"{scope}.fields.norm", fields, f"{name}_layernorm", rows)
         row = b.add("reshape", [row], id=f"{scope}.row", shape=(1, channels))
         stacked = b.add("concat", [row, fields], id=f"{scope}.rows")
         y = b.add("pairwise_dot", [stacked], id=f"{scope}.pairs")
-        if pairs.value != self.dense.value:
+        if self._differ(pairs.value, self.dense.value):
             x = Joined(y, pairs.value, pairs.stored, merge([(0, pairs.value)]))
             y = self._linear("linear", f"{scope}.proj", x, self.dense, f"{node}._linear_proj")
         y = self._norm(f"{scope}.norm", y, f"{node}._linear_layernorm", self.dense)
@@ -162,7 +164,7 @@ class BlockLowering:
     def factorization_machine(self, name: str, fields: str) -> str:
         """Sparse-to-dense merger, section 3.1: mask(norm(W fm(X))); raw where the block is E wide already."""
         y = self.b.add("factorization_machine", [fields], id=f"{self.scope}.fm")
-        if self.dense.value == self.channels:
+        if not self._differ(self.dense.value, self.channels):
             return y
         x = Joined(y, self.channels, self.channels, merge([(0, self.channels)]))
         y = self._project("fm.proj", x, self.dense, f"{name}._linear_proj", f"{name}._linear_layernorm")
@@ -172,10 +174,13 @@ class BlockLowering:
         """Dense-to-sparse merger, section 3.1: the dense output as 8 more fields, through a linear where D is not 8E."""
         units = MERGER_FIELDS * self.channels
         y = dense
-        if self.dense.value != units:
+        if self._differ(self.dense.value, units):
             x = Joined(y, self.dense.value, self.dense.stored, merge([(0, self.dense.value)]))
             y = self._project("d2s", x, Width(units, units, None), name, f"{name}_layernorm")
         return self.b.add("reshape", [y], id=f"{self.scope}.d2s.fields", shape=(MERGER_FIELDS, self.channels))
+
+    def _differ(self, have: int, want: int) -> bool:
+        return self.every_projection or have != want
 
     def _project(self, what: str, x: Joined, out: Width, linear: str, norm: str, op: str = "linear") -> str:
         y = self._linear(op, f"{self.scope}.{what}", x, out, linear)

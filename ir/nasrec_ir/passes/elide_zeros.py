@@ -62,6 +62,7 @@ class _Elision:
         self._b = GraphBuilder(graph.name)
         self._narrow = Narrower(self._b, graph)
         self._values: dict[str, _Packed] = {}
+        self._named: dict[_Packed, str] = {}
         self._joined: dict[_Packed, str] = {}
         self._spelled: dict[_Packed, str] = {}
 
@@ -92,7 +93,8 @@ class _Elision:
         if x not in self._joined:
             ids = [part.id for part in x.parts]
             empty = (0, *x.shape[1:])
-            self._joined[x] = self._b.add("concat", ids) if ids else self._b.add("zeros", shape=empty)
+            name = self._named.get(x, "parts")
+            self._joined[x] = self._b.add("concat", ids, id=name) if ids else self._b.add("zeros", shape=empty)
         return self._joined[x]
 
     def _full(self, x: _Packed) -> str:
@@ -160,7 +162,10 @@ class _Elision:
         for x in xs:
             parts += [_Part(p.id, _shift(p.segments, offset)) for p in x.parts]
             offset += x.shape[0]
-        return _Packed(node.type.shape, tuple(p for p in parts if p.segments))
+        joined = _Packed(node.type.shape, tuple(p for p in parts if p.segments))
+        if node.op == "concat":
+            self._named.setdefault(joined, node.id)
+        return joined
 
     def _product(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         """linear, field_linear: read the parts only, with their columns of the weight."""

@@ -1,0 +1,305 @@
+"""Graph -> PyTorch source: one module class, one line a node, made to be read and reviewed. Text only, no torch.
+
+Nothing in a graph reaches the source but identifiers (checked by the verifier, made unique here) and numbers.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nasrec_ir.cost import cost
+from nasrec_ir.graph import Graph, Node
+from nasrec_ir.ops import attributes
+from nasrec_ir.verify import verify
+
+__all__ = ["Source", "generate"]
+
+LINE_WIDTH = 110
+
+
+class Source(NamedTuple):
+    """Generated source.
+
+    Attributes:
+        text: the module's text.
+        class_name: the class that it defines.
+        members: name of the layer of each node that has one, by node id.
+    """
+
+    text: str
+    class_name: str
+    members: Mapping[str, str]
+
+
+class Line(NamedTuple):
+    """What a node becomes: the layer made for it, if it needs one, and the expression that computes it."""
+
+    layer: str | None
+    expression: str
+
+
+def generate(graph: Graph) -> Source:
+    """The source of a `torch.nn.Module` that computes an executable graph; equal graphs give equal text.
+
+    Raises:
+        VerifyError: the graph is not executable.
+    """
+    verify(graph, "executable")
+    names = _Names(graph)
+    inits: list[str] = []
+    body: list[tuple[str, str]] = []
+    members: dict[str, str] = {}
+    uses: set[str] = set()
+    for node in graph:
+        if node.op == "input":
+            continue
+        operands = [names.local[operand] for operand in node.inputs]
+        line = EMIT[node.op](_Context(graph, node, attributes(node), operands))
+        expression = line.expression
+        if line.layer is not None:
+            members[node.id] = names.local[node.id]
+            inits += _wrapped(f"self.{members[node.id]} = ", line.layer, 8)
+            expression = f"self.{members[node.id]}({', '.join(operands)})"
+        uses |= {module for module in ("kernels", "layers") if f"{module}." in f"{line.layer} {expression}"}
+        uses |= {"torch"} if re.search(r"\btorch\.", expression) else set()
+        body.append((f"{names.local[node.id]} = {expression}", _shape(node)))
+    text = _assemble(graph, names, inits, body, uses)
+    return Source(text, names.class_name, members)
+
+
+class _Context(NamedTuple):
+    graph: Graph
+    node: Node
+    attrs: Mapping[str, Any]
+    operands: Sequence[str]
+
+    def size(self, operand: int, axis: int) -> int:
+        return self.graph[self.node.inputs[operand]].type.shape[axis - 1]
+
+
+class _Names:
+    """Python names: one for each node, none that shadows what the source itself uses."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.class_name = "".join(part.capitalize() for part in re.split(r"[_.]+", graph.name) if part) or "Model"
+        taken = {"self", "torch", "nn", "kernels", "layers", "Tensor", "forward", self.class_name}
+        taken |= MODULE_ATTRIBUTES | set(keyword.kwlist) | set(dir(builtins))
+        self.local: dict[str, str] = {}
+        for node in graph:
+            wanted = name = node.id.replace(".", "_")
+            number = 2
+            while name in taken or name.startswith("__"):
+                name = f"{wanted.lstrip('_') or 'node'}_{number}"
+                number += 1
+            taken.add(name)
+            self.local[node.id] = name
+
+
+# Attributes of torch.nn.Module that a layer's name must not hide.
+MODULE_ATTRIBUTES = frozenset(
+    """T_destination add_module apply bfloat16 bool buffers call_super_init children compile cpu cuda double
+    dump_patches eval extra_repr float get_buffer get_extra_state get_parameter get_submodule graph half ipu
+    load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters
+    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook
+    register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook
+    register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory source state_dict to
+    to_empty train training type xpu zero_grad""".split()
+)
+
+
+def _assemble(
+    graph: Graph, names: _Names, inits: Sequence[str], body: Sequence[tuple[str, str]], uses: set[str]
+) -> str:
+    total = cost(graph)
+    arguments = [(names.local[node.id], node.type) for node in graph.inputs]
+    signature = ", ".join(f"{name}: Tensor" for name, _ in arguments)
+    takes = ", ".join(f"{name} {_words(type.dtype)} {_sizes(type.shape)}" for name, type in arguments)
+    imports = ["import torch"] if "torch" in uses else []
+    imports += ["from torch import Tensor, nn"]
+    ours = sorted(uses & {"kernels", "layers"})
+    imports += ["", f"from nasrec import {', '.join(ours)}"] if ours else []
+    dense = total.parameters - total.embedding_parameters
+    lines = [
+        f'"""{names.class_name}: {total.macs:,} multiply-accumulates per sample; {dense:,} parameters and'
+        f" {total.embedding_parameters:,} in embedding tables.",
+        "",
+        "Generated by nasrec. Comments give the shape of each value; B is the batch.",
+        '"""',
+        "",
+        "from __future__ import annotations",
+        "",
+        *imports,
+        "",
+        "",
+        f"class {names.class_name}(nn.Module):",
+        f'    """{takes} -> {_sizes(graph.type.shape)}."""',
+        "",
+        "    def __init__(self) -> None:",
+        "        super().__init__()",
+        *inits,
+        "",
+        f"    def forward(self, {signature}) -> Tensor:",
+        *_commented(body),
+        f"        return {names.local[graph.output]}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _commented(body: Sequence[tuple[str, str]]) -> list[str]:
+    """Statements with their shapes in a column, where they fit."""
+    short = [len(statement) for statement, shape in body if len(statement) + len(shape) + 12 <= LINE_WIDTH]
+    column = min(max(short, default=0), LINE_WIDTH - 40)
+    lines: list[str] = []
+    for statement, shape in body:
+        padded = f"        {statement.ljust(column)}  # {shape}"
+        if len(padded) <= LINE_WIDTH:
+            lines.append(padded)
+            continue
+        head, _, rest = statement.partition(" = ")
+        wrapped = _wrapped(f"{head} = ", rest, 8)
+        lines += [*wrapped[:-1], f"{wrapped[-1]}  # {shape}"]
+    return lines
+
+
+def _wrapped(head: str, expression: str, indent: int) -> list[str]:
+    """A statement, its call's arguments on lines of their own where it would be too long."""
+    line = f"{' ' * indent}{head}{expression}"
+    if len(line) <= LINE_WIDTH - 10 or "(" not in expression:
+        return [line]
+    call, _, arguments = expression.partition("(")
+    lines = [f"{' ' * indent}{head}{call}("]
+    current = " " * (indent + 4)
+    for argument in re.split(r"(?<=,) ", arguments[:-1]):
+        if len(current) + len(argument) + 1 > LINE_WIDTH and current.strip():
+            lines.append(current.rstrip())
+            current = " " * (indent + 4)
+        current += argument + " "
+    tail = current.rstrip()
+    return [*lines, tail, f"{' ' * indent})"]
+
+
+def _words(dtype: str) -> str:
+    return "float" if dtype == "f32" else "int64"
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    return f"[{', '.join(['B', *map(str, shape)])}]"
+
+
+def _shape(node: Node) -> str:
+    return _sizes(node.type.shape)
+
+
+def _tuple(sizes: Sequence[int]) -> str:
+    return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"
+
+
+def _options(**options: Any) -> str:
+    """Keyword arguments that differ from the layers' defaults."""
+    defaults = {"bias": False, "norm": False, "eps": 1e-5, "activation": "none", "keep": None, "axis": 1}
+    given = {key: value for key, value in options.items() if value != defaults[key]}
+    return "".join(f", {key}={_literal(value)}" for key, value in given.items())
+
+
+def _literal(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+# Emitters: one a row of the op table ----------------------------------------------------------------------------
+
+
+def _product(layer: str) -> Callable[[_Context], Line]:
+    def emit(c: _Context) -> Line:
+        sizes = _tuple([c.size(i, 1) for i in range(len(c.operands))])
+        picked = {key: c.attrs[key] for key in ("norm", "eps", "activation", "keep")}
+        options = _options(bias=c.node.param("bias") is not None, **picked)
+        return Line(f"layers.{layer}({sizes}, {c.attrs['out']}{options})", "")
+
+    return emit
+
+
+def _channel_linear(c: _Context) -> Line:
+    options = _options(bias=c.node.param("bias") is not None, activation=c.attrs["activation"])
+    return Line(f"layers.ChannelLinear({c.size(0, 2)}, {c.attrs['out']}{options})", "")
+
+
+def _layer_norm(c: _Context) -> Line:
+    options = _options(axis=c.attrs["axis"], eps=c.attrs["eps"])
+    return Line(f"layers.LayerNorm({c.size(0, c.attrs['axis'])}{options})", "")
+
+
+def _embedding(c: _Context) -> Line:
+    rows = _tuple([ref.view_shape[0] for _, ref in c.node.params])
+    return Line(f"layers.Embedding({rows}, {c.attrs['dim']})", "")
+
+
+def _numeric_embedding(c: _Context) -> Line:
+    return Line(f"layers.NumericEmbedding({c.size(0, 1)}, {c.attrs['dim']})", "")
+
+
+def _slice(c: _Context) -> Line:
+    start, stop = c.attrs["start"] or "", c.attrs["stop"]
+    return Line(None, f"{c.operands[0]}[:, {start}:{stop}]")
+
+
+def _pad(c: _Context) -> Line:
+    before, size = c.attrs["before"], c.attrs["size"]
+    after = size - before - c.size(0, 1)
+    channels = (0, 0) * (len(c.node.type.shape) - 1)
+    return Line(None, f"nn.functional.pad({c.operands[0]}, {_tuple((*channels, before, after))})")
+
+
+def _zeros(c: _Context) -> Line:
+    sizes = ", ".join(map(str, c.node.type.shape))
+    first = next((node for node in c.graph.inputs if node.type.dtype == "f32"), c.graph.inputs[0])
+    name = _Names(c.graph).local[first.id]
+    dtype = "" if first.type.dtype == "f32" else ", dtype=torch.get_default_dtype()"
+    return Line(None, f"{name}.new_zeros(({name}.shape[0], {sizes}){dtype})")
+
+
+def _reshape(c: _Context) -> Line:
+    before, shape = c.graph[c.node.inputs[0]].type.shape, c.node.type.shape
+    x = c.operands[0]
+    if not shape:
+        return Line(None, f"{x}.reshape(-1)" if len(before) > 1 else f"{x}.squeeze(1)")
+    flat = x if len(before) == 1 else f"{x}.flatten(1)"
+    return Line(None, flat if len(shape) == 1 else f"{flat}.unflatten(1, {_tuple(shape)})")
+
+
+def _call(function: str, *extra: str) -> Callable[[_Context], Line]:
+    def emit(c: _Context) -> Line:
+        options = [f"{key}={c.attrs[key]}" for key in extra]
+        return Line(None, f"{function}({', '.join([*c.operands, *options])})")
+
+    return emit
+
+
+EMIT: dict[str, Callable[[_Context], Line]] = {
+    "embedding": _embedding,
+    "numeric_embedding": _numeric_embedding,
+    "linear": _product("Linear"),
+    "field_linear": _product("FieldLinear"),
+    "channel_linear": _channel_linear,
+    "layer_norm": _layer_norm,
+    "relu": _call("torch.relu"),
+    "sigmoid": _call("torch.sigmoid"),
+    "scale": lambda c: Line(None, f"{c.attrs['factor']} * {c.operands[0]}"),
+    "add": lambda c: Line(None, " + ".join(c.operands)),
+    "mul": lambda c: Line(None, " * ".join(c.operands)),
+    "slice": _slice,
+    "pad": _pad,
+    "concat": lambda c: Line(None, f"torch.cat(({', '.join(c.operands)}{',' * (len(c.operands) == 1)}), dim=1)"),
+    "zeros": _zeros,
+    "reshape": _reshape,
+    "sum": lambda c: Line(None, f"{c.operands[0]}.sum(dim={c.attrs['axis']})"),
+    "pairwise_dot": _call("kernels.pairwise_dot"),
+    "factorization_machine": _call("kernels.factorization_machine"),
+    "self_attention": _call("kernels.self_attention", "heads"),
+    "hadamard_pairs": _call("kernels.hadamard_pairs"),
+}

@@ -1,0 +1,163 @@
+"""Genotype or graph -> a PyTorch module whose source a person can read."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import linecache
+import logging
+import os
+import re
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import nasrec_ir
+from nasrec.errors import CompileError
+from nasrec.features import FeatureSpec
+from nasrec.genotype import Genotype
+from nasrec.lowering import lower
+from nasrec_ir import Cost, Graph
+from nasrec_ir.codegen import Source, generate
+from nasrec_ir.passes import OPTIMISE, PruneDead
+
+__all__ = ["CompiledModel", "compile", "compile_graph", "cost", "graph_of"]
+
+logger = logging.getLogger(__name__)
+
+Observer = Callable[[str, Graph], None]
+
+
+class CompiledModel(nn.Module):
+    """What generated classes are at run time: `m(dense [B, n] float, sparse [B, m] int64) -> logits [B]`.
+
+    Attributes:
+        graph: the optimised graph.
+        source: the text of the module.
+        layer_names: name of the layer of each node that has parameters, by node id.
+    """
+
+    graph: Graph
+    source: str
+    layer_names: dict[str, str]
+
+
+def compile(
+    genotype: Genotype,
+    features: FeatureSpec,
+    *,
+    seed: int | None = None,
+    dump_ir: str | os.PathLike[str] | None = None,
+) -> CompiledModel:
+    """Compiles a genotype to a module: lower, verify, optimise, generate source, run it.
+
+    Args:
+        genotype: the architecture.
+        features: the data's columns.
+        seed: of the initial values; default: torch's global generator.
+        dump_ir: a folder to write the graph to after each pass (`00-lowered.ir`, `01-prune-dead.ir`, ...).
+
+    Returns:
+        A module with `graph` and `source`.
+
+    Raises:
+        FeatureError: the features do not fit the genotype.
+        CompileError: the parameters do not fit into this machine's memory.
+    """
+    graph = graph_of(genotype, features, observe=ir_dumper(dump_ir) if dump_ir is not None else None)
+    return compile_graph(graph, seed=seed)
+
+
+def graph_of(genotype: Genotype, features: FeatureSpec, *, observe: Observer | None = None) -> Graph:
+    """The optimised graph of a genotype's stand-alone model."""
+    return OPTIMISE.run(lower(genotype, features, name=_identifier(genotype.name)), observe)
+
+
+def cost(genotype: Genotype, features: FeatureSpec, *, optimised: bool = False) -> Cost:
+    """Cost of a genotype per sample; no model is built.
+
+    Args:
+        genotype: the architecture.
+        features: the data's columns.
+        optimised: count what the compiled model runs. Default: what the live operators are defined to do, as the
+            paper counts (Table 5): dead blocks pruned, padded sides of gating and sum at their padded width.
+    """
+    lowered = lower(genotype, features)
+    return nasrec_ir.cost(OPTIMISE.run(lowered) if optimised else PruneDead().apply(lowered))
+
+
+def compile_graph(graph: Graph, *, seed: int | None = None) -> CompiledModel:
+    """Turns an executable (optimised) graph into a module with parameters of its own.
+
+    Raises:
+        VerifyError: the graph is not executable.
+        CompileError: the parameters do not fit into this machine's memory.
+    """
+    source = generate(graph)
+    _check_memory(graph)
+    module_class = _load(source)
+    if seed is None:
+        model = module_class()
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = module_class()
+    model.graph, model.source, model.layer_names = graph, source.text, dict(source.members)
+    return model  # type: ignore[no-any-return]
+
+
+def ir_dumper(folder: str | os.PathLike[str]) -> Observer:
+    """An observer that writes each graph it sees to a numbered file in `folder`."""
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CompileError(f"{target}: cannot be made a folder for the IR ({error.strerror}); name another") from None
+    count = 0
+
+    def write(name: str, graph: Graph) -> None:
+        nonlocal count
+        path = target / f"{count:02d}-{name}.ir"
+        try:
+            path.write_text(nasrec_ir.dump(graph), encoding="utf-8")
+        except OSError as error:
+            raise CompileError(f"{path}: cannot be written ({error.strerror})") from None
+        count += 1
+
+    return write
+
+
+def _identifier(name: str) -> str:
+    """A genotype's name as a graph's."""
+    words = re.sub(r"[^A-Za-z0-9]+", "_", name, flags=re.ASCII).strip("_").lower()[:60].strip("_")
+    return words if words and not words[0].isdigit() else f"model_{words}".strip("_")
+
+
+def _load(source: Source) -> Any:
+    """Runs generated source; its lines show in tracebacks, debuggers and `inspect.getsource`."""
+    digest = hashlib.sha256(source.text.encode()).hexdigest()[:12]
+    filename = f"<nasrec {source.class_name} {digest}>"
+    namespace: dict[str, Any] = {"__name__": f"nasrec.generated.{source.class_name}"}
+    exec(builtins.compile(source.text, filename, "exec"), namespace)
+    module_class = namespace[source.class_name]
+    linecache.cache[filename] = (len(source.text), None, source.text.splitlines(keepends=True), filename)
+    weakref.finalize(module_class, linecache.cache.pop, filename, None)
+    return module_class
+
+
+def _check_memory(graph: Graph) -> None:
+    """A clear refusal instead of an allocator's error, or of a machine that swaps itself to death."""
+    needed = 4 * sum(ref.elements for ref in graph.parameters().values())
+    try:
+        present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):  # not known on this platform
+        return
+    if needed > present:
+        raise CompileError(
+            f"graph {graph.name}: its parameters take {needed / 2**30:,.1f} GiB, this machine has"
+            f" {present / 2**30:,.1f} GiB; cut widths, embedding_dim or the tables' rows"
+        )

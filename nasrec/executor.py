@@ -1,0 +1,115 @@
+"""Runs an optimised graph on tensors that live elsewhere: how a supernet takes a step along one path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nasrec import kernels
+from nasrec.slices import take
+from nasrec_ir import Graph, ParamRef
+from nasrec_ir.ops import attributes
+
+__all__ = ["execute"]
+
+Attrs = Mapping[str, Any]
+Params = Mapping[str, Tensor]
+
+
+def execute(graph: Graph, parameter: Callable[[ParamRef], Tensor], inputs: Sequence[Tensor]) -> Tensor:
+    """Runs a graph.
+
+    Args:
+        graph: an executable graph.
+        parameter: gives the stored tensor that a reference is a slice of.
+        inputs: one tensor for each argument of the graph, in order.
+
+    Returns:
+        The output, `[B, ...]`.
+    """
+    values: dict[str, Tensor] = {}
+    given = iter(inputs)
+    for node in graph:
+        if node.op == "input":
+            values[node.id] = next(given)
+            continue
+        params = {role: take(parameter(ref), ref) for role, ref in node.params}
+        if node.op == "zeros":
+            like = parameter_like(values)
+            values[node.id] = torch.zeros((len(like), *node.type.shape), dtype=like.dtype, device=like.device)
+            continue
+        operands = [values[operand] for operand in node.inputs]
+        values[node.id] = EXECUTE[node.op](operands, attributes(node), params)
+    return values[graph.output]
+
+
+def parameter_like(values: Mapping[str, Tensor]) -> Tensor:
+    """Any real-valued tensor computed so far: it knows batch, precision and device."""
+    return next(value for value in values.values() if value.is_floating_point())
+
+
+def _product(function: Callable[..., Tensor]) -> Callable[[Sequence[Tensor], Attrs, Params], Tensor]:
+    def run(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
+        norm = (params["norm_weight"], params["norm_bias"]) if attrs["norm"] else None
+        return function(
+            xs,
+            params["weight"],
+            params.get("bias"),
+            norm=norm,
+            eps=attrs["eps"],
+            activation=attrs["activation"],
+            keep=attrs["keep"],
+        )
+
+    return run
+
+
+def _channel_linear(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
+    return kernels.channel_linear(
+        xs[0], params["weight"], params.get("bias"), activation=attrs["activation"]
+    )
+
+
+def _layer_norm(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
+    return kernels.layer_norm(xs[0], params["weight"], params["bias"], axis=attrs["axis"], eps=attrs["eps"])
+
+
+def _pad(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
+    x, before = xs[0], attrs["before"]
+    channels = (0, 0) * (x.dim() - 2)
+    return nn.functional.pad(x, (*channels, before, attrs["size"] - before - x.shape[1]))
+
+
+def _add(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
+    total = xs[0]
+    for x in xs[1:]:
+        total = total + x
+    return total
+
+
+EXECUTE: dict[str, Callable[[Sequence[Tensor], Attrs, Params], Tensor]] = {
+    "embedding": lambda xs, attrs, params: kernels.embedding(xs[0], list(params.values())),
+    "numeric_embedding": lambda xs, attrs, params: kernels.numeric_embedding(xs[0], params["weight"]),
+    "linear": _product(kernels.linear),
+    "field_linear": _product(kernels.field_linear),
+    "channel_linear": _channel_linear,
+    "layer_norm": _layer_norm,
+    "relu": lambda xs, attrs, params: torch.relu(xs[0]),
+    "sigmoid": lambda xs, attrs, params: torch.sigmoid(xs[0]),
+    "scale": lambda xs, attrs, params: attrs["factor"] * xs[0],
+    "add": _add,
+    "mul": lambda xs, attrs, params: xs[0] * xs[1],
+    "slice": lambda xs, attrs, params: xs[0][:, attrs["start"] : attrs["stop"]],
+    "pad": _pad,
+    "concat": lambda xs, attrs, params: torch.cat(list(xs), dim=1),
+    "reshape": lambda xs, attrs, params: xs[0].reshape(len(xs[0]), *attrs["shape"]),
+    "sum": lambda xs, attrs, params: xs[0].sum(dim=attrs["axis"]),
+    "pairwise_dot": lambda xs, attrs, params: kernels.pairwise_dot(xs[0]),
+    "factorization_machine": lambda xs, attrs, params: kernels.factorization_machine(xs[0]),
+    "self_attention": lambda xs, attrs, params: kernels.self_attention(xs[0], attrs["heads"]),
+    "hadamard_pairs": lambda xs, attrs, params: kernels.hadamard_pairs(*xs),
+}
+"""One function an op, `(operands, attributes, parameters) -> result`."""

@@ -1,0 +1,64 @@
+"""Weights under the published release's parameter names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+from nasrec.errors import StateDictError
+from nasrec.slices import take
+from nasrec.supernet import Supernet
+from nasrec_ir import ParamRef
+
+__all__ = ["load_state_dict"]
+
+
+def load_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """Copies weights by the release's names into a compiled model or a supernet.
+
+    A compiled model takes just the slices it uses; entries of pruned blocks are ignored. Nothing is copied unless
+    everything fits.
+
+    Args:
+        model: from `nasrec.compile`, or a `Supernet` with published masking.
+        state_dict: tensors (or arrays) by the release's `state_dict` keys, each of the release's full shape.
+
+    Raises:
+        StateDictError: an entry is missing or has another shape; the message names it.
+    """
+    pairs = []
+    for ref, parameter in _parameters(model):
+        value = state_dict.get(ref.name)
+        if value is None:
+            raise StateDictError(f"{ref.name} is missing from the state dict; the model needs it")
+        try:
+            tensor = torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError):
+            raise StateDictError(f"{ref.name} is a {type(value).__name__}, not a tensor") from None
+        if tuple(tensor.shape) != ref.shape:
+            raise StateDictError(
+                f"{ref.name} has shape {list(tensor.shape)} in the state dict, the model expects {list(ref.shape)}"
+            )
+        pairs.append((parameter, take(tensor, ref)))
+    with torch.no_grad():
+        for parameter, tensor in pairs:
+            parameter.copy_(tensor)
+
+
+def _parameters(model: nn.Module) -> Iterator[tuple[ParamRef, nn.Parameter]]:
+    if isinstance(model, Supernet):
+        if model.masking != "published":
+            raise StateDictError("the release's weights belong to a supernet with masking='published'")
+        for name, parameter in model.named_parameters():
+            yield ParamRef(name, tuple(parameter.shape)), parameter
+        return
+    graph = getattr(model, "graph", None)
+    names = getattr(model, "layer_names", None)
+    if graph is None or names is None:
+        raise StateDictError(f"{type(model).__name__} was not made by nasrec.compile")
+    for node in graph:
+        for role, ref in node.params:
+            yield ref, model.get_parameter(f"{names[node.id]}.{role}")

@@ -1,0 +1,203 @@
+"""The layers that generated models are made of: parameters, their initial values, and a call into `nasrec.kernels`.
+
+Initial values follow the published release: Xavier-uniform weights, zero biases, norms at identity, Xavier-normal
+embedding tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from nasrec import kernels
+
+__all__ = ["ChannelLinear", "Embedding", "FieldLinear", "LayerNorm", "Linear", "NumericEmbedding"]
+
+
+class _Product(nn.Module):
+    """A stored matrix over several inputs joined along axis 1, with what follows it.
+
+    Args:
+        inputs: units (or fields) of each input.
+        out: units (or fields) of the result, before `keep`.
+        bias: whether a bias is added.
+        norm: whether layer norm over the `out` units follows.
+        activation: `"none"`, `"relu"` or `"sigmoid"`.
+        keep: how many leading units are returned; all by default.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[int],
+        out: int,
+        *,
+        bias: bool = False,
+        norm: bool = False,
+        eps: float = 1e-5,
+        activation: str = "none",
+        keep: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.eps, self.activation, self.keep = eps, activation, keep
+        self.weight = nn.Parameter(torch.empty(out, sum(inputs)))
+        self.bias = nn.Parameter(torch.empty(out)) if bias else None
+        self.norm_weight = nn.Parameter(torch.empty(out)) if norm else None
+        self.norm_bias = nn.Parameter(torch.empty(out)) if norm else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws new initial values."""
+        _xavier_uniform(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+        if self.norm_weight is not None and self.norm_bias is not None:
+            nn.init.ones_(self.norm_weight)
+            nn.init.zeros_(self.norm_bias)
+
+    @property
+    def norm(self) -> tuple[Tensor, Tensor] | None:
+        """Gain and offset of the layer norm, where there is one."""
+        if self.norm_weight is None or self.norm_bias is None:
+            return None
+        return self.norm_weight, self.norm_bias
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        out, columns = self.weight.shape
+        steps = [name for name, on in (("bias", self.bias is not None), ("norm", self.norm is not None)) if on]
+        steps += [self.activation] if self.activation != "none" else []
+        steps += [f"keep={self.keep}"] if self.keep is not None else []
+        return ", ".join([f"{columns} -> {out}", *steps])
+
+
+class Linear(_Product):
+    """Fully connected: inputs [B, n_j] -> [B, out]."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Applies the layer to its inputs, joined in order."""
+        return kernels.linear(
+            inputs,
+            self.weight,
+            self.bias,
+            norm=self.norm,
+            eps=self.eps,
+            activation=self.activation,
+            keep=self.keep,
+        )
+
+
+class FieldLinear(_Product):
+    """The same along the fields, for each channel: inputs [B, f_j, e] -> [B, out, e]."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Applies the layer to its inputs, joined in order."""
+        return kernels.field_linear(
+            inputs,
+            self.weight,
+            self.bias,
+            norm=self.norm,
+            eps=self.eps,
+            activation=self.activation,
+            keep=self.keep,
+        )
+
+
+class ChannelLinear(nn.Module):
+    """A linear layer over the channels of every field: [B, f, channels] -> [B, f, out]."""
+
+    def __init__(self, channels: int, out: int, *, bias: bool = False, activation: str = "none") -> None:
+        super().__init__()
+        self.activation = activation
+        self.weight = nn.Parameter(torch.empty(out, channels))
+        self.bias = nn.Parameter(torch.empty(out)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws new initial values."""
+        _xavier_uniform(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies the layer."""
+        return kernels.channel_linear(x, self.weight, self.bias, activation=self.activation)
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        out, channels = self.weight.shape
+        return f"{channels} -> {out}" + (f", {self.activation}" if self.activation != "none" else "")
+
+
+class LayerNorm(nn.Module):
+    """Layer norm along one axis: 1 the units or fields, 2 the channels."""
+
+    def __init__(self, size: int, *, axis: int = 1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.axis, self.eps = axis, eps
+        self.weight = nn.Parameter(torch.ones(size))
+        self.bias = nn.Parameter(torch.zeros(size))
+
+    def reset_parameters(self) -> None:
+        """Back to identity."""
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies the norm."""
+        return kernels.layer_norm(x, self.weight, self.bias, axis=self.axis, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        return f"{len(self.weight)}, axis={self.axis}"
+
+
+class Embedding(nn.Module):
+    """One table for each categorical field: ids int64 [B, n] -> [B, n, dim].
+
+    Args:
+        rows: rows of each table.
+        dim: channels of an embedding.
+    """
+
+    def __init__(self, rows: Sequence[int], dim: int) -> None:
+        super().__init__()
+        self.tables = nn.ParameterList([nn.Parameter(torch.empty(count, dim)) for count in rows])
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws new initial values."""
+        for table in self.tables:
+            nn.init.xavier_normal_(table)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Looks the rows up; an id outside its table raises `FeatureError`."""
+        return kernels.embedding(ids, list(self.tables))
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        rows = [len(table) for table in self.tables]
+        return f"{len(rows)} tables, {sum(rows)} rows x {self.tables[0].shape[1]}"
+
+
+class NumericEmbedding(nn.Module):
+    """A field of its own for each dense feature: x [B, n] -> [B, n, dim], x_j times row j."""
+
+    def __init__(self, features: int, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(features, dim))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws new initial values."""
+        _xavier_uniform(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies the layer."""
+        return kernels.numeric_embedding(x, self.weight)
+
+
+def _xavier_uniform(weight: Tensor) -> None:
+    if weight.numel():  # a product over no columns has nothing to draw
+        nn.init.xavier_uniform_(weight)

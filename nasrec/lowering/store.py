@@ -1,0 +1,63 @@
+"""What a weight-sharing store must hold."""
+
+from __future__ import annotations
+
+from nasrec.features import FeatureSpec
+from nasrec.genotype import Block, Genotype
+from nasrec.lowering.layout import Masking, StoreWidths
+from nasrec.lowering.lower import lower, release_operators
+from nasrec.space import SearchSpace
+from nasrec_ir import Graph
+
+__all__ = ["lower_path", "store_parameters"]
+
+
+def store_parameters(
+    space: SearchSpace, features: FeatureSpec, masking: Masking, *, layer_norm: bool = True
+) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every parameter that some path of the space reads.
+
+    With published masking these are the release's, name by name. Sliced paths also need the projections that the
+    full widths happen not to need.
+    """
+    everything = Genotype(
+        tuple(
+            Block(
+                operators=space.dense_operators + space.sparse_operators,
+                dense_width=max(space.dense_widths),
+                sparse_width=max(space.sparse_widths),
+                dense_inputs=tuple(range(index + 1)),
+                sparse_inputs=tuple(range(index + 1)),
+                left_inputs=tuple(range(index + 1)),
+                right_inputs=tuple(range(index + 1)),
+                dense_to_sparse=True,
+                fm=True,
+            )
+            for index in range(space.num_blocks)
+        ),
+        layer_norm,
+    )
+    graph = lower(
+        everything,
+        features,
+        store=_widths(space),
+        masking=masking,
+        operators=_numbering(space),
+        every_projection=masking == "sliced",
+    )
+    return {ref.name: ref.shape for node in graph for _, ref in node.params}
+
+
+def lower_path(genotype: Genotype, space: SearchSpace, features: FeatureSpec, masking: Masking) -> Graph:
+    """The graph of one path of the space, its parameters slices of the store."""
+    return lower(
+        genotype, features, store=_widths(space), masking=masking, operators=_numbering(space), name="path"
+    )
+
+
+def _widths(space: SearchSpace) -> StoreWidths:
+    return StoreWidths(max(space.dense_widths), max(space.sparse_widths))
+
+
+def _numbering(space: SearchSpace) -> tuple[str, ...]:
+    return release_operators({*space.dense_operators, *space.sparse_operators})

@@ -1,0 +1,124 @@
+"""The weight-sharing supernet: a store of parameters, and the paths through it. It has no forward code of its own."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from nasrec.compiler import CompiledModel, compile_graph
+from nasrec.errors import SpaceError
+from nasrec.executor import execute
+from nasrec.features import FeatureSpec
+from nasrec.genotype import Genotype
+from nasrec.lowering.layout import Masking
+from nasrec.lowering.store import lower_path, store_parameters
+from nasrec.slices import take
+from nasrec.space import SearchSpace
+from nasrec_ir import Graph, ParamRef
+from nasrec_ir.passes import OPTIMISE
+
+__all__ = ["Supernet"]
+
+CACHED_PATHS = 256
+
+
+class Supernet(nn.Module):
+    """Parameters at the largest widths of a space, shared by all of its subnets (section 4.1).
+
+    A path is a genotype of the space. It is lowered to a graph whose parameters are slices of the store, optimised,
+    and run; the compiled stand-alone model is the same graph with parameters of its own.
+
+    Args:
+        space: what can be sampled.
+        features: the data's columns.
+        masking: `"published"`: operators run at full width, layer norm included, and results are masked, as in the
+            release; parameters then have the release's names and shapes. `"sliced"`: operators run on the active
+            slice alone, so that a path equals the model that `nasrec.compile` makes of its genotype.
+        layer_norm: whether the subnets use layer norm; all genotypes must agree.
+        seed: of the initial values; default: torch's global generator.
+
+    Raises:
+        SpaceError: unknown masking.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        features: FeatureSpec,
+        *,
+        masking: Masking = "published",
+        layer_norm: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        if masking not in ("published", "sliced"):
+            raise SpaceError(f"masking must be 'published' or 'sliced', not {masking!r}")
+        self.space, self.features, self.masking = space, features, masking
+        self.layer_norm = layer_norm
+        with torch.random.fork_rng(devices=[], enabled=seed is not None):
+            if seed is not None:
+                torch.manual_seed(seed)
+            for name, shape in store_parameters(space, features, masking, layer_norm=layer_norm).items():
+                _put(self, name, _initial(name, shape))
+        self._path = lru_cache(maxsize=CACHED_PATHS)(self._lower)
+
+    def forward(self, dense: Tensor, sparse: Tensor, genotype: Genotype) -> Tensor:
+        """Logits of one path: dense [B, num_dense], sparse int64 [B, num_sparse] -> [B].
+
+        Raises:
+            SpaceError: the genotype is not in the space.
+        """
+        return execute(self._path(genotype), self._stored, (dense, sparse))
+
+    def graph(self, genotype: Genotype) -> Graph:
+        """The optimised graph of a path; its parameters are slices of the store."""
+        return self._path(genotype)
+
+    def extract(self, genotype: Genotype) -> CompiledModel:
+        """A compiled model of one path with its slice of the shared weights copied in.
+
+        Raises:
+            SpaceError: the genotype is not in the space.
+        """
+        graph = self._path(genotype)
+        model = compile_graph(graph)
+        with torch.no_grad():
+            for node in graph:
+                for role, ref in node.params:
+                    target = model.get_parameter(f"{model.layer_names[node.id]}.{role}")
+                    target.copy_(take(self._stored(ref), ref))
+        return model
+
+    def _lower(self, genotype: Genotype) -> Graph:
+        if (reason := self.space.why_not(genotype)) is not None:
+            raise SpaceError(f"the genotype is not in the supernet's space: {reason}")
+        if genotype.layer_norm != self.layer_norm:
+            raise SpaceError(
+                f"the genotype has layer_norm={genotype.layer_norm}, the supernet {self.layer_norm}; they must agree"
+            )
+        return OPTIMISE.run(lower_path(genotype, self.space, self.features, self.masking))
+
+    def _stored(self, ref: ParamRef) -> Tensor:
+        return self.get_parameter(ref.name)
+
+
+def _put(root: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    """Registers a parameter under a dotted name, so that state dicts have the release's keys."""
+    *path, last = name.split(".")
+    here = root
+    for part in path:
+        if part not in here._modules:
+            here.add_module(part, nn.Module())
+        here = here.get_submodule(part)
+    here.register_parameter(last, parameter)
+
+
+def _initial(name: str, shape: tuple[int, ...]) -> nn.Parameter:
+    """Initial values as in `nasrec.layers`: Xavier weights, zero biases, norms at identity."""
+    tensor = torch.empty(shape)
+    if len(shape) == 2:
+        draw = nn.init.xavier_normal_ if name.startswith("_embedding.") else nn.init.xavier_uniform_
+        return nn.Parameter(draw(tensor) if tensor.numel() else tensor)
+    return nn.Parameter(nn.init.ones_(tensor) if name.endswith("weight") else nn.init.zeros_(tensor))
