@@ -1,0 +1,53 @@
+// Checks of operands. Each operator has one front function (front/) that calls these and that both its CPU and its
+// CUDA face call first, so the two raise the same text.
+#pragma once
+
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include <cstdint>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace nasrec {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+template <class... Parts>
+void require(bool condition, const char* op, const Parts&... parts) {
+  if (condition) return;
+  std::ostringstream message;
+  message << op << ": ";
+  (message << ... << parts);
+  throw std::runtime_error(message.str());
+}
+
+inline std::string shape_of(const Tensor& tensor) {
+  std::ostringstream text;
+  text << '[';
+  for (int64_t axis = 0; axis < tensor.dim(); ++axis) text << (axis ? ", " : "") << tensor.size(axis);
+  text << ']';
+  return text.str();
+}
+
+// float32, float64 or bfloat16: the types that the kernels are compiled for.
+inline void require_kernel_type(const char* op, const char* name, const Tensor& tensor) {
+  const ScalarType type = tensor.scalar_type();
+  require(
+      type == ScalarType::Float || type == ScalarType::Double || type == ScalarType::BFloat16, op, name,
+      " must be float32, float64 or bfloat16, got ", torch::headeronly::toString(type));
+}
+
+inline void require_same_type_and_device(
+    const char* op, const char* name, const Tensor& tensor, const char* other_name, const Tensor& other) {
+  require(
+      tensor.scalar_type() == other.scalar_type(), op, name, " must have the type of ", other_name, ", got ",
+      torch::headeronly::toString(tensor.scalar_type()), " and ", torch::headeronly::toString(other.scalar_type()));
+  require(
+      tensor.is_cuda() == other.is_cuda() && tensor.get_device_index() == other.get_device_index(), op, name,
+      " must be on the device of ", other_name);
+}
+
+}  // namespace nasrec

@@ -1,0 +1,28 @@
+// CPU kernels of the pairwise dot product on raw pointers; kernels/pairwise_dot.cpp is compiled once per instruction set.
+#pragma once
+
+#include <stdint.h>
+
+namespace nasrec {
+
+// `samples` consecutive samples: x [samples, rows, channels], out and grad [samples, rows (rows - 1) / 2], all contiguous.
+// `scratch` is 64-byte aligned and holds scratch_bytes(rows, channels).
+template <class T>
+struct PairwiseDotKernels {
+  int64_t (*scratch_bytes)(int64_t rows, int64_t channels);
+  void (*forward)(const T* x, T* out, int64_t samples, int64_t rows, int64_t channels, void* scratch);
+  void (*backward)(
+      const T* grad, const T* x, T* grad_x, int64_t samples, int64_t rows, int64_t channels, void* scratch);
+};
+
+struct PairwiseDotTable {
+  PairwiseDotKernels<float> float32;
+  PairwiseDotKernels<double> float64;
+  PairwiseDotKernels<uint16_t> bfloat16;  // the bits; accumulated in float32
+};
+
+namespace baseline { extern const PairwiseDotTable pairwise_dot; }
+namespace avx2 { extern const PairwiseDotTable pairwise_dot; }
+namespace avx512 { extern const PairwiseDotTable pairwise_dot; }
+
+}  // namespace nasrec

@@ -1,0 +1,10 @@
+// The schemas of every operator, once. Kernels register themselves for CPU in cpu/ and for CUDA in cuda/;
+// fake kernels and autograd are attached in nasrec/kernels/ops.py.
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(nasrec, m) {
+  // x [B, r, e] -> [B, r(r-1)/2]: the strictly lower triangle of x x^T, row-major.
+  m.def("pairwise_dot(Tensor x) -> Tensor");
+  // grad [B, r(r-1)/2], x [B, r, e] -> gradient of x [B, r, e].
+  m.def("pairwise_dot_backward(Tensor grad, Tensor x) -> Tensor");
+}
