@@ -5,31 +5,21 @@ from __future__ import annotations
 import builtins
 import hashlib
 import linecache
-import logging
 import os
-import re
 import weakref
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-import nasrec_ir
 from nasrec.errors import CompileError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
-from nasrec.lowering import lower
-from nasrec_ir import Cost, Graph
+from nasrec.graphs import graph_of, ir_dumper
+from nasrec_ir import Graph
 from nasrec_ir.codegen import Source, generate
-from nasrec_ir.passes import OPTIMISE, PruneDead
 
-__all__ = ["CompiledModel", "compile", "compile_graph", "cost", "graph_of"]
-
-logger = logging.getLogger(__name__)
-
-Observer = Callable[[str, Graph], None]
+__all__ = ["CompiledModel", "compile", "compile_graph"]
 
 
 class CompiledModel(nn.Module):
@@ -72,24 +62,6 @@ def compile(
     return compile_graph(graph, seed=seed)
 
 
-def graph_of(genotype: Genotype, features: FeatureSpec, *, observe: Observer | None = None) -> Graph:
-    """The optimised graph of a genotype's stand-alone model."""
-    return OPTIMISE.run(lower(genotype, features, name=_identifier(genotype.name)), observe)
-
-
-def cost(genotype: Genotype, features: FeatureSpec, *, optimised: bool = False) -> Cost:
-    """Cost of a genotype per sample; no model is built.
-
-    Args:
-        genotype: the architecture.
-        features: the data's columns.
-        optimised: count what the compiled model runs. Default: what the live operators are defined to do, as the
-            paper counts (Table 5): dead blocks pruned, padded sides of gating and sum at their padded width.
-    """
-    lowered = lower(genotype, features)
-    return nasrec_ir.cost(OPTIMISE.run(lowered) if optimised else PruneDead().apply(lowered))
-
-
 def compile_graph(graph: Graph, *, seed: int | None = None) -> CompiledModel:
     """Turns an executable (optimised) graph into a module with parameters of its own.
 
@@ -108,33 +80,6 @@ def compile_graph(graph: Graph, *, seed: int | None = None) -> CompiledModel:
             model = module_class()
     model.graph, model.source, model.layer_names = graph, source.text, dict(source.members)
     return model  # type: ignore[no-any-return]
-
-
-def ir_dumper(folder: str | os.PathLike[str]) -> Observer:
-    """An observer that writes each graph it sees to a numbered file in `folder`."""
-    target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CompileError(f"{target}: cannot be made a folder for the IR ({error.strerror}); name another") from None
-    count = 0
-
-    def write(name: str, graph: Graph) -> None:
-        nonlocal count
-        path = target / f"{count:02d}-{name}.ir"
-        try:
-            path.write_text(nasrec_ir.dump(graph), encoding="utf-8")
-        except OSError as error:
-            raise CompileError(f"{path}: cannot be written ({error.strerror})") from None
-        count += 1
-
-    return write
-
-
-def _identifier(name: str) -> str:
-    """A genotype's name as a graph's."""
-    words = re.sub(r"[^A-Za-z0-9]+", "_", name, flags=re.ASCII).strip("_").lower()[:60].strip("_")
-    return words if words and not words[0].isdigit() else f"model_{words}".strip("_")
 
 
 def _load(source: Source) -> Any:

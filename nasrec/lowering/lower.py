@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from nasrec.features import FeatureSpec
-from nasrec.genotype import DENSE_OPERATORS, OPERATORS, Block, Genotype
+from nasrec.genotype import DENSE_OPERATORS, READS, Block, Genotype
 from nasrec.lowering.layout import MERGER_FIELDS, Layout, Masking, Output, StoreWidths, Width
 from nasrec.lowering.operators import BlockLowering
 from nasrec_ir import Graph, GraphBuilder, ParamRef, TensorType
@@ -40,7 +40,7 @@ def lower(
         store: widths of a weight-sharing store. Default: a stand-alone model with parameters of its own.
         masking: with a store, what a sampled width means; see `Masking`.
         operators: names of the operators that parameters are numbered by (`_nodes.{index}`): those of the space.
-            Default: the release's numbering of its smallest space that has all operators of the genotype.
+            Default: the release's numbering of the genotype's space, or of its smallest with all operators used.
         every_projection: project even where widths agree; see `store_parameters`.
         name: name of the graph, an identifier.
 
@@ -53,7 +53,9 @@ def lower(
     """
     layout = Layout(store, masking if store else None)
     used = {operator for block in genotype.blocks for operator in block.operators}
-    numbering = tuple(operators) if operators else release_operators(used)
+    if operators is None:
+        operators = RELEASE_OPERATORS["xlarge"] if genotype.space == "full" else release_operators(used)
+    numbering = tuple(operators)
     b = GraphBuilder(name)
     dense = b.input("dense", TensorType((features.num_dense,)))
     sparse = b.input("sparse", TensorType((features.num_sparse,), "i64"))
@@ -96,23 +98,22 @@ def _block(
     sparse_outputs: Sequence[Output],
 ) -> tuple[Output, Output]:
     b, scope = context.b, context.scope
-    chosen = {
-        "dense": (dense_outputs, block.dense_inputs),
-        "sparse": (sparse_outputs, block.sparse_inputs),
-        "left": (dense_outputs, block.left_inputs),
-        "right": (dense_outputs, block.right_inputs),
-    }
+    read = {name: None for operator in block.operators for name in READS[operator]}
     joined = {
-        side: layout.join(b, f"{scope}.{side}_in", outputs, indices)
-        for side, (outputs, indices) in chosen.items()
-        if any(side in READS[operator] for operator in block.operators)
+        name: layout.join(
+            b,
+            f"{scope}.{name}",
+            sparse_outputs if name == "sparse_inputs" else dense_outputs,
+            getattr(block, name),
+        )
+        for name in read
     }
     bits = dict(zip(block.operators, block.operator_bits, strict=False))
     results: dict[str, str] = {}
     for operator in block.operators:
         emit = replace(context, weight_bits=bits.get(operator))
         node = f"{context.prefix}._nodes.{numbering.index(operator)}"
-        operands = [joined[side] for side in READS[operator]]
+        operands = [joined[name] for name in READS[operator]]
         if operator == "dot_product":
             results[operator] = emit.dot_product(node, *operands, *_triangle(context.dense))
         else:
@@ -139,19 +140,6 @@ def _block(
         reserved = MERGER_FIELDS
     d = layout.output((merged, context.dense.value, context.dense.stored))
     return d, layout.output(*parts, reserved=reserved)
-
-
-READS = {
-    "fc": ("dense",),
-    "dot_product": ("dense", "sparse"),
-    "sigmoid_gating": ("left", "right"),
-    "sum": ("left", "right"),
-    "attention": ("sparse",),
-    "efc": ("sparse",),
-}
-"""Which inputs each operator reads, in order."""
-
-assert set(READS) == set(OPERATORS)
 
 
 def _triangle(dense: Width) -> tuple[Width, Width]:

@@ -1,0 +1,3 @@
+"""Formats of other projects."""
+
+from __future__ import annotations
