@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent
 
 
 class CMakeBuild(build_ext):
-    """Runs CMake in a build folder that outlives the call, so that a second build compiles only what changed."""
+    """Runs CMake in a build folder that outlives the call: a second build compiles only what changed."""
 
     def build_extension(self, ext: Extension) -> None:
         import pybind11
@@ -56,7 +56,9 @@ def git_commit() -> str:
     try:
         run = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
         commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], **run).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "--", "csrc", "CMakeLists.txt"], **run).stdout
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", "csrc", "CMakeLists.txt"], **run
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
     return commit + ("+" if changed.strip() else "")
@@ -65,7 +67,9 @@ def git_commit() -> str:
 setup(
     packages=[*find_packages(include=["nasrec", "nasrec.*"]), *find_packages("ir"), *find_packages("pim")],
     package_dir={"nasrec_ir": "ir/nasrec_ir", "nasrec_pim": "pim/nasrec_pim"},
-    package_data={"": ["py.typed", "**/*.json", "**/*.toml", "**/*.yaml", "**/*.html", "**/*.js", "**/*.css"]},
+    package_data={
+        "": ["py.typed", "**/*.json", "**/*.toml", "**/*.yaml", "**/*.html", "**/*.js", "**/*.css"]
+    },
     ext_modules=[Extension("nasrec._C", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
 )

@@ -1,17 +1,14 @@
 """The operations of a model, each by one name: a compiled kernel where there is one, else plain PyTorch.
 
-`nasrec.kernels.reference` defines every operation; `nasrec.kernels.availability` says which run compiled, and why
-the others do not. `use_reference()` forces plain PyTorch for a while.
+`nasrec.kernels.reference` defines every operation; `nasrec.kernels.availability` says which of them run
+compiled, and why the others do not. `use_reference()` forces plain PyTorch for a while.
 """
 
 from __future__ import annotations
 
-from nasrec.kernels.extension import load, use_reference
-
-load()  # registers the compiled operators, which ops.py then completes with autograd
-
-from nasrec.kernels.ops import pairwise_dot  # noqa: E402
-from nasrec.kernels.reference import (  # noqa: E402
+from nasrec.kernels.extension import use_reference
+from nasrec.kernels.ops import pairwise_dot
+from nasrec.kernels.reference import (
     channel_linear,
     embedding,
     factorization_machine,

@@ -1,4 +1,9 @@
-"""Loads the compiled extension once, and decides for each call between its kernels and the plain-torch reference."""
+"""Loads the compiled extension once, and holds the switch that forces the plain-torch reference.
+
+Importing this module imports `nasrec._C`, which registers the compiled operators. Without it the reference
+functions serve, slower, and one warning says so; with NASREC_REQUIRE_KERNELS=1 a missing extension raises
+`KernelUnavailable`.
+"""
 
 from __future__ import annotations
 
@@ -14,34 +19,11 @@ import torch
 
 from nasrec.errors import KernelUnavailable
 
-__all__ = ["compiled", "extension", "load", "missing_reason", "use_reference"]
+__all__ = ["compiled", "extension", "missing_reason", "reference_forced", "use_reference"]
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
-
-_module: ModuleType | None = None
-_reason: str | None = None  # why there is no extension
 _reference_depth = 0  # open `use_reference` blocks; a plain integer, so that torch.compile can guard on it
-
-
-def load() -> None:
-    """Import `nasrec._C`, which registers the operators.
-
-    Without it the reference functions serve, slower: one warning says so. With NASREC_REQUIRE_KERNELS=1 a missing
-    extension raises `KernelUnavailable` instead.
-    """
-    global _module, _reason
-    try:
-        _module, _reason = importlib.import_module("nasrec._C"), None
-    except ImportError as error:
-        _module, _reason = None, " ".join(str(error).split())
-        message = (
-            f"the compiled kernels of nasrec are missing ({_reason}); build them with `make setup`, "
-            "or `pip install -e . --no-build-isolation` in the source tree"
-        )
-        if os.environ.get("NASREC_REQUIRE_KERNELS", "0") not in ("", "0"):
-            raise KernelUnavailable(f"{message}, or unset NASREC_REQUIRE_KERNELS") from None
-        _log.warning("%s; running the slower plain-torch reference", message)
 
 
 def extension() -> ModuleType | None:
@@ -54,11 +36,13 @@ def missing_reason() -> str | None:
     return _reason
 
 
-def compiled(op: str, device: str | None = None) -> bool:
-    """Whether the extension holds the operator `op`, and, if a device is named, a kernel for that device."""
-    if _module is None or not hasattr(torch.ops.nasrec, op):
+def compiled(operator: str, device: str | None = None) -> bool:
+    """Whether the extension holds the operator and, if a device is named, a kernel for it."""
+    if _module is None or not hasattr(torch.ops.nasrec, operator):
         return False
-    return device is None or torch._C._dispatch_has_kernel_for_dispatch_key(f"nasrec::{op}", device.upper())
+    return device is None or torch._C._dispatch_has_kernel_for_dispatch_key(
+        f"nasrec::{operator}", device.upper()
+    )
 
 
 @contextmanager
@@ -80,3 +64,27 @@ def use_reference() -> Iterator[None]:
 def reference_forced() -> bool:
     """Whether a `use_reference` block is open."""
     return _reference_depth > 0
+
+
+def _load() -> tuple[ModuleType | None, str | None]:
+    """The extension, or the reason why there is none."""
+    try:
+        module = importlib.import_module("nasrec._C")
+        module.build_info()  # raises if NASREC_ISA names no instruction set
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+    except RuntimeError as error:
+        raise KernelUnavailable(str(error)) from None
+    else:
+        return module, None
+    message = (
+        f"the compiled kernels of nasrec are missing ({reason}); build them with `make setup`, "
+        "or `pip install -e . --no-build-isolation` in the source tree"
+    )
+    if os.environ.get("NASREC_REQUIRE_KERNELS", "0") not in ("", "0"):
+        raise KernelUnavailable(f"{message}, or unset NASREC_REQUIRE_KERNELS")
+    _log.warning("%s; running the slower plain-torch reference", message)
+    return None, reason
+
+
+_module, _reason = _load()

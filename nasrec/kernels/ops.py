@@ -20,31 +20,37 @@ _KERNEL_TYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 def pairwise_dot(x: Tensor) -> Tensor:
     """Dot products of all pairs of fields: [B, r, e] -> [B, r(r-1)/2]; see `reference.pairwise_dot`."""
-    if _has_kernel("pairwise_dot", x):
+    if x.dim() == 3 and _has_kernel("pairwise_dot", x):
         out: Tensor = torch.ops.nasrec.pairwise_dot(x)
         return out
     return reference.pairwise_dot(x)
 
 
-def _has_kernel(op: str, x: Tensor) -> bool:
-    return not extension.reference_forced() and (op, x.device.type) in _KERNELS and x.dtype in _KERNEL_TYPES
+def _has_kernel(operator: str, x: Tensor) -> bool:
+    return (
+        not extension.reference_forced()
+        and (operator, x.device.type) in _KERNELS
+        and x.dtype in _KERNEL_TYPES
+    )
 
 
 def _register() -> frozenset[tuple[str, str]]:
-    """Attach fake kernels and autograd to the operators that the extension registered; returns (op, device) pairs."""
+    """Attach fake kernels and autograd to the compiled operators; returns (operator, device) pairs."""
     if not extension.compiled("pairwise_dot"):
         return frozenset()
     torch.library.register_fake("nasrec::pairwise_dot", _pairwise_dot_fake)
     torch.library.register_fake("nasrec::pairwise_dot_backward", _pairwise_dot_backward_fake)
     torch.library.register_autograd(
-        "nasrec::pairwise_dot", _pairwise_dot_autograd, setup_context=_save_first_input
+        "nasrec::pairwise_dot", _pairwise_dot_autograd, setup_context=_save_inputs
     )
-    kernels = {("pairwise_dot", d) for d in ("cpu", "cuda") if extension.compiled("pairwise_dot", d)}
-    return frozenset(kernels | {("pairwise_dot", "meta")})
+    torch.library.register_autograd(
+        "nasrec::pairwise_dot_backward", _pairwise_dot_double_autograd, setup_context=_save_inputs
+    )
+    devices = [device for device in ("cpu", "cuda") if extension.compiled("pairwise_dot", device)]
+    return frozenset(("pairwise_dot", device) for device in [*devices, "meta"])
 
 
 def _pairwise_dot_fake(x: Tensor) -> Tensor:
-    torch._check(x.dim() == 3, lambda: f"pairwise_dot: x must be [B, r, e], got {x.dim()} axes")
     rows = x.shape[1]
     return x.new_empty(x.shape[0], rows * (rows - 1) // 2)
 
@@ -53,14 +59,23 @@ def _pairwise_dot_backward_fake(grad: Tensor, x: Tensor) -> Tensor:
     return x.new_empty(x.shape)
 
 
-def _save_first_input(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    ctx.save_for_backward(inputs[0])
+def _save_inputs(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
 
 
 def _pairwise_dot_autograd(ctx: Any, grad: Tensor) -> Tensor:
     (x,) = ctx.saved_tensors
     out: Tensor = torch.ops.nasrec.pairwise_dot_backward(grad, x)
     return out
+
+
+def _pairwise_dot_double_autograd(ctx: Any, grad_grad: Tensor) -> tuple[Tensor, Tensor]:
+    """The backward is G x with G symmetric, linear in both; only gradient penalties need this: plain torch."""
+    grad, x = ctx.saved_tensors
+    cross = torch.bmm(grad_grad, x.transpose(1, 2))
+    rows, columns = torch.tril_indices(x.shape[1], x.shape[1], -1, device=x.device)
+    grad_of_grad = (cross + cross.transpose(1, 2))[:, rows, columns]
+    return grad_of_grad, torch.ops.nasrec.pairwise_dot_backward(grad, grad_grad)
 
 
 _KERNELS = _register()

@@ -1,17 +1,17 @@
 """Every operation in plain PyTorch: the definition of each kernel, its fallback and its oracle.
 
-Shapes: B is the batch (may be 0), f the fields, e the channels of one field's embedding. Floating tensors may be
-float32, float64 or bfloat16. Each function traces under `torch.export` with a dynamic batch and exports to ONNX;
-shapes apart from B are taken as constants. Operands that do not fit raise `KernelError`.
+Shapes: B is the batch (may be 0), f the fields, e the channels of one field's embedding. Floating tensors may
+be float32, float64 or bfloat16. Each function traces under `torch.export` with a dynamic batch and exports to
+ONNX; shapes apart from B are taken as constants. Operands that do not fit raise `KernelError`.
 
-Sources: NASRec (https://arxiv.org/abs/2204.07187) for the operators of the search space; DLRM
-(https://arxiv.org/abs/1906.00091) for the pairwise dot product; xDeepFM (https://arxiv.org/abs/1803.05170) for the
-compressed interaction network.
+Sources: NASRec (https://arxiv.org/abs/2207.07187) for the operators of the search space; DLRM
+(https://arxiv.org/abs/1906.00091) for the pairwise dot product; xDeepFM (https://arxiv.org/abs/1803.05170)
+for the compressed interaction network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -32,7 +32,11 @@ __all__ = [
     "self_attention",
 ]
 
-_ACTIVATIONS = {"none": lambda x: x, "relu": torch.relu, "sigmoid": torch.sigmoid}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda x: x,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+}
 
 
 def pairwise_dot(x: Tensor) -> Tensor:
@@ -50,10 +54,10 @@ def pairwise_dot(x: Tensor) -> Tensor:
 
 
 def factorization_machine(x: Tensor) -> Tensor:
-    """Second-order factorisation machine per channel: [B, f, e] -> [B, e], (sum)^2 - sum of squares over the fields.
+    """Second-order factorisation machine, per channel: [B, f, e] -> [B, e], (sum)^2 - sum of squares.
 
-    The customary factor 1/2 is left out, as the published models leave it out. bfloat16 is computed in float32,
-    since the difference cancels.
+    The customary factor 1/2 is left out, as the published models leave it out. bfloat16 is computed in
+    float32, since the difference cancels.
     """
     _require(x.dim() == 3, "factorization_machine", f"x must be [B, f, e], got {_shape(x)}")
     wide = _widen(x)
@@ -63,17 +67,23 @@ def factorization_machine(x: Tensor) -> Tensor:
 def self_attention(qkv: Tensor, heads: int) -> Tensor:
     """Multi-head attention of the fields over themselves: packed Q, K, V [B, f, 3e] -> [B, f, e].
 
-    Scores are scaled by 1/sqrt(e/heads); there is no mask and no dropout. The projections before and after are
-    `channel_linear`, so the two together are `torch.nn.MultiheadAttention` with q = k = v.
+    Scores are scaled by 1/sqrt(e/heads); there is no mask and no dropout. The projections before and after
+    are `channel_linear`, so the two together are `torch.nn.MultiheadAttention` with q = k = v.
     """
-    _require(qkv.dim() == 3 and qkv.shape[2] % 3 == 0, "self_attention", f"qkv must be [B, f, 3e], got {_shape(qkv)}")
+    _require(
+        qkv.dim() == 3 and qkv.shape[2] % 3 == 0,
+        "self_attention",
+        f"qkv must be [B, f, 3e], got {_shape(qkv)}",
+    )
     fields, channels = qkv.shape[1], qkv.shape[2] // 3
     _require(
         heads >= 1 and channels % heads == 0,
         "self_attention",
         f"heads must divide the channels, got {heads} heads and {channels} channels",
     )
-    packed = qkv.unflatten(2, (3, heads, channels // heads)).permute(2, 0, 3, 1, 4)  # [3, B, heads, f, e/heads]
+    packed = qkv.unflatten(2, (3, heads, channels // heads)).permute(
+        2, 0, 3, 1, 4
+    )  # [3, B, heads, f, e/heads]
     mixed = functional.scaled_dot_product_attention(packed[0], packed[1], packed[2])
     return mixed.transpose(1, 2).reshape(-1, fields, channels)
 
@@ -90,8 +100,8 @@ def linear(
 ) -> Tensor:
     """Linear over several inputs as if concatenated: inputs [B, n_j], weight [out, sum n_j] -> [B, out].
 
-    Then, in this order and each only if asked for: layer norm over the `out` units with (gain, offset), activation
-    (`none`, `relu` or `sigmoid`), and the cut to the leading `keep` units.
+    Then, in this order and each only if asked for: layer norm over the `out` units with (gain, offset),
+    activation (`none`, `relu` or `sigmoid`), and the cut to the leading `keep` units.
     """
     x = _concatenate("linear", inputs, dims=2, weight=weight)
     y = functional.linear(x, weight, bias)
@@ -112,20 +122,21 @@ def field_linear(
 ) -> Tensor:
     """Linear along the field axis: inputs [B, f_j, e], weight [out, sum f_j], bias [out] -> [B, out, e].
 
-    The same map for every channel (the embedded fully connected operator, NASRec section 3.1). Layer norm, where
-    asked for, runs over the `out` fields of each channel; activation and `keep` as in `linear`.
+    The same map for every channel (the embedded fully connected operator, NASRec section 3.1). Layer norm,
+    where asked for, runs over the `out` fields of each channel; activation and `keep` as in `linear`.
     """
     x = _concatenate("field_linear", inputs, dims=3, weight=weight)
-    y = torch.matmul(weight, x)
-    if bias is not None:
-        y = y + bias.unsqueeze(1)
+    y = functional.linear(x.transpose(1, 2), weight, bias)  # [B, e, out]: the layer norm's own layout
     if norm is not None:
-        y = layer_norm(y, *norm, axis=1, eps=eps)
+        y = layer_norm(y, *norm, axis=2, eps=eps)
+    y = y.transpose(1, 2)
     return _keep("field_linear", _activate("field_linear", y, activation), keep)
 
 
-def channel_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> Tensor:
-    """Linear over the channels of every field: x [B, f, e], weight [out, e] -> [B, f, out], then the activation."""
+def channel_linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none"
+) -> Tensor:
+    """Linear over each field's channels, then the activation: x [B, f, e], weight [out, e] -> [B, f, out]."""
     _require(
         x.dim() == 3 and weight.dim() == 2 and x.shape[2] == weight.shape[1],
         "channel_linear",
@@ -135,9 +146,14 @@ def channel_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, act
 
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, *, axis: int, eps: float = 1e-5) -> Tensor:
-    """Layer norm with biased variance over `axis` (1 or 2) alone: x [B, n] or [B, f, e], weight and bias [n of axis]."""
+    """Layer norm with biased variance over `axis` (1 or 2) alone, of x [B, n] or [B, f, e].
+
+    weight and bias hold one value for each index of that axis.
+    """
     _require(
-        axis in (1, 2) and axis < x.dim() <= 3, "layer_norm", f"axis must be 1 or 2 within {_shape(x)}, got {axis}"
+        axis in (1, 2) and axis < x.dim() <= 3,
+        "layer_norm",
+        f"axis must be 1 or 2 within {_shape(x)}, got {axis}",
     )
     size = x.shape[axis]
     _require(
@@ -151,7 +167,7 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, *, axis: int, eps: float
 
 
 def hadamard_pairs(a: Tensor, b: Tensor) -> Tensor:
-    """Channel-wise products of all field pairs: [B, m, e], [B, n, e] -> [B, m*n, e], row i*n + j holds a_i * b_j.
+    """Channel-wise products of all field pairs: [B, m, e], [B, n, e] -> [B, m*n, e], row i*n + j is a_i * b_j.
 
     The outer products of xDeepFM's compressed interaction network (equation 6), before its field-wise linear.
     """
@@ -166,8 +182,8 @@ def hadamard_pairs(a: Tensor, b: Tensor) -> Tensor:
 def embedding(ids: Tensor, tables: Sequence[Tensor]) -> Tensor:
     """One row of each table: ids int64 [B, n], tables[j] [rows_j, e] -> [B, n, e].
 
-    An id outside its table raises `FeatureError` naming field and value. The check reads the data, so it is left
-    out of traced and exported programs.
+    An id outside its table raises `FeatureError` naming field and value. The check reads the data, so it is
+    left out of traced and exported programs.
     """
     _require(
         ids.dim() == 2 and len(tables) >= 1 and ids.shape[1] == len(tables),
@@ -180,7 +196,7 @@ def embedding(ids: Tensor, tables: Sequence[Tensor]) -> Tensor:
 
 
 def numeric_embedding(x: Tensor, weight: Tensor) -> Tensor:
-    """A number scales the embedding of its field: x [B, n], weight [n, e] -> [B, n, e], row j is x_j * weight_j."""
+    """Each number scales its field's embedding: x [B, n], weight [n, e] -> [B, n, e], row j is x_j weight_j."""
     _require(
         x.dim() == 2 and weight.dim() == 2 and x.shape[1] == weight.shape[0],
         "numeric_embedding",
@@ -194,7 +210,9 @@ def _concatenate(op: str, inputs: Sequence[Tensor], *, dims: int, weight: Tensor
     layout = "[B, n]" if dims == 2 else "[B, f, e]"
     _require(len(inputs) >= 1, op, "needs at least one input")
     _require(
-        all(x.dim() == dims for x in inputs), op, f"inputs must be {layout}, got {', '.join(map(_shape, inputs))}"
+        all(x.dim() == dims for x in inputs),
+        op,
+        f"inputs must be {layout}, got {', '.join(map(_shape, inputs))}",
     )
     columns = sum(x.shape[1] for x in inputs)
     _require(
@@ -206,7 +224,11 @@ def _concatenate(op: str, inputs: Sequence[Tensor], *, dims: int, weight: Tensor
 
 
 def _activate(op: str, x: Tensor, activation: str) -> Tensor:
-    _require(activation in _ACTIVATIONS, op, f"activation must be one of {', '.join(_ACTIVATIONS)}, got {activation!r}")
+    _require(
+        activation in _ACTIVATIONS,
+        op,
+        f"activation must be one of {', '.join(_ACTIVATIONS)}, got {activation!r}",
+    )
     return _ACTIVATIONS[activation](x)
 
 
@@ -222,9 +244,10 @@ def _check_ids(ids: Tensor, tables: Sequence[Tensor]) -> None:
     wrong = (ids < 0) | (ids >= rows)
     if bool(wrong.any()):
         sample, field = wrong.nonzero()[0].tolist()
+        count = tables[field].shape[0]
         raise FeatureError(
-            f"sparse field {field} holds id {int(ids[sample, field])} in row {sample} of the batch, but its table has "
-            f"{int(rows[field])} rows (ids 0 to {int(rows[field]) - 1}); raise the field's cardinality or hash the id"
+            f"sparse field {field} holds id {int(ids[sample, field])} in row {sample} of the batch, but its table "
+            f"has {count} rows (ids 0 to {count - 1}); raise the field's cardinality or hash the id"
         )
 
 
