@@ -57,7 +57,7 @@ _HOME = {
 }
 
 _SUBMODULES = frozenset(
-    "baselines cli data errors export interop kernels layers lowering presets train".split()
+    ("baselines", "cli", "data", "errors", "export", "interop", "kernels", "layers", "lowering", "presets", "train")
 )
 
 __all__ = [

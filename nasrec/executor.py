@@ -68,9 +68,7 @@ def _product(function: Callable[..., Tensor]) -> Callable[[Sequence[Tensor], Att
 
 
 def _channel_linear(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
-    return kernels.channel_linear(
-        xs[0], params["weight"], params.get("bias"), activation=attrs["activation"]
-    )
+    return kernels.channel_linear(xs[0], params["weight"], params.get("bias"), activation=attrs["activation"])
 
 
 def _layer_norm(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:

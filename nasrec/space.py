@@ -400,7 +400,9 @@ class SearchSpace:
         except GenotypeError as error:
             raise SpaceError(f"the encoding is no genotype: {error}") from None
         if numbers[0] not in (0, 1) or (reason := self.why_not(genotype)) is not None:
-            raise SpaceError(f"the encoding is no member of the space: {reason if numbers[0] in (0, 1) else 'layer norm'}")
+            raise SpaceError(
+                f"the encoding is no member of the space: {reason if numbers[0] in (0, 1) else 'layer norm'}"
+            )
         return genotype
 
     def _decode_block(self, k: int, numbers: list[int]) -> Block:
@@ -432,9 +434,7 @@ class SearchSpace:
         """Plain values for JSON or TOML; None is left out."""
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in plain.items()
-            if value is not None
+            key: list(value) if isinstance(value, tuple) else value for key, value in plain.items() if value is not None
         }
 
     @classmethod

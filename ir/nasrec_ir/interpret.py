@@ -86,9 +86,7 @@ def _bind(
     return values, batch or 0
 
 
-def _parameter(
-    node: Node, role: str, ref: ParamRef, parameters: Mapping[str, Any], dtype: npt.DTypeLike
-) -> Array:
+def _parameter(node: Node, role: str, ref: ParamRef, parameters: Mapping[str, Any], dtype: npt.DTypeLike) -> Array:
     if ref.name not in parameters:
         raise InterpretError(f"parameter {ref.name} ({role} of %{node.id}) is missing")
     array = _array(parameters[ref.name], dtype)
@@ -96,9 +94,7 @@ def _parameter(
         return take(array, ref)
     if array.shape == ref.view_shape:
         return array
-    raise InterpretError(
-        f"parameter {ref.name} has shape {list(array.shape)}, %{node.id} needs {list(ref.shape)}"
-    )
+    raise InterpretError(f"parameter {ref.name} has shape {list(array.shape)}, %{node.id} needs {list(ref.shape)}")
 
 
 def _array(value: Any, dtype: npt.DTypeLike) -> Array:

@@ -78,7 +78,10 @@ def rule_order(graph: Graph) -> Iterator[Problem]:
             if operand not in graph:
                 yield (node.id, f"operand %{operand} does not exist")
             elif operand not in seen:
-                yield (node.id, f"operand %{operand} is not defined before its use (a cycle, or nodes out of order)")
+                yield (
+                    node.id,
+                    f"operand %{operand} is not defined before its use (a cycle, or nodes out of order)",
+                )
         seen.add(node.id)
 
 
@@ -194,7 +197,10 @@ def rule_stores(graph: Graph) -> Iterator[Problem]:
     for node in graph:
         for _, ref in node.params:
             if shapes.setdefault(ref.name, ref.shape) != ref.shape:
-                yield (node.id, f"{ref.name} has shape {list(ref.shape)} here, {list(shapes[ref.name])} elsewhere")
+                yield (
+                    node.id,
+                    f"{ref.name} has shape {list(ref.shape)} here, {list(shapes[ref.name])} elsewhere",
+                )
 
 
 def rule_no_dead(graph: Graph) -> Iterator[Problem]:

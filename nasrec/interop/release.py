@@ -9,8 +9,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from nasrec import jsonfile
 from nasrec.errors import GenotypeError
-from nasrec.genotype import Block, Genotype, read_json
+from nasrec.genotype import Block, Genotype
 from nasrec.lowering.lower import RELEASE_OPERATORS, release_operators
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def load_genotype(source: str | os.PathLike[str] | Mapping[str, Any]) -> Genotyp
         return _genotype(source)
     if not isinstance(source, (str, os.PathLike)):
         _fail("genotype", f"must be a path or an object, not {type(source).__name__}")
-    values = read_json(source)
+    values = jsonfile.read(source, GenotypeError)
     try:
         return _genotype(values)
     except GenotypeError as error:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-
 from nasrec.errors import StateDictError
 from nasrec.slices import take
 from nasrec.supernet import Supernet

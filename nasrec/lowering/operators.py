@@ -68,9 +68,7 @@ class BlockLowering:
             ),
             "bias": ParamRef(f"{node}._left_self_linear._linear.bias", (stored_g,), right.columns),
         }
-        gate = b.add(
-            "linear", [left.id], id=scope, params=params, out=right.width, weight_bits=self.weight_bits
-        )
+        gate = b.add("linear", [left.id], id=scope, params=params, out=right.width, weight_bits=self.weight_bits)
         gate = b.add("sigmoid", [gate], id=f"{scope}.sigmoid")
         product = b.add("mul", [gate, right.id], id=f"{scope}.mul")
         gated = Joined(product, right.width, stored_g, right.columns)
@@ -132,9 +130,7 @@ class BlockLowering:
 
     def efc(self, node: str, x: Joined) -> str:
         """Embedded FC, section 3.1: mask(relu(norm(W X))) along the fields, for each channel."""
-        y = self._project(
-            "efc", x, self.sparse, f"{node}._linear", f"{node}._layernorm", op="field_linear"
-        )
+        y = self._project("efc", x, self.sparse, f"{node}._linear", f"{node}._layernorm", op="field_linear")
         return self._mask("efc", self.b.add("relu", [y], id=f"{self.scope}.efc.relu"), self.sparse)
 
     def attention(self, node: str, x: Joined) -> str:
@@ -186,15 +182,11 @@ class BlockLowering:
         y = self._linear(op, f"{self.scope}.{what}", x, out, linear)
         return self._norm(f"{self.scope}.{what}.norm", y, norm, out)
 
-    def _linear(
-        self, op: str, node_id: str, x: Joined, out: Width, name: str, *, biased: bool = False
-    ) -> str:
+    def _linear(self, op: str, node_id: str, x: Joined, out: Width, name: str, *, biased: bool = False) -> str:
         params = {"weight": matrix(name, out, x.stored_width, x.columns)}
         if biased or not self.layer_norm:
             params["bias"] = vector(f"{name}.bias", out)
-        return self.b.add(
-            op, [x.id], id=node_id, params=params, out=out.value, weight_bits=self.weight_bits
-        )
+        return self.b.add(op, [x.id], id=node_id, params=params, out=out.value, weight_bits=self.weight_bits)
 
     def _norm(self, node_id: str, x: str, name: str, size: Width, *, axis: int = 1, always: bool = False) -> str:
         if not (self.layer_norm or always):
@@ -213,9 +205,7 @@ class BlockLowering:
             "weight": ParamRef(f"{name}{joint}weight", (out, self.channels)),
             "bias": ParamRef(f"{name}{joint}bias", (out,)),
         }
-        return self.b.add(
-            "channel_linear", [x], id=node_id, params=params, out=out, weight_bits=self.weight_bits
-        )
+        return self.b.add("channel_linear", [x], id=node_id, params=params, out=out, weight_bits=self.weight_bits)
 
     def _mask(self, what: str, x: str, width: Width) -> str:
         if width.keep is None:

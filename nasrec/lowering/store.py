@@ -50,9 +50,7 @@ def store_parameters(
 
 def lower_path(genotype: Genotype, space: SearchSpace, features: FeatureSpec, masking: Masking) -> Graph:
     """The graph of one path of the space, its parameters slices of the store."""
-    return lower(
-        genotype, features, store=_widths(space), masking=masking, operators=_numbering(space), name="path"
-    )
+    return lower(genotype, features, store=_widths(space), masking=masking, operators=_numbering(space), name="path")
 
 
 def _widths(space: SearchSpace) -> StoreWidths:

@@ -26,17 +26,13 @@ def _axis1(types: Types) -> None:
 
 
 register(Op("relu", "max(x, 0).", (1, 1), _same))
-register(
-    Op("sigmoid", "1 / (1 + exp(-x)).", (1, 1), lambda types, attrs: TensorType(_same(types, attrs).shape))
-)
+register(Op("sigmoid", "1 / (1 + exp(-x)).", (1, 1), lambda types, attrs: TensorType(_same(types, attrs).shape)))
 register(Op("scale", "factor * x.", (1, 1), _same, (Attr("factor", "float"),)))
 
 
 def _equal_shapes(types: Types) -> None:
     _real(types)
-    require(
-        len({t.shape for t in types}) == 1, f"operands differ in shape: {', '.join(str(t) for t in types)}"
-    )
+    require(len({t.shape for t in types}) == 1, f"operands differ in shape: {', '.join(str(t) for t in types)}")
 
 
 def _infer_add(types: Types, attrs: Attrs) -> TensorType:
@@ -119,9 +115,7 @@ register(
 
 def _infer_concat(types: Types, attrs: Attrs) -> TensorType:
     _axis1(types)
-    require(
-        len({t.shape[1:] for t in types}) == 1, f"operands do not stack: {', '.join(str(t) for t in types)}"
-    )
+    require(len({t.shape[1:] for t in types}) == 1, f"operands do not stack: {', '.join(str(t) for t in types)}")
     offset, ends = 0, []
     for t in types:
         if t.live[0] < t.live[1]:
@@ -138,9 +132,7 @@ def _infer_zeros(types: Types, attrs: Attrs) -> TensorType:
     return TensorType(attrs["shape"], live=(0, 0))
 
 
-register(
-    Op("zeros", "Nothing but zeros.", (0, 0), _infer_zeros, (Attr("shape", "shape"),), home="wire")
-)
+register(Op("zeros", "Nothing but zeros.", (0, 0), _infer_zeros, (Attr("shape", "shape"),), home="wire"))
 
 
 def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
@@ -148,7 +140,8 @@ def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
     (t,) = types
     shape = attrs["shape"]
     require(
-        t.elements == math.prod(shape), f"{t} holds {t.elements} entries, not the {math.prod(shape)} of {shape}"
+        t.elements == math.prod(shape),
+        f"{t} holds {t.elements} entries, not the {math.prod(shape)} of {shape}",
     )
     if t.full or not shape:
         return TensorType(shape)

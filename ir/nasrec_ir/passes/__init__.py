@@ -8,9 +8,7 @@ from nasrec_ir.passes.fuse import Fuse
 from nasrec_ir.passes.merge_equal import MergeEqual
 from nasrec_ir.passes.prune_dead import PruneDead
 
-__all__ = ["ElideZeros", "Fuse", "MergeEqual", "Pass", "Pipeline", "PruneDead", "OPTIMISE"]
+__all__ = ["OPTIMISE", "ElideZeros", "Fuse", "MergeEqual", "Pass", "Pipeline", "PruneDead"]
 
-OPTIMISE = Pipeline(
-    (PruneDead(), MergeEqual(), ElideZeros(), MergeEqual(), Fuse()), level="executable"
-)
+OPTIMISE = Pipeline((PruneDead(), MergeEqual(), ElideZeros(), MergeEqual(), Fuse()), level="executable")
 """From a lowered graph to the one that a machine should run."""

@@ -8,6 +8,7 @@ needs its zeros (a norm, softmax, sigmoid).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -153,9 +154,7 @@ class _Elision:
 
     def _pad(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         before = attributes(node)["before"]
-        return _Packed(
-            node.type.shape, tuple(_Part(p.id, _shift(p.segments, before)) for p in xs[0].parts)
-        )
+        return _Packed(node.type.shape, tuple(_Part(p.id, _shift(p.segments, before)) for p in xs[0].parts))
 
     def _concat(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         parts, offset = [], 0
@@ -176,9 +175,7 @@ class _Elision:
         if not inputs:  # a product over nothing still gives the bias, or what the norm adds to zero
             channels = xs[0].shape[1:]
             inputs = [self._b.add("zeros", shape=(0, *channels))]
-        return self._whole(
-            self._b.add(node.op, inputs, id=node.id, params=params, **dict(node.attrs))
-        )
+        return self._whole(self._b.add(node.op, inputs, id=node.id, params=params, **dict(node.attrs)))
 
     def _each(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         """Element-wise ops that keep zero."""
@@ -195,8 +192,7 @@ class _Elision:
             groups.setdefault(part.segments, []).append(part.id)
         if _disjoint(groups):
             summed = tuple(
-                _Part(ids[0] if len(ids) == 1 else self._add(node, ids), segments)
-                for segments, ids in groups.items()
+                _Part(ids[0] if len(ids) == 1 else self._add(node, ids), segments) for segments, ids in groups.items()
             )
             return _Packed(node.type.shape, summed)
         # Partial overlap: spell the operands out over what any of them covers.
@@ -224,7 +220,7 @@ class _Elision:
 
     def _reshape(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         (x,), shape = xs, node.type.shape
-        if x.full and len(x.parts) == 1 or not shape:
+        if (x.full and len(x.parts) == 1) or not shape:
             return self._whole(self._add(node, [self._full(x)]))
         before, after = math.prod(x.shape[1:]), math.prod(shape[1:])
         parts = []
@@ -314,7 +310,7 @@ def _union(xs: Iterable[_Packed]) -> Segments:
 
 def _disjoint(groups: Iterable[Segments]) -> bool:
     ranges = sorted(range_ for segments in groups for range_ in segments)
-    ordered = all(a[1] <= b[0] for a, b in zip(ranges, ranges[1:], strict=False))
+    ordered = all(a[1] <= b[0] for a, b in itertools.pairwise(ranges))
     # Parts must also ascend as a whole, or packing them side by side would permute positions.
     hulls = [(s[0][0], s[-1][1]) for s in groups if s]
-    return ordered and all(a[1] <= b[0] for a, b in zip(hulls, hulls[1:], strict=False))
+    return ordered and all(a[1] <= b[0] for a, b in itertools.pairwise(hulls))

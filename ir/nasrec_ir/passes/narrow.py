@@ -44,8 +44,7 @@ class Narrower:
                 params = {role: ref.narrow(rows=positions) for role, ref in node.params}
                 return self._again(node, node.inputs, params=params, out=total(positions))
         pieces = [
-            self._b.add("slice", [node.id], id=f"{node.id}.part", start=start, stop=stop)
-            for start, stop in positions
+            self._b.add("slice", [node.id], id=f"{node.id}.part", start=start, stop=stop) for start, stop in positions
         ]
         return pieces[0] if len(pieces) == 1 else self._b.add("concat", pieces, id=f"{node.id}.parts")
 
