@@ -70,7 +70,7 @@ def _pairwise_dot_autograd(ctx: Any, grad: Tensor) -> Tensor:
 
 
 def _pairwise_dot_double_autograd(ctx: Any, grad_grad: Tensor) -> tuple[Tensor, Tensor]:
-    """The backward is G x with G symmetric, linear in both; only gradient penalties need this: plain torch."""
+    """The backward is G x with G symmetric, linear in both; only gradient penalties need this."""
     grad, x = ctx.saved_tensors
     cross = torch.bmm(grad_grad, x.transpose(1, 2))
     rows, columns = torch.tril_indices(x.shape[1], x.shape[1], -1, device=x.device)

@@ -75,17 +75,15 @@ def self_attention(qkv: Tensor, heads: int) -> Tensor:
         "self_attention",
         f"qkv must be [B, f, 3e], got {_shape(qkv)}",
     )
-    fields, channels = qkv.shape[1], qkv.shape[2] // 3
+    channels = qkv.shape[2] // 3
     _require(
         heads >= 1 and channels % heads == 0,
         "self_attention",
         f"heads must divide the channels, got {heads} heads and {channels} channels",
     )
-    packed = qkv.unflatten(2, (3, heads, channels // heads)).permute(
-        2, 0, 3, 1, 4
-    )  # [3, B, heads, f, e/heads]
-    mixed = functional.scaled_dot_product_attention(packed[0], packed[1], packed[2])
-    return mixed.transpose(1, 2).reshape(-1, fields, channels)
+    split = qkv.unflatten(2, (3, heads, channels // heads))  # [B, f, 3, heads, e/heads]
+    q, k, v = split.permute(2, 0, 3, 1, 4).unbind()  # each [B, heads, f, e/heads]
+    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 def linear(
@@ -167,7 +165,7 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, *, axis: int, eps: float
 
 
 def hadamard_pairs(a: Tensor, b: Tensor) -> Tensor:
-    """Channel-wise products of all field pairs: [B, m, e], [B, n, e] -> [B, m*n, e], row i*n + j is a_i * b_j.
+    """Products of all field pairs, per channel: [B, m, e], [B, n, e] -> [B, m*n, e], row i*n + j is a_i b_j.
 
     The outer products of xDeepFM's compressed interaction network (equation 6), before its field-wise linear.
     """
@@ -196,7 +194,7 @@ def embedding(ids: Tensor, tables: Sequence[Tensor]) -> Tensor:
 
 
 def numeric_embedding(x: Tensor, weight: Tensor) -> Tensor:
-    """Each number scales its field's embedding: x [B, n], weight [n, e] -> [B, n, e], row j is x_j weight_j."""
+    """Each number scales its field's vector: x [B, n], weight [n, e] -> [B, n, e], row j is x_j weight_j."""
     _require(
         x.dim() == 2 and weight.dim() == 2 and x.shape[1] == weight.shape[0],
         "numeric_embedding",
@@ -246,8 +244,8 @@ def _check_ids(ids: Tensor, tables: Sequence[Tensor]) -> None:
         sample, field = wrong.nonzero()[0].tolist()
         count = tables[field].shape[0]
         raise FeatureError(
-            f"sparse field {field} holds id {int(ids[sample, field])} in row {sample} of the batch, but its table "
-            f"has {count} rows (ids 0 to {count - 1}); raise the field's cardinality or hash the id"
+            f"sparse field {field} holds id {int(ids[sample, field])} in row {sample} of the batch, but its "
+            f"table has {count} rows (ids 0 to {count - 1}); raise the field's cardinality or hash the id"
         )
 
 
