@@ -1,52 +1,61 @@
-"""What a model must know of the data: its dense columns, and the tables of its categorical ones."""
+"""What a model is told about the data: how many columns, how large the tables, how wide an embedding."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import index
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from nasrec import jsonfile
+from nasrec.checks import integer, integers, shown
 from nasrec.errors import FeatureError
 
 __all__ = ["FeatureSpec"]
 
-MAX_COLUMNS = 65536
-MAX_ROWS = 2**31 - 1
-MAX_EMBEDDING_DIM = 4096
+MAX_COLUMNS = 1 << 16
+MAX_ROWS = (1 << 31) - 1
+MAX_EMBEDDING_DIM = 1 << 12
+"""Bounds far above any click log, so that a mistyped number is named instead of exhausting the memory."""
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class FeatureSpec:
-    """Columns of a data set.
+    """The columns of a data set as a model sees them.
 
     Attributes:
-        num_dense: real-valued columns, 0 or more.
-        cardinalities: rows of each categorical column's embedding table, ids for unknown values included.
-        embedding_dim: channels of every embedding.
+        num_dense: number of numeric columns, 0 or more (the paper's Avazu has none, Table 3).
+        cardinalities: rows of each categorical column's embedding table, out-of-vocabulary rows included. Any
+            sequence of integers is accepted and kept as a tuple. At least one column.
+        embedding_dim: E, channels of every embedding; 16 in the paper.
 
     Raises:
-        FeatureError: a value is not an integer in its range.
+        FeatureError: a value is not an integer or out of range; the message names the field.
     """
 
     num_dense: int
     cardinalities: tuple[int, ...]
-    embedding_dim: int
+    embedding_dim: int = 16
 
-    def __init__(self, num_dense: int, cardinalities: Sequence[int], embedding_dim: int = 16) -> None:
-        if isinstance(cardinalities, (str, bytes)) or not hasattr(cardinalities, "__len__"):
-            raise FeatureError(f"cardinalities must be a list of integers, not {cardinalities!r:.60}")
-        rows = tuple(
-            _integer(f"cardinalities[{j}]", count, 1, MAX_ROWS) for j, count in enumerate(cardinalities)
-        )
+    if TYPE_CHECKING:
+        # The dataclass's own signature would promise tuples only.
+        def __init__(self, num_dense: int, cardinalities: Sequence[int], embedding_dim: int = 16) -> None: ...
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "num_dense", _bounded("num_dense", self.num_dense, 0, MAX_COLUMNS))
+        rows = integers(self.cardinalities)
+        if rows is None:
+            raise FeatureError(
+                f"cardinalities must be a sequence of integers, one per categorical column, "
+                f"not {shown(self.cardinalities)}"
+            )
         if not 1 <= len(rows) <= MAX_COLUMNS:
-            raise FeatureError(f"cardinalities names {len(rows)} categorical columns; 1 to {MAX_COLUMNS} are needed")
-        object.__setattr__(self, "num_dense", _integer("num_dense", num_dense, 0, MAX_COLUMNS))
+            raise FeatureError(f"cardinalities must name 1 to {MAX_COLUMNS} categorical columns, not {len(rows)}")
+        for j, count in enumerate(rows):
+            _bounded(f"cardinalities[{j}]", count, 1, MAX_ROWS)
         object.__setattr__(self, "cardinalities", rows)
-        object.__setattr__(self, "embedding_dim", _integer("embedding_dim", embedding_dim, 1, MAX_EMBEDDING_DIM))
+        width = _bounded("embedding_dim", self.embedding_dim, 1, MAX_EMBEDDING_DIM)
+        object.__setattr__(self, "embedding_dim", width)
 
     @property
     def num_sparse(self) -> int:
@@ -62,36 +71,39 @@ class FeatureSpec:
         }
 
     @classmethod
-    def from_dict(cls, values: Any) -> FeatureSpec:
-        """The reverse of `to_dict`; `embedding_dim` may be left out (16)."""
-        if not isinstance(values, dict):
-            raise FeatureError(f"a feature specification must be an object, not {type(values).__name__}")
-        known = {"num_dense", "cardinalities", "embedding_dim"}
-        if unknown := set(values) - known:
-            raise FeatureError(f"unknown key {sorted(map(str, unknown))[0]!r}; known are {', '.join(sorted(known))}")
-        for key in ("num_dense", "cardinalities"):
+    def from_dict(cls, values: Mapping[str, Any]) -> FeatureSpec:
+        """The way back from `to_dict`; `embedding_dim` may be absent.
+
+        Raises:
+            FeatureError: a key is unknown or missing, a value has a wrong type or is out of range.
+        """
+        if not isinstance(values, Mapping):
+            raise FeatureError(f"a feature specification must be an object, not {shown(values)}")
+        known = ("num_dense", "cardinalities", "embedding_dim")
+        for key in values:
+            if key not in known:
+                raise FeatureError(f"a feature specification has no {shown(key)}; allowed: {', '.join(known)}")
+        for key in known[:2]:
             if key not in values:
-                raise FeatureError(f"key {key!r} is missing")
-        return cls(values["num_dense"], values["cardinalities"], values.get("embedding_dim", 16))
+                raise FeatureError(f"a feature specification lacks {key!r}")
+        return cls(**values)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureSpec:
-        """Reads a JSON file as `to_dict` gives it."""
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise FeatureError(f"{path}: cannot be read as JSON ({error})") from None
+        """Reads a JSON file of the form that `to_dict` gives.
+
+        Raises:
+            FeatureError: the file cannot be read or is malformed; one line that names the file and the field.
+        """
+        values = jsonfile.read(path, FeatureError)
         try:
             return cls.from_dict(values)
-        except FeatureError as error:
-            raise FeatureError(f"{path}: {error}") from None
+        except FeatureError as failure:
+            raise FeatureError(f"{jsonfile.shown_path(os.fspath(path))}: {failure}") from None
 
 
-def _integer(name: str, value: Any, least: int, most: int) -> int:
-    try:
-        number = -1 if isinstance(value, bool) else index(value)
-    except TypeError:
-        number = -1
-    if not least <= number <= most:
-        raise FeatureError(f"{name} must be an integer from {least} to {most}, not {value!r:.60}")
+def _bounded(name: str, value: Any, low: int, high: int) -> int:
+    number = integer(value)
+    if number is None or not low <= number <= high:
+        raise FeatureError(f"{name} must be an integer from {low} to {high}, not {shown(value)}")
     return number

@@ -1,61 +1,81 @@
-"""Genotypes: what the search decides about an architecture, block by block, as validated plain data.
-
-A genotype says nothing of the data it is for; `FeatureSpec` does.
-"""
+"""A genotype: which operators, widths and connections a model has, and the JSON form it is kept in."""
 
 from __future__ import annotations
 
 import json
 import os
-import stat
-import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from operator import index
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from nasrec import jsonfile
+from nasrec.checks import integer, integers, shown
 from nasrec.errors import GenotypeError
 
-__all__ = ["DENSE_OPERATORS", "OPERATORS", "SPARSE_OPERATORS", "Block", "Genotype", "read_json"]
+__all__ = [
+    "DENSE_OPERATORS",
+    "OPERATORS",
+    "READS",
+    "SPACE_OPERATORS",
+    "SPARSE_OPERATORS",
+    "Block",
+    "Genotype",
+]
 
 DENSE_OPERATORS = ("fc", "dot_product", "sigmoid_gating", "sum")
 SPARSE_OPERATORS = ("attention", "efc")
 OPERATORS = DENSE_OPERATORS + SPARSE_OPERATORS
-"""Building operators in canonical order (section 3.1): those with a dense result, those with a sparse one."""
+"""The building operators of the paper (section 3.1) in canonical order; dense ones give units, sparse ones fields."""
 
-# Bounds far above any published model: they turn a slip of the keyboard into an error instead of an allocation.
+READS = {
+    "fc": ("dense_inputs",),
+    "dot_product": ("dense_inputs", "sparse_inputs"),
+    "sigmoid_gating": ("left_inputs", "right_inputs"),
+    "sum": ("left_inputs", "right_inputs"),
+    "attention": ("sparse_inputs",),
+    "efc": ("sparse_inputs",),
+}
+"""The inputs that each operator reads, in order."""
+
+INPUTS = ("dense_inputs", "sparse_inputs", "left_inputs", "right_inputs")
+MERGERS = ("dense_to_sparse", "fm")
+
+SPACE_OPERATORS = {"small": ("fc", "dot_product", "efc"), "full": OPERATORS}
+"""Operators of the two published spaces, NASRec-Small and NASRec-Full (section 5.1)."""
+
 MAX_BLOCKS = 64
-MAX_DENSE_WIDTH = 2**16
-MAX_SPARSE_WIDTH = 4096
-MAX_NAME = 120
-MAX_FILE_BYTES = 16 * 2**20
+MAX_DENSE_WIDTH = 1 << 16
+MAX_SPARSE_WIDTH = 1 << 12
+MIN_BITS, MAX_BITS = 2, 16
+MAX_NAME_LENGTH = 120
+"""Bounds well above the paper's (7 blocks, 1024 units, 64 fields), so that a short file cannot ask for a model that no
+machine holds; connections, and with them time and memory, grow with the square of the number of blocks."""
 
-FORMAT = "nasrec-genotype"
-VERSION = 1
-SPACES = ("", "small", "full")
+FORMAT, VERSION = "nasrec-genotype", 1
 
 
 @dataclass(frozen=True)
 class Block:
-    """One choice block.
+    """One choice block (paper section 3.1).
+
+    Inputs are indices: 0 is the raw features, k the output of block k-1. Operators and inputs may be given in any
+    order; they are kept in canonical and in ascending order. All four inputs are kept, whichever operators are active.
 
     Attributes:
-        operators: active operators in canonical order, at least one dense and one sparse.
-        dense_width: units D of the dense output.
-        sparse_width: fields S of the sparse output, before the merger's.
-        dense_inputs: what `fc` and `dot_product` read: 0 the raw features, k the output of block k-1.
-        sparse_inputs: what `dot_product`, `efc` and `attention` read.
-        left_inputs: the sigmoid's side of `sigmoid_gating`, the left side of `sum`.
-        right_inputs: their right side.
-        dense_to_sparse: whether the dense output is also handed on as 8 fields (dense-to-sparse merger).
-        fm: whether a factorization machine over the sparse output is added to the dense one.
-        operator_bits: weight precision of each operator, in bits; empty for float.
-
-    Inputs are kept ascending and unique. Every operator that could be switched on has its inputs, active or not.
+        operators: names out of `OPERATORS`, none twice, at least one dense and one sparse.
+        dense_width: D, units of the dense output.
+        sparse_width: S, fields of the sparse output before those that the dense-to-sparse merger adds.
+        dense_inputs: what FC and dot-product read.
+        sparse_inputs: what dot-product, attention and EFC read.
+        left_inputs: the sigmoid's side of gating, and one side of sum.
+        right_inputs: the other side of gating and sum.
+        dense_to_sparse: whether the dense output is merged into the sparse output.
+        fm: whether a factorization machine over the sparse output is added to the dense output.
+        operator_bits: weight precision of each operator in bits, 2 to 16, in the order of `operators`; empty for
+            float.
 
     Raises:
-        GenotypeError: a field is malformed; the message names it.
+        GenotypeError: a field has a wrong type or is out of range; the message names it.
     """
 
     operators: tuple[str, ...]
@@ -70,51 +90,47 @@ class Block:
     operator_bits: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731  (frozen: set once, here)
-        given = tuple(_sequence("operators", self.operators))
-        for operator in given:
-            if operator not in OPERATORS:
-                _fail("operators", f"unknown operator {operator!r:.60}; known are {', '.join(OPERATORS)}")
-        if len(set(given)) != len(given):
-            _fail("operators", f"{list(given)} names one twice")
-        put("operators", tuple(o for o in OPERATORS if o in given))
-        for kind, members in (("dense", DENSE_OPERATORS), ("sparse", SPARSE_OPERATORS)):
-            if not set(members) & set(given):
-                _fail("operators", f"{list(given)} lacks a {kind} operator ({', '.join(members)})")
-        put("dense_width", _integer("dense_width", self.dense_width, 1, MAX_DENSE_WIDTH))
-        put("sparse_width", _integer("sparse_width", self.sparse_width, 1, MAX_SPARSE_WIDTH))
+        given = self.operators
+        self._keep("operators", _operators(given))
+        for name, bound in (("dense_width", MAX_DENSE_WIDTH), ("sparse_width", MAX_SPARSE_WIDTH)):
+            self._keep(name, _integer(name, getattr(self, name), 1, bound))
         for name in INPUTS:
-            put(name, _inputs(name, getattr(self, name)))
-        for name in ("dense_to_sparse", "fm"):
-            if type(getattr(self, name)) is not bool:
-                _fail(name, f"must be true or false, not {getattr(self, name)!r:.60}")
-        bits = tuple(
-            _integer(f"operator_bits[{i}]", b, 2, 16)
-            for i, b in enumerate(_sequence("operator_bits", self.operator_bits))
-        )
-        if bits and len(bits) != len(given):
-            _fail("operator_bits", f"{len(bits)} precisions for {len(given)} operators; give one each, or none")
-        if bits:  # keep each with its operator when the order becomes canonical
-            bits = tuple(dict(zip(given, bits, strict=True))[o] for o in self.operators)
-        put("operator_bits", bits)
+            self._keep(name, _inputs(name, getattr(self, name)))
+        for name in MERGERS:
+            _boolean(name, getattr(self, name))
+        bits = _bits(self.operator_bits, len(self.operators))
+        if bits:  # each goes with its operator into canonical order
+            by_operator = dict(zip(given, bits, strict=True))
+            bits = tuple(by_operator[name] for name in self.operators)
+        self._keep("operator_bits", bits)
 
+    def _keep(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
-INPUTS = ("dense_inputs", "sparse_inputs", "left_inputs", "right_inputs")
+    @property
+    def dense_operators(self) -> tuple[str, ...]:
+        """The operators that make the dense output."""
+        return tuple(name for name in self.operators if name in DENSE_OPERATORS)
+
+    @property
+    def sparse_operators(self) -> tuple[str, ...]:
+        """The operators that make the sparse output."""
+        return tuple(name for name in self.operators if name in SPARSE_OPERATORS)
 
 
 @dataclass(frozen=True)
 class Genotype:
-    """An architecture: its blocks in order; the logit reads both outputs of the last one.
+    """A chain of choice blocks, and whether their operators normalise.
 
     Attributes:
-        blocks: the choice blocks.
-        layer_norm: whether operators normalise their results.
-        name: for people; not compared.
-        space: the published space it was written for, `"small"`, `"full"` or unknown; it decides how the release
-            numbers operators, and is not compared.
+        blocks: 1 to 64 blocks; block b (from 0) may read inputs 0 to b.
+        layer_norm: whether the operators apply layer normalisation.
+        name: a label for people, one printable line of at most 120 characters; not compared.
+        space: the published space it was written for, "small" or "full", or "" where unknown; the release numbers
+            operators by it. Not compared.
 
     Raises:
-        GenotypeError: a field is malformed; the message names block and field.
+        GenotypeError: a field has a wrong type or is out of range; the message names block and field.
     """
 
     blocks: tuple[Block, ...]
@@ -123,40 +139,44 @@ class Genotype:
     space: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        blocks = tuple(_sequence("blocks", self.blocks))
-        if not 1 <= len(blocks) <= MAX_BLOCKS:
-            _fail("blocks", f"{len(blocks)} blocks; 1 to {MAX_BLOCKS} are allowed")
-        for k, block in enumerate(blocks):
-            if not isinstance(block, Block):
-                _fail(f"block {k}", f"must be a Block, not {type(block).__name__}")
+        if not isinstance(self.blocks, (list, tuple)) or not all(isinstance(b, Block) for b in self.blocks):
+            raise GenotypeError(f"blocks must be a sequence of Block, not {shown(self.blocks)}")
+        _block_count(len(self.blocks))
+        object.__setattr__(self, "blocks", tuple(self.blocks))
+        for index, block in enumerate(self.blocks):
             for name in INPUTS:
-                if getattr(block, name)[-1] > k:
-                    _fail(
-                        f"block {k}: {name}",
-                        f"{getattr(block, name)[-1]} does not come before block {k}; it may read 0 (raw) to {k}",
+                last = getattr(block, name)[-1]
+                if last > index:
+                    raise GenotypeError(
+                        f"block {index}: {name} may name 0 (raw features) to {index} (the block before), not {last}"
                     )
-        object.__setattr__(self, "blocks", blocks)
-        if type(self.layer_norm) is not bool:
-            _fail("layer_norm", f"must be true or false, not {self.layer_norm!r:.60}")
-        if not isinstance(self.name, str) or len(self.name) > MAX_NAME or not (self.name + " ").isprintable():
-            _fail("name", f"must be one printable line of at most {MAX_NAME} characters, not {self.name!r:.60}")
-        if self.space not in SPACES:
-            _fail("space", f"must be one of {', '.join(map(repr, SPACES))}, not {self.space!r:.60}")
+        _boolean("layer_norm", self.layer_norm)
+        text = self.name
+        if not isinstance(text, str) or len(text) > MAX_NAME_LENGTH or not text.isprintable():
+            raise GenotypeError(
+                f"name must be one line of at most {MAX_NAME_LENGTH} printable characters, not {shown(text)}"
+            )
+        _space(self.space, self.blocks)
 
-    def live_blocks(self) -> tuple[int, ...]:
-        """Indices of the blocks that reach the logit, through either of their outputs."""
-        last = len(self.blocks)
-        queue, seen = [("dense", last), ("sparse", last)], set()
-        while queue:
-            item = queue.pop()
-            if item in seen or item[1] == 0:
-                continue
-            seen.add(item)
-            queue += _sources(self.blocks[item[1] - 1], *item)
-        return tuple(sorted({k - 1 for _, k in seen}))
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Genotype:
+        """Reads the project's own JSON form.
+
+        Raises:
+            GenotypeError: the file cannot be read or is malformed; one line that names file, block and field.
+        """
+        value = jsonfile.read(path, GenotypeError)
+        try:
+            return cls.from_dict(value)
+        except GenotypeError as failure:
+            raise GenotypeError(f"{jsonfile.shown_path(os.fspath(path))}: {failure}") from None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the JSON form, as a whole or not at all. GenotypeError if the file cannot be written."""
+        jsonfile.write_text(path, _layout(self.to_dict()), GenotypeError)
 
     def to_dict(self) -> dict[str, Any]:
-        """The versioned JSON form."""
+        """The JSON form as plain dicts and lists, keys in a fixed order."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -167,187 +187,172 @@ class Genotype:
         }
 
     @classmethod
-    def from_dict(cls, values: Any) -> Genotype:
-        """The reverse of `to_dict`.
+    def from_dict(cls, value: Mapping[str, Any]) -> Genotype:
+        """The way back from `to_dict`. `name`, `space` and a block's `operator_bits` may be absent.
 
         Raises:
-            GenotypeError: anything malformed, unknown keys and newer versions included.
+            GenotypeError: a key is unknown or missing, a value has a wrong type or is out of range.
         """
-        if not isinstance(values, dict):
-            _fail("genotype", f"must be an object, not {type(values).__name__}")
-        if values.get("format") != FORMAT:
-            _fail("format", f"must be {FORMAT!r}, not {values.get('format')!r:.60}")
-        version = values.get("version")
-        if type(version) is not int or version != VERSION:
-            _fail("version", f"{version!r:.20} is not known; this nasrec reads version {VERSION}")
-        _keys("genotype", values, required=("format", "version", "blocks"), optional=("name", "space", "layer_norm"))
-        blocks = []
-        for k, block in enumerate(_sequence("blocks", values["blocks"])):
-            blocks.append(_block_from_dict(k, block))
-        rest = {key: values[key] for key in ("name", "space", "layer_norm") if key in values}
-        return cls(tuple(blocks), **rest)
+        _object("a genotype", value)
+        if value.get("format") != FORMAT:
+            found = shown(value["format"]) if "format" in value else "absent"
+            raise GenotypeError(f"format must be {FORMAT!r}, not {found}")
+        version = _integer("version", value.get("version"), 1, 1 << 31)
+        if version > VERSION:
+            raise GenotypeError(
+                f"version {version} is newer than this program, which reads up to {VERSION}; update nasrec"
+            )
+        _keys("a genotype", value, ("format", "version", "layer_norm", "blocks"), ("name", "space"))
+        blocks = value["blocks"]
+        if not isinstance(blocks, (list, tuple)):
+            raise GenotypeError(f"blocks must be a list, not {shown(blocks)}")
+        _block_count(len(blocks))
+        return cls(
+            tuple(_block(index, block) for index, block in enumerate(blocks)),
+            value["layer_norm"],
+            value.get("name", ""),
+            value.get("space", ""),
+        )
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Genotype:
-        """Reads a file that `save` wrote.
+    def live_blocks(self) -> tuple[int, ...]:
+        """Indices (from 0, ascending) of the blocks from which information reaches the logit.
 
-        Raises:
-            GenotypeError: the file cannot be read or is malformed; the message names file, block and field.
+        A block's two outputs are followed apart. The logit reads both of the last block. The dense output needs the
+        inputs of the block's dense operators, and its sparse operators where the factorization machine is on; the
+        sparse output needs the inputs of the sparse operators, and the dense operators where the dense-to-sparse
+        merger is on. Inputs that no operator of the block reads do not count.
         """
-        values = read_json(path)
-        try:
-            return cls.from_dict(values)
-        except GenotypeError as error:
-            raise GenotypeError(f"{_shown(path)}: {error}") from None
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the JSON form; a reader sees the old file or the new one, never a part.
-
-        Raises:
-            GenotypeError: the file cannot be written.
-        """
-        target = Path(path)
-        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
-        temporary = ""
-        try:
-            handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except OSError as error:
-            if temporary and os.path.exists(temporary):
-                os.unlink(temporary)
-            raise GenotypeError(f"{_shown(path)}: cannot be written ({error.strerror})") from None
+        last = len(self.blocks)
+        seen: set[tuple[str, int]] = set()
+        todo = [("dense", last), ("sparse", last)]
+        while todo:
+            branch, index = todo.pop()
+            if index and (branch, index) not in seen:
+                seen.add((branch, index))
+                todo.extend(_needs(self.blocks[index - 1], branch, index))
+        return tuple(sorted({index - 1 for _, index in seen}))
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """A file's JSON, strictly: no duplicate keys, no NaN or Infinity, bounded size.
-
-    Raises:
-        GenotypeError: the file cannot be read, or is not such JSON.
-    """
-    where = _shown(path)
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise GenotypeError(f"{where}: is not a regular file")
-        if os.stat(path).st_size > MAX_FILE_BYTES:
-            raise GenotypeError(f"{where}: is larger than {MAX_FILE_BYTES >> 20} MiB, so it is no genotype")
-        text = Path(path).read_bytes().decode("utf-8")
-    except OSError as error:
-        raise GenotypeError(f"{where}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, ValueError):
-        raise GenotypeError(f"{where}: is not UTF-8 text") from None
-    try:
-        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
-    except RecursionError:
-        raise GenotypeError(f"{where}: is nested too deeply") from None
-    except ValueError as error:  # includes JSONDecodeError, and integers of thousands of digits
-        raise GenotypeError(f"{where}: is not proper JSON ({str(error):.160})") from None
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"key {twice!r:.60} stands twice")
-    return out
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a JSON number")
-
-
-def _sources(block: Block, side: str, number: int) -> list[tuple[str, int]]:
-    """What one output of a block needs: outputs of earlier blocks, or the other output of its own."""
-    needs: list[tuple[str, int]] = []
-    for operator in block.operators:
-        if (operator in DENSE_OPERATORS) == (side == "dense"):
-            for name in READS[operator]:
-                kind = "sparse" if name == "sparse_inputs" else "dense"
-                needs += [(kind, k) for k in getattr(block, name)]
-    if side == "dense" and block.fm:
-        needs.append(("sparse", number))
-    if side == "sparse" and block.dense_to_sparse:
-        needs.append(("dense", number))
+def _needs(block: Block, branch: str, index: int) -> list[tuple[str, int]]:
+    """The outputs, as (branch, index), that one output of a block is made from."""
+    operators = block.dense_operators if branch == "dense" else block.sparse_operators
+    needs = [
+        ("sparse" if name == "sparse_inputs" else "dense", i)
+        for operator in operators
+        for name in READS[operator]
+        for i in getattr(block, name)
+    ]
+    if block.fm and branch == "dense":
+        needs.append(("sparse", index))
+    if block.dense_to_sparse and branch == "sparse":
+        needs.append(("dense", index))
     return needs
 
 
-READS = {
-    "fc": ("dense_inputs",),
-    "dot_product": ("dense_inputs", "sparse_inputs"),
-    "sigmoid_gating": ("left_inputs", "right_inputs"),
-    "sum": ("left_inputs", "right_inputs"),
-    "attention": ("sparse_inputs",),
-    "efc": ("sparse_inputs",),
-}
-"""The inputs that each operator reads, in order."""
-
-
-def _block_to_dict(block: Block) -> dict[str, Any]:
-    plain: dict[str, Any] = {"operators": list(block.operators)}
-    plain |= {name: getattr(block, name) for name in ("dense_width", "sparse_width")}
-    plain |= {name: list(getattr(block, name)) for name in INPUTS}
-    plain |= {"dense_to_sparse": block.dense_to_sparse, "fm": block.fm}
-    return plain | ({"operator_bits": list(block.operator_bits)} if block.operator_bits else {})
-
-
-def _block_from_dict(k: int, values: Any) -> Block:
-    where = f"block {k}"
-    if not isinstance(values, dict):
-        _fail(where, f"must be an object, not {type(values).__name__}")
-    required = ("operators", "dense_width", "sparse_width", *INPUTS, "dense_to_sparse", "fm")
-    _keys(where, values, required, optional=("operator_bits",))
+def _block(index: int, value: object) -> Block:
     try:
-        return Block(**values)
-    except GenotypeError as error:
-        raise GenotypeError(f"{where}: {error}") from None
+        _object("a block", value)
+        assert isinstance(value, Mapping)
+        names = [f.name for f in fields(Block)]
+        _keys("a block", value, names[:-1], names[-1:])
+        return Block(**value)
+    except GenotypeError as failure:
+        raise GenotypeError(f"block {index}: {failure}") from None
 
 
-def _keys(where: str, values: dict[str, Any], required: Iterable[str], optional: Iterable[str]) -> None:
+def _object(what: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise GenotypeError(f"{what} must be an object, not {shown(value)}")
+
+
+def _keys(what: str, value: Mapping[Any, Any], required: Any, optional: Any) -> None:
     for key in required:
-        if key not in values:
-            _fail(where, f"key {key!r} is missing")
-    known = {*required, *optional}
-    for key in values:
-        if key not in known:
-            _fail(where, f"unknown key {key!r:.60}")
+        if key not in value:
+            raise GenotypeError(f"{what} lacks {key!r}")
+    for key in value:
+        if key not in required and key not in optional:
+            raise GenotypeError(f"{what} has no {shown(key)}; allowed: {', '.join((*required, *optional))}")
 
 
-def _inputs(name: str, values: Any) -> tuple[int, ...]:
-    numbers = [_integer(f"{name}[{i}]", v, 0, MAX_BLOCKS) for i, v in enumerate(_sequence(name, values))]
-    if not numbers:
-        _fail(name, "is empty; name at least one input (0 = raw features)")
-    if len(set(numbers)) != len(numbers):
-        _fail(name, f"{numbers} names one input twice")
-    return tuple(sorted(numbers))
+def _operators(names: Any) -> tuple[str, ...]:
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise GenotypeError(f"operators must be a list of names, not {shown(names)}")
+    for name in names:
+        if name not in OPERATORS:
+            raise GenotypeError(f"operators may name {', '.join(OPERATORS)}, not {shown(name)}")
+    ordered = tuple(name for name in OPERATORS if name in names)
+    if len(ordered) != len(names):
+        raise GenotypeError(f"operators must name none twice, not {shown(names)}")
+    for kind, members in (("dense", DENSE_OPERATORS), ("sparse", SPARSE_OPERATORS)):
+        if not set(members) & set(ordered):
+            raise GenotypeError(f"operators must hold at least one {kind} operator ({', '.join(members)})")
+    return ordered
 
 
-def _sequence(name: str, values: Any) -> Sequence[Any]:
-    if not isinstance(values, (list, tuple)):
-        _fail(name, f"must be a list, not {type(values).__name__}")
-    if len(values) > 1024:
-        _fail(name, f"has {len(values)} entries")
-    return values
+def _inputs(name: str, value: Any) -> tuple[int, ...]:
+    found = integers(value)
+    if not found or any(not 0 <= i < MAX_BLOCKS for i in found):
+        raise GenotypeError(
+            f"{name} must be a list of one or more integers from 0 to {MAX_BLOCKS - 1}, not {shown(value)}"
+        )
+    if len(set(found)) != len(found):
+        raise GenotypeError(f"{name} must name no input twice, not {shown(value)}")
+    return tuple(sorted(found))
 
 
-def _integer(name: str, value: Any, least: int, most: int) -> int:
-    try:
-        number = None if isinstance(value, bool) else index(value)
-    except TypeError:
-        number = None
-    if number is None or not least <= number <= most:
-        shown = repr(value)[:40] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"
-        _fail(name, f"must be an integer from {least} to {most}, not {shown}")
+def _bits(value: Any, count: int) -> tuple[int, ...]:
+    found = integers(value)
+    if found is None or any(not MIN_BITS <= bits <= MAX_BITS for bits in found):
+        raise GenotypeError(
+            f"operator_bits must be a list of integers from {MIN_BITS} to {MAX_BITS}, not {shown(value)}"
+        )
+    if len(found) not in (0, count):
+        raise GenotypeError(f"operator_bits must be empty or hold one entry per operator ({count}), not {len(found)}")
+    return found
+
+
+def _integer(name: str, value: Any, low: int, high: int) -> int:
+    number = integer(value)
+    if number is None or not low <= number <= high:
+        raise GenotypeError(f"{name} must be an integer from {low} to {high}, not {shown(value)}")
     return number
 
 
-def _fail(where: str, what: str) -> NoReturn:
-    raise GenotypeError(f"{where}: {what}")
+def _boolean(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise GenotypeError(f"{name} must be true or false, not {shown(value)}")
 
 
-def _shown(path: str | os.PathLike[str]) -> str:
-    return repr(os.fspath(path))[1:-1]
+def _block_count(count: int) -> None:
+    if not 1 <= count <= MAX_BLOCKS:
+        raise GenotypeError(f"blocks must hold 1 to {MAX_BLOCKS} blocks, not {count}")
+
+
+def _space(space: Any, blocks: tuple[Block, ...]) -> None:
+    if not isinstance(space, str) or space not in ("", *SPACE_OPERATORS):
+        raise GenotypeError(f"space must be {', '.join(map(repr, SPACE_OPERATORS))} or '', not {shown(space)}")
+    for index, block in enumerate(blocks if space else ()):
+        for name in block.operators:
+            if name not in SPACE_OPERATORS[space]:
+                raise GenotypeError(f"block {index}: operators: the space {space!r} has no {name}")
+
+
+def _block_to_dict(block: Block) -> dict[str, Any]:
+    values = {f.name: getattr(block, f.name) for f in fields(Block)}
+    if not block.operator_bits:
+        del values["operator_bits"]
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _layout(value: dict[str, Any]) -> str:
+    """JSON with one line per field, lists of numbers on theirs, so that two genotypes compare line by line."""
+
+    def text(item: Any) -> str:
+        return json.dumps(item, ensure_ascii=False)
+
+    def lines(item: Mapping[str, Any], indent: str) -> str:
+        return ",\n".join(f"{indent}{text(key)}: {text(entry)}" for key, entry in item.items())
+
+    head = {key: entry for key, entry in value.items() if key != "blocks"}
+    blocks = ",\n".join(f"    {{\n{lines(block, '      ')}\n    }}" for block in value["blocks"])
+    return f'{{\n{lines(head, "  ")},\n  "blocks": [\n{blocks}\n  ]\n}}\n'

@@ -1,0 +1,63 @@
+"""Small checks of values that come from users or files, shared by the specifications."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Set
+from typing import Any
+
+__all__ = ["integer", "integers", "shown"]
+
+_SHOWN_LENGTH = 60
+_SHOWN_DIGITS = 20
+
+
+def integer(value: Any) -> int | None:
+    """The value as an int if it is one (numpy's and other index-like integers too), else None.
+
+    A bool is not an integer here: `true` where a width belongs is a mistake worth naming.
+    """
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def integers(values: Any) -> tuple[int, ...] | None:
+    """The values as a tuple of ints if they are an ordered collection of integers, else None."""
+    if isinstance(values, (str, bytes, bytearray, Mapping, Set)):
+        return None
+    try:
+        found = tuple(integer(value) for value in values)
+    except TypeError:
+        return None
+    whole = tuple(value for value in found if value is not None)
+    return whole if len(whole) == len(found) else None
+
+
+def shown(value: Any) -> str:
+    """A value for an error message: one line, short, and never a failure of its own.
+
+    Huge integers and deeply nested containers cannot be printed by `repr`, so they are described instead.
+    """
+    if value is None or isinstance(value, (bool, float, str)):
+        text = repr(value)
+        return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 3]}..."
+    number = integer(value)
+    if number is not None:
+        return str(number) if abs(number) < 10**_SHOWN_DIGITS else f"an integer of {number.bit_length()} bits"
+    if isinstance(value, Mapping):
+        return f"an object with {len(value)} keys"
+    if isinstance(value, (list, tuple)):
+        return _shown_list(value)
+    return f"a value of type {type(value).__name__}"
+
+
+def _shown_list(values: list[Any] | tuple[Any, ...]) -> str:
+    if len(values) <= 8 and not any(isinstance(value, (list, tuple, Mapping)) for value in values):
+        text = ", ".join(shown(value) for value in values)
+        if len(text) <= _SHOWN_LENGTH:
+            return f"[{text}]"
+    return f"a list of {len(values)} items"
