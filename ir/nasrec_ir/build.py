@@ -89,7 +89,7 @@ class GraphBuilder:
         operands = tuple(inputs)
         if operands == node.inputs and node.id not in self._nodes:
             return self._put(node)
-        attrs = dict(node.attrs)
+        attrs: dict[str, Any] = dict(node.attrs)
         if node.op == "input":
             return self.input(node.id, node.type)
         return self.add(node.op, operands, id=node.id, params=dict(node.params), **attrs)

@@ -113,7 +113,7 @@ class _Parser:
         self._word("graph")
         name = self._take("word").text
         self._mark("(")
-        nodes = []
+        nodes: list[Node] = []
         while not self._next_is(")"):
             if nodes:
                 self._mark(",")

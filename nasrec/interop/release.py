@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from nasrec import jsonfile
 from nasrec.errors import GenotypeError
 from nasrec.genotype import Block, Genotype
-from nasrec.lowering.lower import RELEASE_OPERATORS, release_operators
+from nasrec.lowering.network import RELEASE_OPERATORS, release_operators
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from nasrec.lowering.layout import Masking, StoreWidths
-from nasrec.lowering.lower import lower
+from nasrec.lowering.network import lower
 
 __all__ = ["Masking", "StoreWidths", "lower"]

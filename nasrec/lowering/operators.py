@@ -5,6 +5,7 @@ Parameter names are the release's: `_blocks.{b}._nodes.{a}.…`, where `a` index
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from nasrec.errors import FeatureError
@@ -103,12 +104,14 @@ class BlockLowering:
         y = self._norm(f"{scope}.norm", y, f"{node}._layernorm", self.dense)
         return self._mask(what, y, self.dense)
 
-    def dot_product(self, node: str, dense: Joined, sparse: Joined, pairs: Width, rows: Width) -> str:
+    def dot_product(self, node: str, dense: Joined, sparse: Joined) -> str:
         """Operator-balanced dot-product, section 4.2: fields projected to k = round(sqrt(2 D)) rows.
 
         The dense row is prepended, and the strictly lower triangle of the Gram matrix projected to D units.
         """
         b, scope, channels = self.b, f"{self.scope}.dot", self.channels
+        rows = Width(balanced_rows(self.dense.value), balanced_rows(self.dense.stored), None)
+        pairs = Width(_pairs(rows.value + 1), _pairs(rows.stored + 1), None)
         row = dense.id
         if self._differ(dense.width, channels):
             width = Width(channels, channels, None)
@@ -167,7 +170,7 @@ class BlockLowering:
         return self._mask("fm.proj", y, self.dense)
 
     def dense_to_sparse(self, name: str, dense: str) -> str:
-        """Dense-to-sparse merger, section 3.1: the dense output as 8 more fields, through a linear where D is not 8E."""
+        """Dense-to-sparse merger, section 3.1: the dense output as 8 more fields, by a linear where D is not 8E."""
         units = MERGER_FIELDS * self.channels
         y = dense
         if self._differ(self.dense.value, units):
@@ -211,3 +214,12 @@ class BlockLowering:
         if width.keep is None:
             return x
         return self.b.add("mask", [x], id=f"{self.scope}.{what}.mask", keep=width.keep)
+
+
+def balanced_rows(width: int) -> int:
+    """k = round(sqrt(2 D)): with the dense row, k(k+1)/2 pairs, about D of them (section 4.2)."""
+    return round(math.sqrt(2 * width))
+
+
+def _pairs(rows: int) -> int:
+    return rows * (rows - 1) // 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Block, Genotype
 from nasrec.lowering.layout import Masking, StoreWidths
-from nasrec.lowering.lower import lower, release_operators
+from nasrec.lowering.network import lower, release_operators
 from nasrec.space import SearchSpace
 from nasrec_ir import Graph
 

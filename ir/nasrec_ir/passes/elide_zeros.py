@@ -169,13 +169,14 @@ class _Elision:
     def _product(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         """linear, field_linear: read the parts only, with their columns of the weight."""
         joined = self._concat(node, xs)
+        attrs: dict[str, Any] = dict(node.attrs)
         params = dict(node.params)
         params["weight"] = params["weight"].narrow(columns=joined.segments)
         inputs = [part.id for part in joined.parts]
         if not inputs:  # a product over nothing still gives the bias, or what the norm adds to zero
             channels = xs[0].shape[1:]
             inputs = [self._b.add("zeros", shape=(0, *channels))]
-        return self._whole(self._b.add(node.op, inputs, id=node.id, params=params, **dict(node.attrs)))
+        return self._whole(self._b.add(node.op, inputs, id=node.id, params=params, **attrs))
 
     def _each(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         """Element-wise ops that keep zero."""

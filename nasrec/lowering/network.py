@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from nasrec.features import FeatureSpec
 from nasrec.genotype import DENSE_OPERATORS, READS, Block, Genotype
-from nasrec.lowering.layout import MERGER_FIELDS, Layout, Masking, Output, StoreWidths, Width
+from nasrec.lowering.layout import MERGER_FIELDS, Layout, Masking, Output, StoreWidths
 from nasrec.lowering.operators import BlockLowering
 from nasrec_ir import Graph, GraphBuilder, ParamRef, TensorType
 from nasrec_ir.types import merge
@@ -113,11 +112,7 @@ def _block(
     for operator in block.operators:
         emit = replace(context, weight_bits=bits.get(operator))
         node = f"{context.prefix}._nodes.{numbering.index(operator)}"
-        operands = [joined[name] for name in READS[operator]]
-        if operator == "dot_product":
-            results[operator] = emit.dot_product(node, *operands, *_triangle(context.dense))
-        else:
-            results[operator] = getattr(emit, operator)(node, *operands)
+        results[operator] = getattr(emit, operator)(node, *(joined[name] for name in READS[operator]))
 
     fields = _add(b, f"{scope}.sparse", [results[o] for o in block.operators if o not in DENSE_OPERATORS])
     units = _add(b, f"{scope}.dense", [results[o] for o in block.operators if o in DENSE_OPERATORS])
@@ -140,18 +135,6 @@ def _block(
         reserved = MERGER_FIELDS
     d = layout.output((merged, context.dense.value, context.dense.stored))
     return d, layout.output(*parts, reserved=reserved)
-
-
-def _triangle(dense: Width) -> tuple[Width, Width]:
-    """Pairs and projected rows of the balanced dot-product, k = round(sqrt(2 D)) (section 4.2)."""
-    rows = Width(balanced_rows(dense.value), balanced_rows(dense.stored), None)
-    pairs = Width(*(k * (k + 1) // 2 for k in (rows.value, rows.stored)), None)
-    return pairs, rows
-
-
-def balanced_rows(width: int) -> int:
-    """k = round(sqrt(2 D)): with the dense row, k(k+1)/2 pairs, about D of them."""
-    return round(math.sqrt(2 * width))
 
 
 def _add(b: GraphBuilder, node_id: str, ids: Sequence[str]) -> str:
