@@ -56,14 +56,17 @@ class Graph:
     when name, nodes (in order) and output are equal.
 
     Raises:
-        VerifyError: two nodes share an id.
+        VerifyError: two nodes share an id, or something that is no node stands among them.
     """
 
     def __init__(self, name: str, nodes: Iterable[Node], output: str) -> None:
         self.name = name
-        self.nodes: tuple[Node, ...] = tuple(nodes)
         self.output = output
-        self._by_id: Mapping[str, Node] = {node.id: node for node in self.nodes}
+        try:
+            self.nodes: tuple[Node, ...] = tuple(nodes)
+            self._by_id: Mapping[str, Node] = {node.id: node for node in self.nodes}
+        except (AttributeError, TypeError):
+            raise VerifyError(f"graph {name!r:.60}: nodes must be Node objects, each with a string for an id") from None
         if len(self._by_id) != len(self.nodes):
             seen: set[str] = set()
             twice = next(node.id for node in self.nodes if node.id in seen or seen.add(node.id))  # type: ignore[func-returns-value]

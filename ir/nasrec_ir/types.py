@@ -74,9 +74,10 @@ class TensorType:
     live: Range = (-1, -1)
 
     def __post_init__(self) -> None:
-        if self.live == (-1, -1) or (self.live[0] >= self.live[1] and self.shape):
-            full = (0, self.shape[0]) if self.shape else (0, 1)
-            object.__setattr__(self, "live", full if self.live == (-1, -1) else (0, 0))
+        if self.live == (-1, -1) or not self.shape:
+            object.__setattr__(self, "live", (0, self.shape[0]) if self.shape else (0, 1))
+        elif self.live[0] >= self.live[1]:
+            object.__setattr__(self, "live", (0, 0))
 
     @property
     def full(self) -> bool:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Literal
 
 from nasrec_ir.errors import VerifyError
 from nasrec_ir.graph import Graph, Node
-from nasrec_ir.ops import OPS, RuleError, attributes
-from nasrec_ir.ops.table import REQUIRED
+from nasrec_ir.malformed import malformed
+from nasrec_ir.ops import OPS, Op, RuleError, attributes
+from nasrec_ir.ops.table import REQUIRED, ParamRule
 from nasrec_ir.types import DTYPES, MAX_DIMENSION, ParamRef, Segments, TensorType, total
 
 __all__ = ["Level", "problems", "verify"]
 
 Level = Literal["lowered", "executable"]
+LEVELS = ("lowered", "executable")
 Problem = tuple[str, str]
 Rule = Callable[[Graph], Iterator[Problem]]
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*", re.ASCII)
 MAX_NAME = 200
 SHOWN = 12
+SHOWN_TEXT = 80
+MOST_PROBLEMS = 1000
 
 
 def verify(graph: Graph, level: Level = "lowered") -> None:
@@ -42,22 +47,25 @@ def verify(graph: Graph, level: Level = "lowered") -> None:
     lines = [f"%{where}: {what}" if where else what for where, what in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"and {len(found) - SHOWN} more")
-    raise VerifyError(f"graph {graph.name}: " + "; ".join(lines), tuple(found))
+    name = graph.name if isinstance(graph, Graph) and isinstance(graph.name, str) else "?"
+    raise VerifyError(f"graph {name:.60}: " + "; ".join(lines), tuple(found))
 
 
 def problems(graph: Graph, level: Level = "lowered") -> list[Problem]:
-    """Every broken rule as (node id, message); the list is empty when the graph verifies."""
-    found = [problem for rule in STRUCTURE for problem in rule(graph)]
-    if not found:  # the later rules read types and operands, which must exist first
-        found = [problem for rule in MEANING for problem in rule(graph)]
-    if not found and level == "executable":
-        found = [problem for rule in EXECUTABLE for problem in rule(graph)]
+    """Every broken rule as (node id, message), up to a thousand; the list is empty when the graph verifies."""
+    if level not in LEVELS:
+        raise VerifyError(f"level must be one of {', '.join(LEVELS)}, not {level!r:.40}")
+    groups = (STRUCTURE, MEANING, EXECUTABLE) if level == "executable" else (STRUCTURE, MEANING)
+    found = list(islice(malformed(graph), MOST_PROBLEMS))
+    for rules in groups:  # each group relies on those before it
+        if not found:
+            found = list(islice((problem for rule in rules for problem in rule(graph)), MOST_PROBLEMS))
     return found
 
 
 def rule_names(graph: Graph) -> Iterator[Problem]:
     for what, name in (("graph name", graph.name), *(("id", node.id) for node in graph)):
-        if not isinstance(name, str) or len(name) > MAX_NAME or not IDENTIFIER.fullmatch(name):
+        if len(name) > MAX_NAME or not IDENTIFIER.fullmatch(name):
             yield ("", f"{what} {name!r:.60} is not an identifier (letters, digits, _ and dots)")
     for node in graph.inputs:
         if "." in node.id or keyword.iskeyword(node.id):
@@ -91,6 +99,12 @@ def rule_output(graph: Graph) -> Iterator[Problem]:
 
 
 def rule_inputs(graph: Graph) -> Iterator[Problem]:
+    """Arguments are plain, and stand first: that is where the text form writes them."""
+    if not graph.inputs:
+        yield ("", "a graph needs an argument, as its batch size is read from there")
+    for node in graph.nodes[len(graph.inputs) :]:
+        if node.op == "input":
+            yield (node.id, "an argument must stand before all other nodes")
     for node in graph.inputs:
         if node.inputs or node.attrs or node.params:
             yield (node.id, "an argument has no operands, attributes or parameters")
@@ -116,7 +130,19 @@ def _node_problems(graph: Graph, node: Node) -> Iterator[str]:
     if len(node.inputs) < least or (most is not None and len(node.inputs) > most):
         wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
         raise RuleError(f"{len(node.inputs)} operands where {wanted} are needed")
+    _check_attributes(op, node)
+    attrs = attributes(node)
+    types = [graph[operand].type for operand in node.inputs]
+    inferred = op.infer(types, attrs)
+    yield from _type_problems(inferred)
+    if inferred != node.type:
+        yield f"type is {node.type} but {node.op} gives {inferred}"
+    yield from _param_problems(node, op.params(types, attrs))
+
+
+def _check_attributes(op: Op, node: Node) -> None:
     known = {attr.name: attr for attr in op.attrs}
+    written = [key for key, _ in node.attrs]
     for key, value in node.attrs:
         if key not in known:
             raise RuleError(f"unknown attribute {key!r:.60}")
@@ -124,21 +150,16 @@ def _node_problems(graph: Graph, node: Node) -> Iterator[str]:
             raise RuleError(problem)
         if value == known[key].default:
             raise RuleError(f"{key} = {value!r} is the default and must be left out")
-    written = [key for key, _ in node.attrs]
-    if written != [name for name in known if name in set(written)]:
+    if written != [name for name in known if name in written]:
         raise RuleError(f"attributes must be written once each, in the order {', '.join(known)}")
-    attrs = attributes(node)
     for attr in op.attrs:
         if attr.name not in written and attr.default is REQUIRED:
             raise RuleError(f"attribute {attr.name} is missing")
-    types = [graph[operand].type for operand in node.inputs]
-    inferred = op.infer(types, attrs)
-    yield from _type_problems(inferred)
-    if inferred != node.type:
-        yield f"type is {node.type} but {node.op} gives {inferred}"
-    rule = op.params(types, attrs)
-    roles = [role for role, _ in node.params]
-    if len(set(roles)) != len(roles):
+
+
+def _param_problems(node: Node, rule: ParamRule) -> Iterator[str]:
+    roles = dict(node.params)
+    if len(roles) != len(node.params):
         raise RuleError("a parameter is given twice")
     for role, (_, required) in rule.items():
         if required and role not in roles:
@@ -147,19 +168,26 @@ def _node_problems(graph: Graph, node: Node) -> Iterator[str]:
         if role not in rule:
             yield f"{node.op} has no parameter {role!r:.60}"
             continue
-        yield from (f"{role}: {text}" for text in _ref_problems(ref))
+        broken = [f"{role}: {text}" for text in _ref_problems(ref)]
+        yield from broken
         shape = rule[role][0]
-        view = ref.view_shape
-        if len(view) != len(shape) or any(want not in (None, got) for want, got in zip(shape, view, strict=True)):
+        if not broken and not _fits(ref.view_shape, shape):
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
-            yield f"{role} selects {list(view)} of {ref.name!r:.60}, not [{wanted}]"
+            yield f"{role} selects {list(ref.view_shape)} of {ref.name!r:.60}, not [{wanted}]"
+    known = [role for role in roles if role in rule]
+    if known != [role for role in rule if role in roles]:
+        yield f"parameters must stand in the order of the op table, not {', '.join(known[:SHOWN])}"
+
+
+def _fits(view: Sequence[int], shape: Sequence[int | None]) -> bool:
+    return len(view) == len(shape) and all(want in (None, got) for want, got in zip(shape, view, strict=True))
 
 
 def _type_problems(type: TensorType) -> Iterator[str]:
     if type.dtype not in DTYPES:
         yield f"unknown element kind {type.dtype!r:.20}"
     if len(type.shape) > 2 or any(not 0 <= size <= MAX_DIMENSION for size in type.shape):
-        yield f"{type} has an axis outside of 0..{MAX_DIMENSION}, or more than two"
+        yield f"{str(type)[:SHOWN_TEXT]} has an axis outside of 0..{MAX_DIMENSION}, or more than two"
     elif type.elements > MAX_DIMENSION:
         yield f"{type} holds more than {MAX_DIMENSION} entries per sample"
     elif type.shape and not 0 <= type.live[0] <= type.live[1] <= type.shape[0]:
@@ -170,7 +198,7 @@ def _ref_problems(ref: ParamRef) -> Iterator[str]:
     if not ref.name or len(ref.name) > MAX_NAME or not ref.name.isprintable():
         yield f"name {ref.name!r:.60} must be printable and at most {MAX_NAME} characters"
     if len(ref.shape) not in (1, 2) or any(not 0 <= size <= MAX_DIMENSION for size in ref.shape):
-        yield f"shape {list(ref.shape)} is not one or two sizes in 0..{MAX_DIMENSION}"
+        yield f"shape {str(list(ref.shape))[:SHOWN_TEXT]} is not one or two sizes in 0..{MAX_DIMENSION}"
         return
     selections = [("rows", ref.rows, ref.shape[0])]
     if len(ref.shape) == 2:
@@ -179,7 +207,8 @@ def _ref_problems(ref: ParamRef) -> Iterator[str]:
         yield "a vector has no columns"
     for what, segments, size in selections:
         if not _canonical(segments, size):
-            yield f"{what} {list(segments)} are not ascending, disjoint, merged ranges within 0:{size}"
+            shown = str(list(segments))[:SHOWN_TEXT]
+            yield f"{what} {shown} are not ascending, disjoint, merged ranges within 0:{size}"
 
 
 def _canonical(segments: Segments, size: int) -> bool:
@@ -229,6 +258,6 @@ def rule_logit(graph: Graph) -> Iterator[Problem]:
         yield (graph.output, f"the output is {graph.type}, not one logit per sample, f32[B]")
 
 
-STRUCTURE: tuple[Rule, ...] = (rule_names, rule_known_ops, rule_order, rule_output)
-MEANING: tuple[Rule, ...] = (rule_inputs, rule_nodes, rule_stores)
+STRUCTURE: tuple[Rule, ...] = (rule_names, rule_known_ops, rule_order, rule_output, rule_inputs)
+MEANING: tuple[Rule, ...] = (rule_nodes, rule_stores)
 EXECUTABLE: tuple[Rule, ...] = (rule_no_dead, rule_no_masks, rule_no_zero_products, rule_logit)

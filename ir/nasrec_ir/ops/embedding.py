@@ -5,10 +5,14 @@ from __future__ import annotations
 from nasrec_ir.ops.table import Attr, Attrs, Op, ParamRule, Types, register, require, require_rank
 from nasrec_ir.types import TensorType
 
+MAX_TABLES = 65536
+"""Most tables of one embedding: each is a parameter of its own, so this bounds the work on a hostile type."""
+
 
 def _infer_embedding(types: Types, attrs: Attrs) -> TensorType:
     (t,) = types
     require(t.dtype == "i64" and len(t.shape) == 1, f"operand 0 is {t}, not category ids i64[B, n]")
+    require(1 <= t.shape[0] <= MAX_TABLES, f"{t.shape[0]} categorical fields where 1 to {MAX_TABLES} are allowed")
     return TensorType((t.shape[0], attrs["dim"]))
 
 

@@ -9,7 +9,7 @@ from nasrec_ir.types import TensorType
 # folds them in, so that a kernel can do all of it while the result is in cache.
 EPILOGUE = (
     Attr("norm", "flag", False),
-    Attr("eps", "float", 1e-5),
+    Attr("eps", "positive", 1e-5),
     Attr("activation", "activation", "none"),
     Attr("keep", "size", None),
     Attr("weight_bits", "bits", None),
@@ -122,7 +122,7 @@ register(
         doc="""(x - mean) / sqrt(var + eps) * weight + bias along one axis, biased variance (Ba et al. 2016): axis 1
         the units or the fields (for each channel), axis 2 the channels of each field. Shape unchanged.""",
         arity=(1, 1),
-        attrs=(Attr("axis", "axis", 1), Attr("eps", "float", 1e-5)),
+        attrs=(Attr("axis", "axis", 1), Attr("eps", "positive", 1e-5)),
         infer=_infer_norm,
         params=_norm_params,
     )

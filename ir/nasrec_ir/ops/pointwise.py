@@ -146,6 +146,8 @@ def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
     if t.full or not shape:
         return TensorType(shape)
     before, after = (math.prod(s[1:]) for s in (t.shape, shape))
+    if after == 0:  # no entries at all
+        return TensorType(shape)
     low, high = t.live
     return TensorType(shape, live=(low * before // after, -(-high * before // after)))
 

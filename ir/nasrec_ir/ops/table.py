@@ -43,8 +43,8 @@ class MatVec(NamedTuple):
 class Attr:
     """An attribute of an op: its kind, default and meaning.
 
-    Kinds: `size` (integer >= 0), `count` (integer >= 1), `axis` (1 or 2), `float` (finite), `flag` (bool),
-    `shape` (sizes behind the batch axis), `activation`, `bits` (2..16).
+    Kinds: `size` (integer >= 0), `count` (integer >= 1), `axis` (1 or 2), `float` (finite), `positive` (finite float
+    > 0), `flag` (bool), `shape` (sizes behind the batch axis), `activation`, `bits` (2..16).
     """
 
     name: str
@@ -54,7 +54,7 @@ class Attr:
     def problem(self, value: AttrValue) -> str | None:
         """Why a value is not allowed, or None."""
         allowed, text = _KINDS[self.kind]
-        return None if allowed(value) else f"{self.name} = {value!r} must be {text}"
+        return None if allowed(value) else f"{self.name} = {value!r:.60} must be {text}"
 
 
 def _is_size(value: Any) -> bool:
@@ -68,12 +68,13 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "count": (lambda v: _is_size(v) and v > 0, f"an integer from 1 to {MAX_DIMENSION}"),
     "axis": (lambda v: type(v) is int and v in (1, 2), "1 or 2"),
     "float": (lambda v: type(v) is float and abs(v) < 1e30, "a finite number written with a decimal point"),
+    "positive": (lambda v: type(v) is float and 0 < v < 1e30, "a positive number written with a decimal point"),
     "flag": (lambda v: type(v) is bool, "true or false"),
     "shape": (
         lambda v: type(v) is tuple and len(v) <= 2 and all(_is_size(n) for n in v),
         "at most two sizes in parentheses",
     ),
-    "activation": (lambda v: v in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"),
+    "activation": (lambda v: type(v) is str and v in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"),
     "bits": (lambda v: type(v) is int and 2 <= v <= 16, "an integer from 2 to 16"),
 }
 

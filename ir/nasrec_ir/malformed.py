@@ -1,0 +1,96 @@
+"""The first check of the verifier: that a graph's fields hold what their annotations say.
+
+A frozen dataclass does not stop a caller from putting a list, None or a huge integer where a size belongs. All later
+rules, and every reader of a verified graph, may rely on plain strings and integers of bounded size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from nasrec_ir.graph import Graph, Node
+from nasrec_ir.types import ParamRef, TensorType
+
+__all__ = ["malformed"]
+
+LARGEST = 2**63
+"""Bound of every integer. Python cannot print integers of thousands of digits, so no message may meet one."""
+
+
+def malformed(graph: Any) -> Iterator[tuple[str, str]]:
+    """What is of the wrong Python type, as (node id or "", message)."""
+    if not isinstance(graph, Graph):
+        yield ("", f"a graph is needed, not {_kind(graph)}")
+        return
+    for what, value in (("graph name", graph.name), ("output", graph.output)):
+        if type(value) is not str:
+            yield ("", f"{what} must be a string, not {_kind(value)}")
+    for position, node in enumerate(graph.nodes):
+        if type(node) is not Node:
+            yield ("", f"node {position} is no Node but {_kind(node)}")
+        elif type(node.id) is not str:
+            yield ("", f"the id of node {position} must be a string, not {_kind(node.id)}")
+        else:
+            yield from ((node.id, text) for text in _node_problems(node))
+
+
+def _node_problems(node: Node) -> Iterator[str]:
+    if type(node.op) is not str:
+        yield f"op must be a string, not {_kind(node.op)}"
+    if not _tuple_of(node.inputs, _is_string):
+        yield "inputs must be a tuple of ids"
+    if not _tuple_of(node.attrs, _is_attribute):
+        yield "attrs must be a tuple of (name, number, word or tuple of sizes)"
+    if not _tuple_of(node.params, _is_parameter):
+        yield "params must be a tuple of (role, ParamRef), each of strings, sizes and ranges"
+    if not _is_type(node.type):
+        yield "type must be a TensorType of a tuple of sizes, an element kind and a range"
+
+
+def _is_string(value: Any) -> bool:
+    return type(value) is str
+
+
+def _is_integer(value: Any) -> bool:
+    return type(value) is int and -LARGEST <= value < LARGEST
+
+
+def _is_range(value: Any) -> bool:
+    return type(value) is tuple and len(value) == 2 and _is_integer(value[0]) and _is_integer(value[1])
+
+
+def _is_attribute(pair: Any) -> bool:
+    if not (type(pair) is tuple and len(pair) == 2 and type(pair[0]) is str):
+        return False
+    value = pair[1]
+    return type(value) in (bool, float, str) or _is_integer(value) or _tuple_of(value, _is_integer)
+
+
+def _is_parameter(pair: Any) -> bool:
+    if not (type(pair) is tuple and len(pair) == 2 and type(pair[0]) is str and type(pair[1]) is ParamRef):
+        return False
+    ref = pair[1]
+    return (
+        type(ref.name) is str
+        and _tuple_of(ref.shape, _is_integer)
+        and _tuple_of(ref.rows, _is_range)
+        and _tuple_of(ref.columns, _is_range)
+    )
+
+
+def _is_type(value: Any) -> bool:
+    return (
+        type(value) is TensorType
+        and _tuple_of(value.shape, _is_integer)
+        and type(value.dtype) is str
+        and _is_range(value.live)
+    )
+
+
+def _tuple_of(value: Any, check: Callable[[Any], bool]) -> bool:
+    return type(value) is tuple and all(map(check, value))
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"
