@@ -1,0 +1,152 @@
+"""What every benchmark shares: the machine's description, fair timing, and one form of result.
+
+A benchmark is a script `python -m benchmarks.NAME [--json FILE]` with a `main`. Rivals are timed in turns rather than
+one after the other, so that a change of the machine's speed meets all of them, and medians are reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["Timing", "arguments", "interleaved", "machine", "report"]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times of one rival over `rounds` rounds, in microseconds a call."""
+
+    median_us: float
+    fastest_us: float
+    quartile_low_us: float
+    quartile_high_us: float
+    rounds: int
+
+
+def arguments(description: str, **defaults: int) -> argparse.Namespace:
+    """The options of every benchmark; `defaults` adds integer options of its own."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, help="write the result to this file as well")
+    parser.add_argument("--rounds", type=int, default=50, help="timed rounds of each rival")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    for name, value in defaults.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    return options
+
+
+def interleaved(
+    rivals: Mapping[str, Callable[[], object]], *, rounds: int, device: str = "cpu", slice_s: float = 0.003
+) -> dict[str, Timing]:
+    """Times all rivals in turns: in each round every one runs for about `slice_s` seconds, after a warm-up."""
+    repeats = {name: _calls_in(run, slice_s, device) for name, run in rivals.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in rivals}
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(rounds):
+            for name, run in rivals.items():
+                seconds[name].append(_time(run, repeats[name], device) / repeats[name])
+    finally:
+        gc.enable()
+    return {name: _timing(values) for name, values in seconds.items()}
+
+
+def machine() -> dict[str, Any]:
+    """What a reader needs to judge the figures."""
+    from nasrec.kernels.availability import build
+
+    return {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load_average": os.getloadavg()[0],
+        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
+        "python": platform.python_version(),
+        "commit": _commit(),
+        **asdict(build()),
+    }
+
+
+def report(name: str, rows: list[dict[str, Any]], json_path: Path | None) -> None:
+    """Prints the rows as a table, and writes machine and rows to the file if one is named."""
+    described = machine()
+    print(
+        f"{name}: {described['cpu']}, {described['threads']} threads, torch {described['torch_running']}, "
+        f"{described['isa_active']} kernels, OMP_WAIT_POLICY {described['omp_wait_policy']}"
+    )
+    columns = list(rows[0])
+    cells = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    for line in cells:
+        print("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)))
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        partial = json_path.with_suffix(".partial")
+        partial.write_text(json.dumps({"name": name, "machine": described, "rows": rows}, indent=2) + "\n")
+        os.replace(partial, json_path)
+
+
+def _calls_in(run: Callable[[], object], slice_s: float, device: str) -> int:
+    """How many calls fill a slice; finding out is the warm-up."""
+    count = 1
+    _time(run, 3, device)
+    while (elapsed := _time(run, count, device)) < slice_s:
+        count = max(2 * count, int(count * slice_s / max(elapsed, 1e-9) * 0.9))
+    return count
+
+
+def _time(run: Callable[[], object], count: int, device: str) -> float:
+    _synchronize(device)
+    start = time.perf_counter()
+    for _ in range(count):
+        run()
+    _synchronize(device)
+    return time.perf_counter() - start
+
+
+def _synchronize(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _timing(seconds: list[float]) -> Timing:
+    low, median, high = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [seconds[0]] * 3
+    return Timing(1e6 * median, 1e6 * min(seconds), 1e6 * low, 1e6 * high, len(seconds))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _commit() -> str | None:
+    try:
+        command = ["git", "rev-parse", "--short=12", "HEAD"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

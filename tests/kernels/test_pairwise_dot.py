@@ -1,0 +1,227 @@
+"""The compiled pairwise dot product against its definition, on every device, type and instruction set."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nasrec import kernels
+from nasrec.errors import KernelError
+from nasrec.kernels import extension, reference
+
+needs_extension = pytest.mark.skipif(extension.extension() is None, reason="the extension is not built")
+
+# Half a unit in the last place of the result for bfloat16, a few of the accumulation for the others.
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2.0**-8}
+TYPES = list(TOLERANCE)
+
+
+def definition(x: torch.Tensor) -> torch.Tensor:
+    """Straight from the definition, one pair at a time."""
+    pairs = [(x[:, i] * x[:, j]).sum(1) for i in range(x.shape[1]) for j in range(i)]
+    return torch.stack(pairs, dim=1) if pairs else x[:, :0].sum(2)
+
+
+def check_forward_and_backward(x: torch.Tensor) -> None:
+    """Face and gradient on x equal the definition's in float64."""
+    x = x.detach().requires_grad_()
+    exact_x = x.detach().double().requires_grad_()
+    out, exact = kernels.pairwise_dot(x), definition(exact_x)
+    assert out.dtype == x.dtype and out.shape == exact.shape
+    weight = torch.linspace(-1, 1, out.numel(), device=x.device, dtype=x.dtype).view_as(out)
+    (grad,) = torch.autograd.grad(out, x, weight)
+    (exact_grad,) = torch.autograd.grad((exact * weight.double()).sum(), exact_x, materialize_grads=True)
+    tolerance = TOLERANCE[x.dtype]
+    torch.testing.assert_close(out.double(), exact, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(grad.double(), exact_grad, rtol=tolerance, atol=tolerance)
+
+
+def sample(*shape: int, device: str = "cpu", dtype: torch.dtype = torch.float32, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(device, dtype)
+
+
+def test_order_of_pairs(device: str) -> None:
+    x = torch.tensor([[[1.0], [10.0], [100.0], [1000.0]]], device=device)
+    expected = [10.0, 100.0, 1000.0, 1000.0, 10000.0, 100000.0]  # (1,0) (2,0) (2,1) (3,0) (3,1) (3,2)
+    assert kernels.pairwise_dot(x)[0].tolist() == expected
+    assert reference.pairwise_dot(x)[0].tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize(("batch", "rows", "channels"), [(3, 17, 16), (2, 46, 16), (5, 33, 20), (1, 9, 40), (2, 70, 3)])
+def test_matches_definition(device: str, dtype: torch.dtype, batch: int, rows: int, channels: int) -> None:
+    check_forward_and_backward(sample(batch, rows, channels, device=device, dtype=dtype))
+
+
+@given(
+    batch=st.integers(0, 4),
+    rows=st.integers(0, 40),
+    channels=st.integers(0, 35),
+    dtype=st.sampled_from(TYPES),
+    seed=st.integers(0, 9),
+)
+def test_matches_definition_on_any_shape(batch: int, rows: int, channels: int, dtype: torch.dtype, seed: int) -> None:
+    check_forward_and_backward(sample(batch, rows, channels, dtype=dtype, seed=seed))
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 4), (3, 0, 4), (3, 1, 4), (3, 2, 4), (3, 4, 0), (0, 0, 0)])
+def test_degenerate_shapes(device: str, shape: tuple[int, int, int]) -> None:
+    check_forward_and_backward(sample(*shape, device=device))
+
+
+def test_non_contiguous(device: str) -> None:
+    x = sample(6, 5, 7, device=device)
+    for view in (x.transpose(1, 2), x[::2], x[:, ::2], x[..., 1:], x[:1].expand(4, 5, 7), x.permute(2, 0, 1)):
+        check_forward_and_backward(view)
+        assert torch.equal(kernels.pairwise_dot(view), kernels.pairwise_dot(view.contiguous()))
+
+
+def test_non_contiguous_gradient(device: str) -> None:
+    x = sample(4, 6, 8, device=device).requires_grad_()
+    (grad,) = torch.autograd.grad(kernels.pairwise_dot(x).sum(), x)  # an expanded scalar
+    others = x.sum(1, keepdim=True) - x
+    torch.testing.assert_close(grad, others)
+
+
+def test_threads_do_not_change_the_result() -> None:
+    x, threads = sample(2048, 24, 16), torch.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            leaf = x.clone().requires_grad_()
+            out = kernels.pairwise_dot(leaf)
+            out.square().sum().backward()
+            results.append((out.detach(), leaf.grad))
+    finally:
+        torch.set_num_threads(threads)
+    for out, grad in results[1:]:
+        assert torch.equal(out, results[0][0]) and torch.equal(grad, results[0][1])
+
+
+def test_non_finite_values_stay_with_their_pairs(device: str) -> None:
+    for dtype in TYPES:
+        x = torch.ones(2, 20, 8, device=device, dtype=dtype)
+        x[0, 5, 3], x[0, 9, 0] = float("nan"), float("inf")
+        out = kernels.pairwise_dot(x)
+        torch.testing.assert_close(out, definition(x), equal_nan=True)
+        assert bool(out[1].isfinite().all())
+
+
+def test_gradcheck(device: str) -> None:
+    x = sample(2, 5, 3, device=device, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(kernels.pairwise_dot, (x,))
+    assert torch.autograd.gradgradcheck(kernels.pairwise_dot, (x,))
+
+
+@needs_extension
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_opcheck(device: str, dtype: torch.dtype) -> None:
+    x = sample(3, 6, 4, device=device, dtype=dtype)
+    grad = sample(3, 15, device=device, dtype=dtype)
+    torch.library.opcheck(torch.ops.nasrec.pairwise_dot.default, (x.clone().requires_grad_(),))
+    torch.library.opcheck(torch.ops.nasrec.pairwise_dot.default, (x.transpose(1, 2).requires_grad_(),))
+    torch.library.opcheck(
+        torch.ops.nasrec.pairwise_dot_backward.default, (grad.requires_grad_(), x.clone().requires_grad_())
+    )
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+def test_compiles_as_one_graph(device: str, backend: str) -> None:
+    def model(x: torch.Tensor) -> torch.Tensor:
+        return kernels.pairwise_dot(torch.relu(x)).sum(1)
+
+    compiled = torch.compile(model, fullgraph=True, backend=backend)
+    x = sample(4, 6, 8, device=device).requires_grad_()
+    torch.testing.assert_close(compiled(x), model(x))
+    (grad,) = torch.autograd.grad(compiled(x).sum(), x)
+    (expected,) = torch.autograd.grad(model(x).sum(), x)
+    torch.testing.assert_close(grad, expected)
+
+
+@needs_extension
+def test_exported_program_keeps_the_operator() -> None:
+    class Model(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return kernels.pairwise_dot(x)
+
+    x = sample(4, 6, 8)
+    program = torch.export.export(Model(), (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    assert torch.ops.nasrec.pairwise_dot.default in {node.target for node in program.graph.nodes}
+    for batch in (0, 1, 9):
+        x = sample(batch, 6, 8)
+        assert torch.equal(program.module()(x), kernels.pairwise_dot(x))
+
+
+@needs_extension
+def test_use_reference_leaves_the_kernel_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[torch.Tensor] = []
+    definition_of_kernel = reference.pairwise_dot
+    monkeypatch.setattr(reference, "pairwise_dot", lambda x: calls.append(x) or definition_of_kernel(x))
+    x = sample(2, 3, 4)
+    kernels.pairwise_dot(x)
+    assert not calls
+    with kernels.use_reference(), kernels.use_reference():
+        kernels.pairwise_dot(x)
+    assert len(calls) == 1
+    kernels.pairwise_dot(x)
+    assert len(calls) == 1
+
+
+def test_types_without_a_kernel_use_the_reference() -> None:
+    x = sample(2, 5, 4).half()
+    torch.testing.assert_close(kernels.pairwise_dot(x), definition(x.double()).half())
+
+
+def test_wrong_shape_is_one_clear_error(device: str) -> None:
+    with pytest.raises(KernelError, match=r"^pairwise_dot: x must be \[B, r, e\], got \[2, 3\]$"):
+        kernels.pairwise_dot(torch.zeros(2, 3, device=device))
+
+
+@needs_extension
+def test_operator_checks_its_operands(device: str) -> None:
+    """The operator itself, which exported programs call past the face, reads no memory that is not there."""
+    forward, backward = torch.ops.nasrec.pairwise_dot, torch.ops.nasrec.pairwise_dot_backward
+    x, grad = torch.zeros(2, 4, 3, device=device), torch.zeros(2, 6, device=device)
+    with pytest.raises(RuntimeError, match=r"pairwise_dot: x must be \[B, r, e\], got \[4, 3\]"):
+        forward(x[0])
+    with pytest.raises(RuntimeError, match="pairwise_dot: x must be float32, float64 or bfloat16, got Half"):
+        forward(x.half())
+    with pytest.raises(RuntimeError, match="pairwise_dot: x must be float32, float64 or bfloat16, got Long"):
+        forward(x.long())
+    with pytest.raises(
+        RuntimeError,
+        match=r"pairwise_dot_backward: grad must be \[2, 6\] for x \[2, 4, 3\], got \[2, 5\]",
+    ):
+        backward(grad[:, 1:], x)
+    with pytest.raises(RuntimeError, match="pairwise_dot_backward: grad must have the type of x, got Double and Float"):
+        backward(grad.double(), x)
+
+
+ISA_PROBE = """
+import torch
+from nasrec.kernels import extension
+from tests.kernels.test_pairwise_dot import TYPES, check_forward_and_backward, sample
+for dtype in TYPES:
+    for shape in ((3, 17, 16), (2, 46, 16), (2, 33, 20), (2, 7, 5), (1, 2, 1), (2, 70, 37)):
+        check_forward_and_backward(sample(*shape, dtype=dtype))
+print(extension.extension().build_info()["isa_active"])
+"""
+
+
+@needs_extension
+@pytest.mark.parametrize("isa", extension.extension().build_info()["isa_built"] if extension.extension() else [])
+def test_every_instruction_set(isa: str) -> None:
+    """A lower instruction set than the processor's can be asked for, and gives the same values."""
+    order = ["baseline", "avx2", "avx512"]
+    environment = {**os.environ, "NASREC_ISA": isa, "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run([sys.executable, "-c", ISA_PROBE], env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    best = extension.extension().build_info()["isa_active"]
+    assert result.stdout.strip() == min(isa, best, key=order.index)

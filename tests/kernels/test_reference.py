@@ -1,0 +1,196 @@
+"""The reference functions against torch's own modules and hand-made values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nasrec import kernels
+from nasrec.errors import FeatureError, KernelError
+from nasrec.kernels import reference
+
+TYPES = [torch.float32, torch.float64, torch.bfloat16]
+
+
+def draw(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def test_factorization_machine_is_twice_the_sum_over_pairs() -> None:
+    x = draw(3, 5, 4)
+    pairs = sum(x[:, i] * x[:, j] for i in range(5) for j in range(i))
+    torch.testing.assert_close(reference.factorization_machine(x), 2 * pairs)
+
+
+def test_factorization_machine_survives_cancellation_in_bfloat16() -> None:
+    x = draw(8, 200, 4, dtype=torch.bfloat16)
+    exact = reference.factorization_machine(x.double())
+    error = (reference.factorization_machine(x).double() - exact).abs()
+    assert bool((error <= 2.0**-8 * exact.abs() + 1e-3).all())
+
+
+@pytest.mark.parametrize("heads", [1, 2, 8])
+def test_self_attention_is_multihead_attention(heads: int) -> None:
+    module = nn.MultiheadAttention(16, heads, batch_first=True, dtype=torch.float64)
+    with torch.no_grad():
+        module.in_proj_bias.copy_(draw(48))
+        module.out_proj.bias.copy_(draw(16, seed=1))
+    x = draw(3, 7, 16, seed=2)
+    qkv = reference.channel_linear(x, module.in_proj_weight, module.in_proj_bias)
+    ours = reference.channel_linear(reference.self_attention(qkv, heads), module.out_proj.weight, module.out_proj.bias)
+    torch.testing.assert_close(ours, module(x, x, x, need_weights=False)[0])
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "sigmoid"])
+@pytest.mark.parametrize("with_norm", [False, True])
+@pytest.mark.parametrize("keep", [None, 0, 4, 6])
+def test_linear_is_the_layers_one_by_one(activation: str, with_norm: bool, keep: int | None) -> None:
+    inputs = [draw(5, 3), draw(5, 1, seed=1), draw(5, 4, seed=2)]
+    weight, bias, gain, offset = draw(6, 8), draw(6), 1 + draw(6, seed=3), draw(6, seed=4)
+    expected = torch.cat(inputs, 1) @ weight.T + bias
+    if with_norm:
+        expected = nn.functional.layer_norm(expected, (6,), gain, offset, 1e-3)
+    expected = {"none": lambda y: y, "relu": torch.relu, "sigmoid": torch.sigmoid}[activation](expected)
+    ours = reference.linear(
+        inputs, weight, bias, norm=(gain, offset) if with_norm else None, eps=1e-3, activation=activation, keep=keep
+    )
+    torch.testing.assert_close(ours, expected if keep is None else expected[:, :keep])
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "sigmoid"])
+@pytest.mark.parametrize("with_norm", [False, True])
+@pytest.mark.parametrize("keep", [None, 4])
+def test_field_linear_is_a_linear_for_each_channel(activation: str, with_norm: bool, keep: int | None) -> None:
+    inputs = [draw(5, 3, 2), draw(5, 4, 2, seed=1)]
+    weight, bias, gain, offset = draw(6, 7), draw(6), 1 + draw(6, seed=3), draw(6, seed=4)
+    norm = (gain, offset) if with_norm else None
+    ours = reference.field_linear(inputs, weight, bias, norm=norm, activation=activation, keep=keep)
+    channels = [
+        reference.linear([x[..., k] for x in inputs], weight, bias, norm=norm, activation=activation, keep=keep)
+        for k in range(2)
+    ]
+    torch.testing.assert_close(ours, torch.stack(channels, dim=2))
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 5)])
+def test_layer_norm_runs_over_one_axis(shape: tuple[int, ...]) -> None:
+    x = draw(*shape)
+    for axis in range(1, len(shape)):
+        size = shape[axis]
+        gain, offset = 1 + draw(size), draw(size, seed=1)
+        view = [size if a == axis else 1 for a in range(len(shape))]
+        mean, variance = x.mean(axis, keepdim=True), x.var(axis, correction=0, keepdim=True)
+        expected = (x - mean) / (variance + 1e-5).sqrt() * gain.view(view) + offset.view(view)
+        torch.testing.assert_close(reference.layer_norm(x, gain, offset, axis=axis), expected)
+
+
+def test_hadamard_pairs_in_row_major_order() -> None:
+    a, b = draw(2, 3, 4), draw(2, 5, 4, seed=1)
+    out = reference.hadamard_pairs(a, b)
+    for i, j in product(range(3), range(5)):
+        assert torch.equal(out[:, i * 5 + j], a[:, i] * b[:, j])
+
+
+def test_embeddings_take_one_row_of_each_table() -> None:
+    tables = [draw(3, 4), draw(7, 4, seed=1)]
+    ids = torch.tensor([[0, 6], [2, 0], [1, 3]])
+    out = reference.embedding(ids, tables)
+    for sample, field in product(range(3), range(2)):
+        assert torch.equal(out[sample, field], tables[field][ids[sample, field]])
+    x, weight = draw(3, 2), draw(2, 4)
+    torch.testing.assert_close(reference.numeric_embedding(x, weight), torch.einsum("bn,ne->bne", x, weight))
+
+
+@pytest.mark.parametrize(("bad", "field", "rows"), [(-1, 0, 3), (3, 0, 3), (7, 1, 7), (2**40, 1, 7)])
+def test_embedding_names_the_bad_id(bad: int, field: int, rows: int) -> None:
+    ids = torch.ones(4, 2, dtype=torch.int64)
+    ids[2, field] = bad
+    message = rf"sparse field {field} holds id {bad} in row 2 of the batch, but its table has {rows} rows"
+    with pytest.raises(FeatureError, match=message):
+        reference.embedding(ids, [draw(3, 4), draw(7, 4)])
+
+
+# One call of every operation at batch b, for the tests that hold for all of them.
+CALLS: dict[str, Callable[[int, torch.dtype], Tensor]] = {
+    "pairwise_dot": lambda b, t: kernels.pairwise_dot(draw(b, 5, 4, dtype=t)),
+    "factorization_machine": lambda b, t: kernels.factorization_machine(draw(b, 5, 4, dtype=t)),
+    "self_attention": lambda b, t: kernels.self_attention(draw(b, 5, 24, dtype=t), 2),
+    "linear": lambda b, t: kernels.linear(
+        [draw(b, 3, dtype=t), draw(b, 4, dtype=t)],
+        draw(6, 7, dtype=t),
+        norm=(draw(6, dtype=t), draw(6, dtype=t)),
+        activation="relu",
+    ),
+    "field_linear": lambda b, t: kernels.field_linear(
+        [draw(b, 3, 4, dtype=t), draw(b, 2, 4, dtype=t)],
+        draw(6, 5, dtype=t),
+        draw(6, dtype=t),
+        norm=(draw(6, dtype=t), draw(6, dtype=t)),
+    ),
+    "channel_linear": lambda b, t: kernels.channel_linear(draw(b, 3, 4, dtype=t), draw(6, 4, dtype=t)),
+    "layer_norm": lambda b, t: kernels.layer_norm(draw(b, 3, 4, dtype=t), draw(3, dtype=t), draw(3, dtype=t), axis=1),
+    "hadamard_pairs": lambda b, t: kernels.hadamard_pairs(draw(b, 3, 4, dtype=t), draw(b, 2, 4, dtype=t)),
+    "embedding": lambda b, t: kernels.embedding(
+        torch.ones(b, 2, dtype=torch.int64), [draw(3, 4, dtype=t), draw(5, 4, dtype=t)]
+    ),
+    "numeric_embedding": lambda b, t: kernels.numeric_embedding(draw(b, 3, dtype=t), draw(3, 4, dtype=t)),
+}
+
+
+def test_calls_cover_every_operation() -> None:
+    assert set(CALLS) == set(reference.__all__)
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_every_operation_keeps_its_type_and_takes_an_empty_batch(operation: str, dtype: torch.dtype) -> None:
+    full, empty = CALLS[operation](3, dtype), CALLS[operation](0, dtype)
+    assert full.dtype == empty.dtype == dtype
+    assert full.shape[0] == 3 and empty.shape[0] == 0 and full.shape[1:] == empty.shape[1:]
+    exact = CALLS[operation](3, torch.float64)
+    tolerance = {torch.float32: 1e-5, torch.float64: 0.0, torch.bfloat16: 0.05}[dtype]
+    torch.testing.assert_close(full.double(), exact, rtol=tolerance, atol=tolerance)
+
+
+X2, X3, W = torch.zeros(2, 3), torch.zeros(2, 3, 4), torch.zeros(5, 3)
+BAD_CALLS: list[tuple[str, Callable[[], object]]] = [
+    (r"pairwise_dot: x must be \[B, r, e\]", lambda: reference.pairwise_dot(X2)),
+    (r"factorization_machine: x must be \[B, f, e\]", lambda: reference.factorization_machine(X2)),
+    (r"self_attention: qkv must be \[B, f, 3e\]", lambda: reference.self_attention(X3, 2)),
+    (
+        "self_attention: heads must divide the channels, got 2 heads and 3",
+        lambda: reference.self_attention(X3.new_zeros(2, 3, 9), 2),
+    ),
+    (
+        "self_attention: heads must divide the channels, got 0 heads",
+        lambda: reference.self_attention(X3.new_zeros(2, 3, 9), 0),
+    ),
+    ("linear: needs at least one input", lambda: reference.linear([], W)),
+    (r"linear: inputs must be \[B, n\], got \[2, 3, 4\]", lambda: reference.linear([X3], W)),
+    (r"linear: weight must be \[out, 6\] .* got \[5, 3\]", lambda: reference.linear([X2, X2], W)),
+    (
+        "linear: activation must be one of none, relu, sigmoid, got 'tanh'",
+        lambda: reference.linear([X2], W, activation="tanh"),
+    ),
+    (r"linear: keep must lie in 0\.\.5, got 6", lambda: reference.linear([X2], W, keep=6)),
+    (r"layer_norm: weight and bias must be \[5\]", lambda: reference.linear([X2], W, norm=(X2[0], X2[0]))),
+    (r"field_linear: inputs must be \[B, f, e\], got \[2, 3\]", lambda: reference.field_linear([X2], W)),
+    (r"field_linear: weight must be \[out, 6\]", lambda: reference.field_linear([X3, X3], W)),
+    ("channel_linear: x .* do not fit", lambda: reference.channel_linear(X3, W)),
+    ("layer_norm: axis must be 1 or 2", lambda: reference.layer_norm(X3, X2[0], X2[0], axis=0)),
+    ("layer_norm: axis must be 1 or 2", lambda: reference.layer_norm(X2, X2[0], X2[0], axis=2)),
+    ("hadamard_pairs: operands must be", lambda: reference.hadamard_pairs(X3, X3[..., :2])),
+    (r"embedding: ids must be \[B, 1\]", lambda: reference.embedding(X2.long(), [W])),
+    (r"embedding: ids must be \[B, 0\]", lambda: reference.embedding(X2.long()[:, :0], [])),
+    ("numeric_embedding: x .* do not fit", lambda: reference.numeric_embedding(X2, X2)),
+]
+
+
+@pytest.mark.parametrize(("message", "call"), BAD_CALLS, ids=[message[:40] for message, _ in BAD_CALLS])
+def test_operands_that_do_not_fit(message: str, call: Callable[[], object]) -> None:
+    with pytest.raises(KernelError, match=message):
+        call()
