@@ -13,8 +13,9 @@
 namespace nasrec {
 namespace {
 
-// Multiply-adds that make waking a second thread worth while (about 50 us of work).
-constexpr int64_t kGrainMacs = 1 << 20;
+// Multiply-adds that make waking another thread worth while: about 60 us, what an idle OpenMP thread that sleeps
+// (OMP_WAIT_POLICY=passive) costs to wake.
+constexpr int64_t kGrainMacs = 3 << 20;
 
 int64_t grain_samples(const PairwiseDotShape& s) {
   return kGrainMacs / std::max<int64_t>(1, s.rows * s.rows * s.channels) + 1;
