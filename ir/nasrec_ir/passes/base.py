@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from nasrec_ir.errors import PassError, VerifyError
+from nasrec_ir.errors import NasrecError, PassError, VerifyError
 from nasrec_ir.graph import Graph
 from nasrec_ir.verify import Level, verify
 
@@ -51,14 +51,17 @@ class Pipeline:
 
         Raises:
             VerifyError: the graph given does not verify.
-            PassError: a pass broke the graph; the message names it and those before it.
+            PassError: a pass failed or broke the graph; the message names it and those before it.
         """
         verify(graph)
         if observe:
             observe("lowered", graph)
         done: list[str] = []
         for step in self.passes:
-            after = step.apply(graph)
+            try:
+                after = step.apply(graph)
+            except NasrecError as error:
+                raise PassError(f"{step.name} failed{_history(done)}: {error}") from error
             if after is not graph:
                 self._check(after, step.name, done, "lowered")
                 logger.debug("%s: %d -> %d nodes", step.name, len(graph), len(after))
@@ -74,5 +77,8 @@ class Pipeline:
         try:
             verify(graph, level)
         except VerifyError as error:
-            history = f" after {', '.join(done)}" if done else ""
-            raise PassError(f"{by} broke the graph{history}: {error}") from error
+            raise PassError(f"{by} broke the graph{_history(done)}: {error}") from error
+
+
+def _history(done: Sequence[str]) -> str:
+    return f" after {', '.join(done)}" if done else ""

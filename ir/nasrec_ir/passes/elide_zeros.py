@@ -30,7 +30,8 @@ class ElideZeros:
     name: ClassVar[str] = "elide-zeros"
 
     def apply(self, graph: Graph) -> Graph:
-        return _Elision(graph).run()
+        after = _Elision(graph).run()
+        return graph if after == graph else after
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ class _Elision:
             )
             return _Packed(node.type.shape, summed)
         # Partial overlap: spell the operands out over what any of them covers.
-        cover = _union(xs)
+        cover = _cover(range_ for x in xs for range_ in x.segments)
         widened = [
             self._full(_Packed((total(cover), *x.shape[1:]), tuple(_within(p, cover) for p in x.parts))) for x in xs
         ]
@@ -220,18 +221,57 @@ class _Elision:
         return self._reduce_fields(node, xs) if attributes(node)["axis"] == 1 else self._each(node, xs)
 
     def _reshape(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
+        """Part by part where each fills whole positions of the result; else those positions are filled up first."""
         (x,), shape = xs, node.type.shape
-        if (x.full and len(x.parts) == 1) or not shape:
-            return self._whole(self._add(node, [self._full(x)]))
         before, after = math.prod(x.shape[1:]), math.prod(shape[1:])
+        if (x.full and len(x.parts) == 1) or not shape or not before or not after:
+            return self._whole(self._add(node, [self._full(x)]))
+        flat = [
+            _Part(part.id, tuple((start * before, stop * before) for start, stop in part.segments)) for part in x.parts
+        ]
+        if any(edge % after for part in flat for range_ in part.segments for edge in range_):
+            return self._reshape_covered(node, x, flat, after)
         parts = []
-        for part in x.parts:
-            scaled = [(start * before, stop * before) for start, stop in part.segments]
-            if any(edge % after for range_ in scaled for edge in range_):
-                return self._whole(self._add(node, [self._full(x)]))
-            segments = merge((start // after, stop // after) for start, stop in scaled)
+        for part in flat:
+            segments = tuple((start // after, stop // after) for start, stop in part.segments)
             parts.append(_Part(self._add(node, [part.id], shape=(total(segments), *shape[1:])), segments))
         return _Packed(shape, tuple(parts))
+
+    def _reshape_covered(self, node: Node, x: _Packed, flat: Sequence[_Part], after: int) -> _Packed:
+        shape = node.type.shape
+        if len(x.shape) > 1:
+            flat = [
+                _Part(self._b.add("reshape", [p.id], id=f"{node.id}.flat", shape=(total(p.segments),)), p.segments)
+                for p in flat
+            ]
+        touched = _cover((start // after, -(-stop // after)) for part in flat for start, stop in part.segments)
+        wanted = tuple((start * after, stop * after) for start, stop in touched)
+        filled = self._full(_Packed((total(wanted),), tuple(_within(part, wanted) for part in flat)))
+        rows = self._add(node, [filled], shape=(total(touched), *shape[1:]))
+        return _Packed(shape, (_Part(rows, touched),))
+
+    def _numeric_embedding(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
+        (x,) = xs
+        if not x.segments:
+            return _Packed(node.type.shape, ())
+        attrs: dict[str, Any] = dict(node.attrs)
+        params = {role: ref.narrow(rows=x.segments) for role, ref in node.params}
+        live = self._b.add(node.op, [self._live(x)], id=node.id, params=params, **attrs)
+        return _Packed(node.type.shape, (_Part(live, x.segments),))
+
+    def _hadamard_pairs(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
+        """Only pairs of fields that are both there; row i's pairs start at i times the right side's fields."""
+        left, right = xs
+        pairs = merge(
+            (i * right.shape[0] + start, i * right.shape[0] + stop)
+            for low, high in left.segments
+            for i in range(low, high)
+            for start, stop in right.segments
+        )
+        if not pairs:
+            return _Packed(node.type.shape, ())
+        live = self._add(node, [self._live(left), self._live(right)])
+        return _Packed(node.type.shape, (_Part(live, pairs),))
 
     def _pairwise_dot(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         """Only pairs of rows that are both there; row i's pairs with j < i start at i(i-1)/2."""
@@ -266,6 +306,8 @@ RULES: dict[str, Rule] = {
     "sum": _Elision._sum,
     "reshape": _Elision._reshape,
     "pairwise_dot": _Elision._pairwise_dot,
+    "numeric_embedding": _Elision._numeric_embedding,
+    "hadamard_pairs": _Elision._hadamard_pairs,
 }
 """Ops that know what to do with zeros; all others get their operands in full."""
 
@@ -299,9 +341,10 @@ def _within(part: _Part, cover: Segments) -> _Part:
     return _Part(part.id, _positions_of(part.segments, cover))
 
 
-def _union(xs: Iterable[_Packed]) -> Segments:
+def _cover(ranges: Iterable[Range]) -> Segments:
+    """The union of ranges that may overlap."""
     out: list[Range] = []
-    for start, stop in sorted(range_ for x in xs for range_ in x.segments):
+    for start, stop in sorted(ranges):
         if out and start <= out[-1][1]:
             out[-1] = (out[-1][0], max(stop, out[-1][1]))
         else:

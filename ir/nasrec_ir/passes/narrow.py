@@ -25,6 +25,7 @@ class Narrower:
         self._b = b
         self._original = original
         self._done: dict[tuple[str, Segments], str] = {}
+        self._depth = 0
 
     def __call__(self, node_id: str, positions: Segments) -> str:
         """The id of a node that holds just these positions of `node_id`."""
@@ -33,11 +34,13 @@ class Narrower:
             return node_id
         key = (node_id, positions)
         if key not in self._done:
+            self._depth += 1
             self._done[key] = self._cut(self._b[node_id], positions)
+            self._depth -= 1
         return self._done[key]
 
     def _cut(self, node: Node, positions: Segments) -> str:
-        if self._private(node):
+        if self._private(node) and self._depth < DEEPEST:
             if node.op in ALIKE or (node.op == "layer_norm" and attributes(node)["axis"] == 2):
                 return self._again(node, [self(operand, positions) for operand in node.inputs])
             if node.op in ("linear", "field_linear") and not attributes(node)["norm"]:
@@ -56,6 +59,9 @@ class Narrower:
         kept = dict(node.params) if params is None else params
         return self._b.add(node.op, inputs, id=node.id, params=kept, **attrs)
 
+
+DEEPEST = 100
+"""Most nodes that a cut moves up through; a longer chain, which no model has, would exhaust Python's stack."""
 
 ALIKE = ("relu", "sigmoid", "scale", "add", "mul", "channel_linear")
 """Ops whose result at a position depends on their operands at that position alone."""
