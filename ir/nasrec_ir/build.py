@@ -8,7 +8,8 @@ from typing import Any
 
 from nasrec_ir.errors import VerifyError
 from nasrec_ir.graph import Graph, Node
-from nasrec_ir.ops import OPS, RuleError
+from nasrec_ir.ops import OPS, Op, RuleError
+from nasrec_ir.ops.table import REQUIRED, ParamRule
 from nasrec_ir.types import ParamRef, TensorType
 
 __all__ = ["GraphBuilder"]
@@ -65,24 +66,25 @@ class GraphBuilder:
         Raises:
             VerifyError: the operands or attributes break the op's rules.
         """
-        row, name = OPS[op], self._fresh(id or op)
-        known = {attr.name: attr for attr in row.attrs}
-        if unknown := set(attrs) - set(known):
-            raise VerifyError(f"%{name}: {op} has no attribute {sorted(unknown)[0]!r}")
+        name = self._fresh(id or op)
         given = {key: value for key, value in attrs.items() if value is not None}
-        full = {attr.name: given.get(attr.name, attr.default) for attr in row.attrs}
-        types = [self._nodes[i].type for i in inputs]
         try:
-            for key, value in given.items():
-                if problem := known[key].problem(value):
-                    raise RuleError(problem)
-            type = row.infer(types, full)
+            row, types = self._operands(op, inputs)
+            full = _complete(row, given)
+            type, rule = row.infer(types, full), row.params(types, full)
+            params = _own_params(name, rule, biased, rows) if params is None else _ordered(params, rule)
         except RuleError as error:
             raise VerifyError(f"%{name} = {op}: {error}") from None
-        if params is None:
-            params = _own_params(name, row.params(types, full), biased, rows)
         stored = tuple((a.name, given[a.name]) for a in row.attrs if a.name in given and given[a.name] != a.default)
         return self._put(Node(name, op, tuple(inputs), stored, tuple(params.items()), type))
+
+    def _operands(self, op: str, inputs: Sequence[str]) -> tuple[Op, list[TensorType]]:
+        if op not in OPS:
+            raise RuleError(f"no such op; there are {', '.join(sorted(OPS))}")
+        if unknown := [operand for operand in inputs if operand not in self._nodes]:
+            raise RuleError(f"operand %{unknown[0]} does not exist")
+        OPS[op].check_arity(len(inputs))
+        return OPS[op], [self._nodes[operand].type for operand in inputs]
 
     def copy(self, node: Node, inputs: Iterable[str]) -> str:
         """Adds a node of another graph as it is, reading `inputs` here; returns its id."""
@@ -131,10 +133,31 @@ class GraphBuilder:
         return f"{name}_{number}"
 
 
-def _own_params(
-    name: str, rule: Mapping[str, tuple[tuple[int | None, ...], bool]], biased: bool, rows: Sequence[int]
-) -> dict[str, ParamRef]:
+def _complete(row: Op, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All attributes of a node, checked."""
+    known = {attr.name: attr for attr in row.attrs}
+    for key, value in given.items():
+        if key not in known:
+            raise RuleError(f"unknown attribute {key!r:.60}")
+        if problem := known[key].problem(value):
+            raise RuleError(problem)
+    for attr in row.attrs:
+        if attr.default is REQUIRED and attr.name not in given:
+            raise RuleError(f"attribute {attr.name} is missing")
+    return {attr.name: given.get(attr.name, attr.default) for attr in row.attrs}
+
+
+def _ordered(params: Mapping[str, ParamRef], rule: ParamRule) -> dict[str, ParamRef]:
+    """In the op table's order; roles that it does not have last, for the verifier to name."""
+    known = {role: params[role] for role in rule if role in params}
+    return known | {role: ref for role, ref in params.items() if role not in rule}
+
+
+def _own_params(name: str, rule: ParamRule, biased: bool, rows: Sequence[int]) -> dict[str, ParamRef]:
     out: dict[str, ParamRef] = {}
+    sized = [role for role, (shape, _) in rule.items() if None in shape]
+    if len(rows) != len(sized):
+        raise RuleError(f"rows has {len(rows)} entries for {len(sized)} tables")
     for index, (role, (shape, required)) in enumerate(rule.items()):
         if required or biased:
             sizes = tuple(rows[index] if size is None else size for size in shape)

@@ -126,10 +126,7 @@ def rule_nodes(graph: Graph) -> Iterator[Problem]:
 
 def _node_problems(graph: Graph, node: Node) -> Iterator[str]:
     op = OPS[node.op]
-    least, most = op.arity
-    if len(node.inputs) < least or (most is not None and len(node.inputs) > most):
-        wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
-        raise RuleError(f"{len(node.inputs)} operands where {wanted} are needed")
+    op.check_arity(len(node.inputs))
     _check_attributes(op, node)
     attrs = attributes(node)
     types = [graph[operand].type for operand in node.inputs]

@@ -109,6 +109,13 @@ class Op:
     matvec: Callable[[Types, Attrs], MatVec] | None = None
     products: Callable[[Types, Attrs], int] | None = None
 
+    def check_arity(self, operands: int) -> None:
+        """Raises `RuleError` unless the op takes this many operands."""
+        least, most = self.arity
+        if operands < least or (most is not None and operands > most):
+            wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+            raise RuleError(f"{operands} operands where {wanted} are needed")
+
     def macs(self, types: Types, attrs: Attrs) -> int:
         """Multiply-accumulates of matrix products per sample; element-wise work and norms are not counted."""
         stored = self.matvec(types, attrs).macs if self.matvec else 0
