@@ -1,0 +1,114 @@
+"""Genotypes of a space as integer vectors of one length, for predictors and generic optimisers.
+
+Layout: layer norm (0 or 1); then for each block one entry for each operator of the space (0 off, i on with the i-th
+precision, 1 where the space has none), the indices of the dense and the sparse width among the space's choices,
+`dense_to_sparse`, `fm`, and for each of the four inputs `num_blocks` entries, 1 where input i is read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from nasrec.errors import GenotypeError, SpaceError
+from nasrec.genotype import INPUTS, MERGERS, Block, Genotype
+from nasrec.space import membership
+
+if TYPE_CHECKING:
+    from nasrec.space.definition import SearchSpace
+
+__all__ = ["decode", "encode", "length"]
+
+
+def length(space: SearchSpace) -> int:
+    """Entries of an encoded genotype."""
+    return 1 + space.num_blocks * _block_length(space)
+
+
+def encode(space: SearchSpace, genotype: Genotype) -> npt.NDArray[np.int64]:
+    """A genotype as a vector [length]; see `SearchSpace.encode`."""
+    membership.check(space, genotype, "cannot encode")
+    entries = [int(genotype.layer_norm)]
+    for block in genotype.blocks:
+        bits = dict(zip(block.operators, block.operator_bits, strict=False))
+        for operator in space.operators:
+            precision = space.operator_bits.index(bits[operator]) if operator in bits else 0
+            entries.append(1 + precision if operator in block.operators else 0)
+        entries += [space.dense_widths.index(block.dense_width), space.sparse_widths.index(block.sparse_width)]
+        entries += [int(getattr(block, name)) for name in MERGERS]
+        entries += [int(i in getattr(block, name)) for name in INPUTS for i in range(space.num_blocks)]
+    return np.array(entries, dtype=np.int64)
+
+
+def decode(space: SearchSpace, vector: npt.ArrayLike) -> Genotype:
+    """The genotype of a vector; see `SearchSpace.decode`."""
+    entries = _whole(space, vector)
+    if entries[0] not in (0, 1):
+        raise SpaceError(f"entry 0 (layer norm) must be 0 or 1, not {entries[0]}")
+    size = _block_length(space)
+    blocks = tuple(
+        _decode_block(space, index, entries[1 + index * size : 1 + (index + 1) * size])
+        for index in range(space.num_blocks)
+    )
+    try:
+        genotype = Genotype(blocks, bool(entries[0]), space=space.published)
+    except GenotypeError as failure:
+        raise SpaceError(f"the vector encodes no genotype: {failure}") from None
+    membership.check(space, genotype, "cannot decode")
+    return genotype
+
+
+def _decode_block(space: SearchSpace, index: int, entries: list[int]) -> Block:
+    count, blocks = len(space.operators), space.num_blocks
+    limits = [max(1, len(space.operator_bits))] * count
+    limits += [len(space.dense_widths) - 1, len(space.sparse_widths) - 1]
+    limits += [1] * (len(MERGERS) + len(INPUTS) * blocks)
+    for position, (entry, limit) in enumerate(zip(entries, limits, strict=True)):
+        if not 0 <= entry <= limit:
+            raise SpaceError(f"block {index}: entry {position} must be 0 to {limit}, not {entry}")
+    codes, (dense, sparse, dense_to_sparse, fm), flags = (
+        entries[:count],
+        entries[count : count + 4],
+        entries[count + 4 :],
+    )
+    sides = [flags[side * blocks : (side + 1) * blocks] for side in range(len(INPUTS))]
+    dense_inputs, sparse_inputs, left_inputs, right_inputs = (
+        tuple(i for i, flag in enumerate(side) if flag) for side in sides
+    )
+    on = [(operator, code - 1) for operator, code in zip(space.operators, codes, strict=True) if code]
+    try:
+        return Block(
+            tuple(operator for operator, _ in on),
+            space.dense_widths[dense],
+            space.sparse_widths[sparse],
+            dense_inputs,
+            sparse_inputs,
+            left_inputs,
+            right_inputs,
+            dense_to_sparse=bool(dense_to_sparse),
+            fm=bool(fm),
+            operator_bits=tuple(space.operator_bits[code] for _, code in on) if space.operator_bits else (),
+        )
+    except GenotypeError as failure:
+        raise SpaceError(f"block {index}: the vector encodes no block: {failure}") from None
+
+
+def _whole(space: SearchSpace, vector: npt.ArrayLike) -> list[int]:
+    """The vector's entries as integers. SpaceError if it has another length, or anything else in it."""
+    expected = f"an encoding in this space is a vector of {length(space)} integers"
+    try:
+        values = np.asarray(vector)
+    except (TypeError, ValueError):
+        raise SpaceError(f"{expected}, which this cannot be made into") from None
+    if values.shape != (length(space),) or values.dtype.kind not in "iuf":
+        raise SpaceError(f"{expected}, not an array of shape {list(values.shape)} and type {values.dtype}")
+    # Entries are small, so a bound on the size first: a cast of NaN or of a huge number has no meaning.
+    if not np.all(np.abs(values.astype(np.float64)) < 1 << 20) or np.any(values != np.floor(values)):
+        raise SpaceError(f"{expected}; this holds others")
+    return [int(value) for value in values]
+
+
+def _block_length(space: SearchSpace) -> int:
+    return len(space.operators) + 2 + len(MERGERS) + len(INPUTS) * space.num_blocks

@@ -1,0 +1,123 @@
+"""The paper's six mutations (section 4.4), drawn with equal probability, each in one random block:
+
+re-sample the dense width; the sparse width; the dense operators; the sparse operators; one of the connections to other
+blocks; one of the two mergers.
+
+Re-sampled operators draw new precisions where the space has any, so the operator mutations are where precisions
+change; a branch whose operators leave no choice re-samples its precisions alone. The connections of an operator that
+is not active now can change, those that no operator of the space reads are left alone. Where the drawn mutation has
+no other value in the drawn block, another block is tried, and then another mutation, so that a child differs from its
+parent wherever the space leaves a choice. A child has no name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nasrec.genotype import INPUTS, MERGERS, READS, Block, Genotype
+from nasrec.space import membership
+from nasrec.space.counting import subset_count
+from nasrec.space.sampling import check_generator, draw_bits, draw_inputs, draw_operators, pick
+
+if TYPE_CHECKING:
+    from nasrec.space.definition import SearchSpace
+
+__all__ = ["MUTATIONS", "mutate"]
+
+
+def mutate(space: SearchSpace, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+    """A neighbour of a genotype; see `SearchSpace.mutate`."""
+    check_generator(rng)
+    membership.check(space, genotype, "cannot mutate")
+    moves = list(MUTATIONS.values())
+    for move in rng.permutation(len(moves)):
+        for index in rng.permutation(space.num_blocks):
+            blocks = list(genotype.blocks)
+            changed = moves[int(move)](space, blocks[index], int(index), rng)
+            if changed is not None:
+                blocks[index] = changed
+                return Genotype(tuple(blocks), genotype.layer_norm, space=space.published)
+    return genotype
+
+
+def _dense_width(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+    others = [width for width in space.dense_widths if width != block.dense_width]
+    return replace(block, dense_width=pick(rng, others)) if others else None
+
+
+def _sparse_width(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+    others = [width for width in space.sparse_widths if width != block.sparse_width]
+    return replace(block, sparse_width=pick(rng, others)) if others else None
+
+
+def _dense_operators(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+    return _operators(space, block, space.dense_operators, rng)
+
+
+def _sparse_operators(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+    return _operators(space, block, space.sparse_operators, rng)
+
+
+def _operators(space: SearchSpace, block: Block, branch: tuple[str, ...], rng: np.random.Generator) -> Block | None:
+    if len(branch) == 1 and len(space.operator_bits) < 2:
+        return None
+    kept = tuple(operator for operator in block.operators if operator not in branch)
+    bits = dict(zip(block.operators, block.operator_bits, strict=False))
+    while True:  # the present state is one of several equally likely ones, so this ends soon
+        chosen = draw_operators(rng, branch, space.operators_per_branch == "single")
+        drawn = bits | dict(zip(chosen, draw_bits(space, rng, len(chosen)), strict=False))
+        operators = chosen + kept
+        precisions = tuple(drawn[operator] for operator in operators) if space.operator_bits else ()
+        changed = replace(block, operators=operators, operator_bits=precisions)
+        if changed != block:
+            return changed
+
+
+def _connection(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+    read = {name for operator in space.operators for name in READS[operator]}
+    names = [name for name in INPUTS if name in read and subset_count(space, index, name) > 1]
+    if not names:
+        return None
+    name = pick(rng, names)
+    old: tuple[int, ...] = getattr(block, name)
+    new = old
+    while new == old:  # every set is drawn with positive probability, and there are others
+        new = draw_inputs(space, rng, index, name, "uniform")
+    return _with_inputs(block, name, new)
+
+
+def _merger(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+    names = [name for name in MERGERS if len(getattr(space, name)) > 1]
+    if not names:
+        return None
+    if pick(rng, names) == "fm":
+        return replace(block, fm=not block.fm)
+    return replace(block, dense_to_sparse=not block.dense_to_sparse)
+
+
+def _with_inputs(block: Block, name: str, inputs: tuple[int, ...]) -> Block:
+    values = {key: inputs if key == name else getattr(block, key) for key in INPUTS}
+    return replace(
+        block,
+        dense_inputs=values["dense_inputs"],
+        sparse_inputs=values["sparse_inputs"],
+        left_inputs=values["left_inputs"],
+        right_inputs=values["right_inputs"],
+    )
+
+
+Mutation = Callable[["SearchSpace", Block, int, np.random.Generator], Block | None]
+
+MUTATIONS: dict[str, Mutation] = {
+    "dense width": _dense_width,
+    "sparse width": _sparse_width,
+    "dense operators": _dense_operators,
+    "sparse operators": _sparse_operators,
+    "connection": _connection,
+    "merger": _merger,
+}
+"""By name: each gives a block that differs in just this, or None where the space leaves no other."""
