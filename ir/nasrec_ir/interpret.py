@@ -73,15 +73,20 @@ def _bind(
     graph: Graph, inputs: Mapping[str, Any] | Sequence[Any], dtype: npt.DTypeLike
 ) -> tuple[dict[str, Array], int]:
     names = [node.id for node in graph.inputs]
-    given = dict(inputs) if isinstance(inputs, Mapping) else dict(zip(names, inputs, strict=False))
+    if not isinstance(inputs, Mapping) and len(inputs) != len(names):
+        raise InterpretError(f"{len(inputs)} inputs are given, the graph's arguments are {', '.join(names)}")
+    given = inputs if isinstance(inputs, Mapping) else dict(zip(names, inputs, strict=True))
     if set(given) != set(names):
-        raise InterpretError(f"inputs are {sorted(map(str, given))}, the graph's arguments are {names}")
-    values, batch = {}, None
+        raise InterpretError(f"inputs are {sorted(map(str, given))}, the graph's arguments are {', '.join(names)}")
+    values: dict[str, Array] = {}
+    batch: int | None = None
     for node in graph.inputs:
-        array = _array(given[node.id], np.int64 if node.type.dtype == "i64" else dtype)
-        batch = array.shape[0] if batch is None and array.ndim else batch
-        if array.shape != (batch, *node.type.shape):
+        array = _array(f"input {node.id}", given[node.id], np.int64 if node.type.dtype == "i64" else dtype)
+        if array.ndim == 0 or array.shape[1:] != node.type.shape:
             raise InterpretError(f"input {node.id} has shape {list(array.shape)}, the graph takes {node.type}")
+        batch = array.shape[0] if batch is None else batch
+        if array.shape[0] != batch:
+            raise InterpretError(f"input {node.id} has {array.shape[0]} samples, {names[0]} has {batch}")
         values[node.id] = array
     return values, batch or 0
 
@@ -89,7 +94,7 @@ def _bind(
 def _parameter(node: Node, role: str, ref: ParamRef, parameters: Mapping[str, Any], dtype: npt.DTypeLike) -> Array:
     if ref.name not in parameters:
         raise InterpretError(f"parameter {ref.name} ({role} of %{node.id}) is missing")
-    array = _array(parameters[ref.name], dtype)
+    array = _array(f"parameter {ref.name}", parameters[ref.name], dtype)
     if array.shape == ref.shape:
         return take(array, ref)
     if array.shape == ref.view_shape:
@@ -97,11 +102,18 @@ def _parameter(node: Node, role: str, ref: ParamRef, parameters: Mapping[str, An
     raise InterpretError(f"parameter {ref.name} has shape {list(array.shape)}, %{node.id} needs {list(ref.shape)}")
 
 
-def _array(value: Any, dtype: npt.DTypeLike) -> Array:
+def _array(what: str, value: Any, dtype: npt.DTypeLike) -> Array:
     if hasattr(value, "detach"):  # a torch tensor that may require gradients; no import of torch needed
         value = value.detach().cpu()
         value = value.double() if value.is_floating_point() else value
-    return np.asarray(value, dtype=dtype)
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf" or (np.dtype(dtype).kind == "i" and array.dtype.kind == "f"):
+            raise TypeError
+        return array.astype(dtype, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        wanted = "category ids" if np.dtype(dtype).kind == "i" else "numbers"
+        raise InterpretError(f"{what} must be an array of {wanted}, not {type(value).__name__}") from None
 
 
 def _epilogue(y: Array, attrs: Attrs, params: Params) -> Array:

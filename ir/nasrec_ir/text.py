@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-from nasrec_ir.errors import NasrecError, ParseError
+from nasrec_ir.errors import ParseError
 from nasrec_ir.graph import AttrValue, Graph, Node
 from nasrec_ir.ops import OPS
 from nasrec_ir.types import MAX_DIMENSION, ParamRef, Segments, TensorType, merge
@@ -106,6 +106,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._defined: set[str] = set()
         self._tokens = self._scan()
         self._here = next(self._tokens)
 
@@ -117,7 +118,7 @@ class _Parser:
         while not self._next_is(")"):
             if nodes:
                 self._mark(",")
-            argument = self._id()
+            argument = self._new_id()
             self._mark(":")
             nodes.append(Node(argument, "input", (), (), (), self._type()))
         self._mark(")")
@@ -131,16 +132,13 @@ class _Parser:
         output = self._id()
         self._mark("}")
         self._take("end")
-        try:
-            graph = Graph(name, nodes, output)
-        except NasrecError as error:
-            raise ParseError(str(error)) from None
+        graph = Graph(name, nodes, output)
         if output in graph and graph.type != declared:
             self._fail(f"the graph declares {declared} but returns {graph.type}", where)
         return graph
 
     def _node(self) -> Node:
-        node_id = self._id()
+        node_id = self._new_id()
         self._mark("=")
         where = self._here
         op = self._take("word").text
@@ -239,6 +237,14 @@ class _Parser:
                 self._fail("a live range must lie within the first axis and be less than all of it", where)
             return TensorType(tuple(shape), dtype, live)
         return TensorType(tuple(shape), dtype)
+
+    def _new_id(self) -> str:
+        where = self._here
+        name = self._id()
+        if name in self._defined:
+            self._fail(f"%{name} is defined twice", where)
+        self._defined.add(name)
+        return name
 
     def _id(self) -> str:
         return self._take("id").text[1:]
