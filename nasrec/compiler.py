@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import hashlib
+import itertools
 import linecache
 import os
 import weakref
@@ -20,6 +21,8 @@ from nasrec_ir import Graph
 from nasrec_ir.codegen import Source, generate
 
 __all__ = ["CompiledModel", "compile", "compile_graph"]
+
+_SERIAL = itertools.count(1)
 
 
 class CompiledModel(nn.Module):
@@ -85,7 +88,8 @@ def compile_graph(graph: Graph, *, seed: int | None = None) -> CompiledModel:
 def _load(source: Source) -> Any:
     """Runs generated source; its lines show in tracebacks, debuggers and `inspect.getsource`."""
     digest = hashlib.sha256(source.text.encode()).hexdigest()[:12]
-    filename = f"<nasrec {source.class_name} {digest}>"
+    # The number keeps classes of equal source apart: the death of one must not take the other's lines along.
+    filename = f"<nasrec {source.class_name} {digest} {next(_SERIAL)}>"
     namespace: dict[str, Any] = {"__name__": f"nasrec.generated.{source.class_name}"}
     exec(builtins.compile(source.text, filename, "exec"), namespace)
     module_class = namespace[source.class_name]

@@ -38,17 +38,18 @@ def execute(graph: Graph, parameter: Callable[[ParamRef], Tensor], inputs: Seque
             continue
         params = {role: take(parameter(ref), ref) for role, ref in node.params}
         if node.op == "zeros":
-            like = parameter_like(values)
-            values[node.id] = torch.zeros((len(like), *node.type.shape), dtype=like.dtype, device=like.device)
+            values[node.id] = _zeros(inputs, node.type.shape)
             continue
         operands = [values[operand] for operand in node.inputs]
         values[node.id] = EXECUTE[node.op](operands, attributes(node), params)
     return values[graph.output]
 
 
-def parameter_like(values: Mapping[str, Tensor]) -> Tensor:
-    """Any real-valued tensor computed so far: it knows batch, precision and device."""
-    return next(value for value in values.values() if value.is_floating_point())
+def _zeros(inputs: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
+    """Zeros of the batch, precision and device that the real-valued inputs have."""
+    like = next((value for value in inputs if value.is_floating_point()), None)
+    dtype = torch.get_default_dtype() if like is None else like.dtype
+    return torch.zeros((len(inputs[0]), *shape), dtype=dtype, device=inputs[0].device)
 
 
 def _product(function: Callable[..., Tensor]) -> Callable[[Sequence[Tensor], Attrs, Params], Tensor]:
