@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from nasrec.errors import FeatureError, GenotypeError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import DENSE_OPERATORS, READS, Block, Genotype
 from nasrec.lowering.layout import MERGER_FIELDS, Layout, Masking, Output, StoreWidths
@@ -48,8 +49,13 @@ def lower(
         Its parameters carry the release's names.
 
     Raises:
+        GenotypeError: the genotype is none.
         FeatureError: the features do not fit an operator of the genotype.
     """
+    if not isinstance(genotype, Genotype):
+        raise GenotypeError(f"expected a Genotype, not {type(genotype).__name__}; Genotype.load reads a file")
+    if not isinstance(features, FeatureSpec):
+        raise FeatureError(f"expected a FeatureSpec, not {type(features).__name__}")
     layout = Layout(store, masking if store else None)
     used = {operator for block in genotype.blocks for operator in block.operators}
     if operators is None:
