@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from nasrec.lowering import lower
 from nasrec_ir import Cost, Graph
 from nasrec_ir.passes import OPTIMISE, PruneDead
 
-__all__ = ["Observer", "cost", "graph_of", "identifier", "ir_dumper"]
+__all__ = ["Observer", "cost", "graph_of", "ir_dumper"]
 
 Observer = Callable[[str, Graph], None]
 
@@ -31,7 +30,7 @@ def graph_of(genotype: Genotype, features: FeatureSpec, *, observe: Observer | N
     Raises:
         FeatureError: the features do not fit the genotype.
     """
-    return OPTIMISE.run(lower(genotype, features, name=identifier(genotype.name)), observe)
+    return OPTIMISE.run(lower(genotype, features), observe)
 
 
 def cost(genotype: Genotype, features: FeatureSpec, *, optimised: bool = False) -> Cost:
@@ -73,9 +72,3 @@ def ir_dumper(folder: str | os.PathLike[str]) -> Observer:
         count += 1
 
     return write
-
-
-def identifier(name: str) -> str:
-    """A genotype's name as a graph's: letters, digits and underscores."""
-    words = re.sub(r"[^A-Za-z0-9]+", "_", name, flags=re.ASCII).strip("_").lower()[:60].strip("_")
-    return words if words and not words[0].isdigit() else f"model_{words}".strip("_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -30,7 +31,7 @@ def lower(
     masking: Masking = "published",
     operators: Sequence[str] | None = None,
     every_projection: bool = False,
-    name: str = "model",
+    name: str | None = None,
 ) -> Graph:
     """The fine-grained graph of a genotype: one node a step, all blocks present, nothing optimised.
 
@@ -42,7 +43,7 @@ def lower(
         operators: names of the operators that parameters are numbered by (`_nodes.{index}`): those of the space.
             Default: the release's numbering of the genotype's space, or of its smallest with all operators used.
         every_projection: project even where widths agree; see `store_parameters`.
-        name: name of the graph, an identifier.
+        name: name of the graph, an identifier. Default: made from the genotype's.
 
     Returns:
         A graph with arguments `dense` f32[B, num_dense] and `sparse` i64[B, num_sparse] and one logit per sample.
@@ -61,7 +62,7 @@ def lower(
     if operators is None:
         operators = RELEASE_OPERATORS["xlarge"] if genotype.space == "full" else release_operators(used)
     numbering = tuple(operators)
-    b = GraphBuilder(name)
+    b = GraphBuilder(name or _identifier(genotype.name))
     dense = b.input("dense", TensorType((features.num_dense,)))
     sparse = b.input("sparse", TensorType((features.num_sparse,), "i64"))
     tables = {
@@ -87,6 +88,12 @@ def lower(
         dense_outputs.append(d)
         sparse_outputs.append(s)
     return b.finish(_logit(b, dense_outputs[-1], sparse_outputs[-1], features.embedding_dim))
+
+
+def _identifier(name: str) -> str:
+    """A genotype's name as a graph's: letters, digits and underscores."""
+    words = re.sub(r"[^A-Za-z0-9]+", "_", name, flags=re.ASCII).strip("_").lower()[:60].strip("_")
+    return words if words and not words[0].isdigit() else f"model_{words}".strip("_")
 
 
 def release_operators(used: Collection[str]) -> tuple[str, ...]:
