@@ -36,7 +36,7 @@ class ElideZeros:
 
 @dataclass(frozen=True)
 class _Part:
-    """A node holding positions of a larger value; `segments` tells which, in the node's own order."""
+    """A node holding positions of a larger value; `segments` tells which, in the node's own order, and is not empty."""
 
     id: str
     segments: Segments
@@ -81,7 +81,8 @@ class _Elision:
 
     def _whole(self, node_id: str) -> _Packed:
         shape = self._b.type(node_id).shape
-        return _Packed(shape, (_Part(node_id, merge([(0, shape[0])]) if shape else ((0, 1),)),))
+        positions = merge([(0, shape[0])]) if shape else ((0, 1),)
+        return _Packed(shape, (_Part(node_id, positions),) if positions else ())
 
     def _add(self, node: Node, inputs: Sequence[str], **changed: Any) -> str:
         """The same node on other operands."""
@@ -162,7 +163,7 @@ class _Elision:
         for x in xs:
             parts += [_Part(p.id, _shift(p.segments, offset)) for p in x.parts]
             offset += x.shape[0]
-        joined = _Packed(node.type.shape, tuple(p for p in parts if p.segments))
+        joined = _Packed(node.type.shape, tuple(parts))
         if node.op == "concat":
             self._named.setdefault(joined, node.id)
         return joined
