@@ -37,13 +37,15 @@ def read(path: Any, error: type[NasrecError]) -> Any:
         descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except (OSError, ValueError) as failure:
         raise error(f"{shown_path(name)}: cannot be read: {_reason(failure)}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise error(f"{shown_path(name)}: is not a regular file; give a JSON file")
-        try:
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)
-        except OSError as failure:
-            raise error(f"{shown_path(name)}: cannot be read: {_reason(failure)}") from None
+    except OSError as failure:
+        raise error(f"{shown_path(name)}: cannot be read: {_reason(failure)}") from None
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_BYTES:
         raise error(f"{shown_path(name)}: is larger than {MAX_BYTES} bytes; no such file is that large")
     try:

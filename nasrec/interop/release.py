@@ -5,11 +5,14 @@ Facts read off facebookresearch/NasRec at commit 79bf6f9.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nasrec import jsonfile
+from nasrec.checks import integer, shown
 from nasrec.errors import GenotypeError
 from nasrec.genotype import Block, Genotype
 from nasrec.lowering.network import RELEASE_OPERATORS, release_operators
@@ -29,25 +32,32 @@ INPUTS = {
     "right_inputs": "dense_right_idx",
 }
 
+FIELDS = INPUTS | {
+    "operators must": "active_nodes must",
+    "dense_width": "dense_in_dims",
+    "sparse_width": "sparse_in_dims",
+}
+
 
 def load_genotype(source: str | os.PathLike[str] | Mapping[str, Any]) -> Genotype:
     """Reads a genotype from the release's JSON, given as a file's path or as the parsed object.
 
-    Keys that describe a run (`test_loss` and the like) are passed over. The order in which inputs are listed
-    means nothing to the release, which concatenates ascending.
+    The object, or its member `choice` where it has one, holds `micro`, `macro`, `config`, `use_layernorm` (1 where
+    absent) and `num_blocks` (may be absent). Keys that describe a run (`test_loss` and the like) are passed over.
+    The order in which inputs are listed means nothing to the release, which concatenates ascending.
 
     Raises:
-        GenotypeError: anything malformed; the message names file, block and field.
+        GenotypeError: anything malformed; the message names file, block and field in the release's terms.
     """
     if isinstance(source, Mapping):
         return _genotype(source)
     if not isinstance(source, (str, os.PathLike)):
-        _fail("genotype", f"must be a path or an object, not {type(source).__name__}")
+        _fail("genotype", f"must be a path or an object, not {shown(source)}")
     values = jsonfile.read(source, GenotypeError)
     try:
         return _genotype(values)
     except GenotypeError as error:
-        raise GenotypeError(f"{os.fspath(source)!r:.300}: {error}") from None
+        raise GenotypeError(f"{jsonfile.shown_path(os.fspath(source))}: {error}") from None
 
 
 def dump_genotype(genotype: Genotype, config: str | None = None) -> dict[str, Any]:
@@ -65,8 +75,8 @@ def dump_genotype(genotype: Genotype, config: str | None = None) -> dict[str, An
     if config is None:
         fallback = "autoctr" if release_operators(used) == RELEASE_OPERATORS["autoctr"] else "xlarge"
         config = CONFIG_OF_SPACE.get(genotype.space, fallback)
-    if config not in RELEASE_OPERATORS:
-        _fail("config", f"must be one of {', '.join(RELEASE_OPERATORS)}, not {config!r:.40}")
+    if not isinstance(config, str) or config not in RELEASE_OPERATORS:
+        _fail("config", f"must be one of {', '.join(RELEASE_OPERATORS)}, not {shown(config)}")
     operators = RELEASE_OPERATORS[config]
     if missing := used - set(operators):
         _fail("config", f"{config} has no operator {sorted(missing)[0]}")
@@ -100,48 +110,65 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
 
 
 def _genotype(values: Any) -> Genotype:
-    if isinstance(values, Mapping) and isinstance(values.get("choice"), Mapping):
-        values = {**values, **values["choice"]}
     if not isinstance(values, Mapping):
-        _fail("genotype", f"must be an object, not {type(values).__name__}")
-    for key in ("micro", "macro", "config"):
-        if key not in values:
-            _fail("genotype", f"key {key!r} is missing")
-    config = values["config"]
+        _fail("genotype", f"must be an object, not {shown(values)}")
+    if "choice" in values:
+        if not isinstance(values["choice"], Mapping):
+            _fail("choice", f"must be an object, not {shown(values['choice'])}")
+        values = {**values, **values["choice"]}
+    config = _get(values, "config")
     if not isinstance(config, str) or config not in RELEASE_OPERATORS:
-        _fail("config", f"must be one of {', '.join(RELEASE_OPERATORS)}, not {config!r:.40}")
-    micro, macro = _list("micro", values["micro"]), _list("macro", values["macro"])
+        _fail("config", f"must be one of {', '.join(RELEASE_OPERATORS)}, not {shown(config)}")
+    micro, macro = _list("micro", _get(values, "micro")), _list("macro", _get(values, "macro"))
     count = values.get("num_blocks", len(micro))
-    if len(micro) != len(macro) or isinstance(count, bool) or count != len(micro):
-        _fail("num_blocks", f"is {count!r:.20}, but micro has {len(micro)} blocks and macro {len(macro)}")
-    blocks = [_block(k, config, *pair) for k, pair in enumerate(zip(micro, macro, strict=True))]
+    if not len(micro) == len(macro) == integer(count):
+        _fail("num_blocks", f"is {shown(count)}, but micro has {len(micro)} blocks and macro {len(macro)}")
     layer_norm = _flag("use_layernorm", values.get("use_layernorm", 1))
-    return Genotype(tuple(blocks), layer_norm, space=SPACE_OF_CONFIG[config])
+    with _release_terms():
+        blocks = [_block(index, config, *pair) for index, pair in enumerate(zip(micro, macro, strict=True))]
+        return Genotype(tuple(blocks), layer_norm, space=SPACE_OF_CONFIG[config])
 
 
-def _block(k: int, config: str, micro: Any, macro: Any) -> Block:
-    where = f"block {k}"
-    for name, part in (("micro", micro), ("macro", macro)):
-        if not isinstance(part, Mapping):
-            _fail(f"{where}: {name}", f"must be an object, not {type(part).__name__}")
+def _block(index: int, config: str, micro: Any, macro: Any) -> Block:
     try:
+        for name, part in (("micro", micro), ("macro", macro)):
+            if not isinstance(part, Mapping):
+                _fail(name, f"must hold objects, not {shown(part)}")
+        dense, sparse, left, right = (_list(key, _get(macro, key)) for key in INPUTS.values())
         return Block(
-            operators=tuple(_operator(config, i) for i in _list("active_nodes", _get(micro, "active_nodes"))),
+            operators=_operators(config, _list("active_nodes", _get(micro, "active_nodes"))),
             dense_width=_get(micro, "dense_in_dims"),
             sparse_width=_get(micro, "sparse_in_dims"),
+            dense_inputs=tuple(dense),
+            sparse_inputs=tuple(sparse),
+            left_inputs=tuple(left),
+            right_inputs=tuple(right),
             dense_to_sparse=_flag("dense_sparse_interact", _get(micro, "dense_sparse_interact")),
             fm=_flag("deep_fm", _get(micro, "deep_fm")),
-            **{name: tuple(_list(key, _get(macro, key))) for name, key in INPUTS.items()},
         )
     except GenotypeError as error:
-        raise GenotypeError(f"{where}: {error}") from None
+        raise GenotypeError(f"block {index}: {error}") from None
 
 
-def _operator(config: str, number: Any) -> str:
+def _operators(config: str, numbers: list[Any]) -> tuple[str, ...]:
     names = RELEASE_OPERATORS[config]
-    if isinstance(number, bool) or not hasattr(number, "__index__") or not 0 <= int(number) < len(names):
-        _fail("active_nodes", f"{number!r:.40} is not an operator's index in {config} (0 to {len(names) - 1})")
-    return names[int(number)]
+    found = []
+    for value in numbers:
+        number = integer(value)
+        if number is None or not 0 <= number < len(names):
+            _fail("active_nodes", f"may hold 0 to {len(names) - 1}, operators of {config}, not {shown(value)}")
+        found.append(names[number])
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def _release_terms() -> Iterator[None]:
+    """Errors of the project's own checks name the release's fields, those that stand in the user's file."""
+    try:
+        yield
+    except GenotypeError as error:
+        message = re.sub("|".join(FIELDS), lambda match: FIELDS[match[0]], str(error))
+        raise GenotypeError(message) from None
 
 
 def _get(values: Mapping[str, Any], key: str) -> Any:
@@ -151,17 +178,24 @@ def _get(values: Mapping[str, Any], key: str) -> Any:
 
 
 def _list(name: str, values: Any) -> list[Any]:
-    if hasattr(values, "tolist") and not isinstance(values, (str, bytes)):
-        values = values.tolist()  # numpy arrays, as the release's searcher leaves them
-    if not isinstance(values, (list, tuple)):
-        _fail(name, f"must be a list, not {type(values).__name__}")
-    return list(values)
+    plain = _plain(values)
+    if not isinstance(plain, (list, tuple)):
+        _fail(name, f"must be a list, not {shown(values)}")
+    return list(plain)
 
 
 def _flag(name: str, value: Any) -> bool:
-    if isinstance(value, bool) or (hasattr(value, "__index__") and int(value) in (0, 1)):
-        return bool(value)
-    _fail(name, f"must be 0 or 1, not {value!r:.40}")
+    plain = _plain(value)
+    if isinstance(plain, bool):
+        return plain
+    if integer(plain) not in (0, 1):
+        _fail(name, f"must be 0 or 1, not {shown(value)}")
+    return integer(plain) == 1
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and scalars of numpy, as the release's searcher leaves them, as lists and numbers."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _fail(where: str, what: str) -> NoReturn:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 
+from nasrec.checks import shown
 from nasrec.errors import GenotypeError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
@@ -60,6 +61,6 @@ def load(name: str) -> Genotype:
     Raises:
         GenotypeError: there is none of that name.
     """
-    if name not in PRESETS:
-        raise GenotypeError(f"no preset is called {name!r:.60}; there are {', '.join(PRESETS)}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise GenotypeError(f"no preset is called {shown(name)}; there are {', '.join(PRESETS)}")
     return Genotype.load(str(files("nasrec.presets") / f"{name}.json"))

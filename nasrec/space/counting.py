@@ -35,7 +35,7 @@ def published_cardinality(space: SearchSpace) -> int:
     In any other space the same factors are taken from the space's own choices: 2^n - 1 sets of n operators for each
     branch, also where only single ones may be sampled; caps on inputs and layer norm do not enter.
     """
-    sets = math.prod(2 ** len(operators) - 1 for operators in (space.dense_operators, space.sparse_operators))
+    sets = math.prod((1 << len(operators)) - 1 for operators in (space.dense_operators, space.sparse_operators))
     per_block = sets * _widths_and_mergers(space) * _precisions(space) ** 2
     return math.prod([per_block] * space.num_blocks) * math.factorial(space.num_blocks) ** 2
 
