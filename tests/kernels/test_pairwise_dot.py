@@ -89,6 +89,14 @@ def test_non_contiguous_gradient(device: str) -> None:
     torch.testing.assert_close(grad, others)
 
 
+def test_bfloat16_is_rounded_once_to_nearest_even(device: str) -> None:
+    """Small integers sum exactly in float32, so the result is torch's own rounding of it, ties included."""
+    x = torch.randint(-20, 21, (16, 20, 16), generator=torch.Generator().manual_seed(0)).to(device).float()
+    exact = definition(x)
+    assert bool((exact.bfloat16().float() != exact).any())
+    assert torch.equal(kernels.pairwise_dot(x.bfloat16()), exact.bfloat16())
+
+
 def test_threads_do_not_change_the_result() -> None:
     x, threads = sample(2048, 24, 16), torch.get_num_threads()
     try:
