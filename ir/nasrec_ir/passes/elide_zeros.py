@@ -181,11 +181,11 @@ class _Elision:
         return self._whole(self._b.add(node.op, inputs, id=node.id, params=params, **attrs))
 
     def _each(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
-        """Element-wise ops that keep zero."""
+        """Ops that treat positions alike and keep zero."""
         x = xs[0]
         if not x.parts:
-            return x
-        return _Packed(x.shape, (_Part(self._add(node, [self._live(x)]), x.segments),))
+            return _Packed(node.type.shape, ())
+        return _Packed(node.type.shape, (_Part(self._add(node, [self._live(x)]), x.segments),))
 
     def _add_up(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         """Parts that meet nothing stay as they are; where parts meet, they are added."""
