@@ -20,9 +20,13 @@ class CMakeBuild(build_ext):
     """Runs CMake in a build folder that outlives the call: a second build compiles only what changed."""
 
     def build_extension(self, ext: Extension) -> None:
-        import pybind11
-        import torch
-
+        try:
+            import pybind11
+            import torch
+        except ImportError as error:
+            raise SystemExit(
+                f"{error}: install torch and pybind11 first, then nasrec with `pip install --no-build-isolation`"
+            ) from None
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
         build = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}-torch-{torch.__version__}"
         tool_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -56,9 +60,7 @@ def git_commit() -> str:
     try:
         run = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
         commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], **run).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "csrc", "CMakeLists.txt"], **run
-        ).stdout
+        changed = subprocess.run(["git", "status", "--porcelain", "--", "csrc", "CMakeLists.txt"], **run).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
     return commit + ("+" if changed.strip() else "")
@@ -67,9 +69,7 @@ def git_commit() -> str:
 setup(
     packages=[*find_packages(include=["nasrec", "nasrec.*"]), *find_packages("ir"), *find_packages("pim")],
     package_dir={"nasrec_ir": "ir/nasrec_ir", "nasrec_pim": "pim/nasrec_pim"},
-    package_data={
-        "": ["py.typed", "**/*.json", "**/*.toml", "**/*.yaml", "**/*.html", "**/*.js", "**/*.css"]
-    },
+    package_data={"": ["py.typed", "**/*.json", "**/*.toml", "**/*.yaml", "**/*.html", "**/*.js", "**/*.css"]},
     ext_modules=[Extension("nasrec._C", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
 )

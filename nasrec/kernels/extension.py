@@ -40,9 +40,7 @@ def compiled(operator: str, device: str | None = None) -> bool:
     """Whether the extension holds the operator and, if a device is named, a kernel for it."""
     if _module is None or not hasattr(torch.ops.nasrec, operator):
         return False
-    return device is None or torch._C._dispatch_has_kernel_for_dispatch_key(
-        f"nasrec::{operator}", device.upper()
-    )
+    return device is None or torch._C._dispatch_has_kernel_for_dispatch_key(f"nasrec::{operator}", device.upper())
 
 
 @contextmanager

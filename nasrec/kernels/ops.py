@@ -27,11 +27,7 @@ def pairwise_dot(x: Tensor) -> Tensor:
 
 
 def _has_kernel(operator: str, x: Tensor) -> bool:
-    return (
-        not extension.reference_forced()
-        and (operator, x.device.type) in _KERNELS
-        and x.dtype in _KERNEL_TYPES
-    )
+    return not extension.reference_forced() and (operator, x.device.type) in _KERNELS and x.dtype in _KERNEL_TYPES
 
 
 def _register() -> frozenset[tuple[str, str]]:
@@ -40,9 +36,7 @@ def _register() -> frozenset[tuple[str, str]]:
         return frozenset()
     torch.library.register_fake("nasrec::pairwise_dot", _pairwise_dot_fake)
     torch.library.register_fake("nasrec::pairwise_dot_backward", _pairwise_dot_backward_fake)
-    torch.library.register_autograd(
-        "nasrec::pairwise_dot", _pairwise_dot_autograd, setup_context=_save_inputs
-    )
+    torch.library.register_autograd("nasrec::pairwise_dot", _pairwise_dot_autograd, setup_context=_save_inputs)
     torch.library.register_autograd(
         "nasrec::pairwise_dot_backward", _pairwise_dot_double_autograd, setup_context=_save_inputs
     )

@@ -131,9 +131,7 @@ def field_linear(
     return _keep("field_linear", _activate("field_linear", y, activation), keep)
 
 
-def channel_linear(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none"
-) -> Tensor:
+def channel_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: str = "none") -> Tensor:
     """Linear over each field's channels, then the activation: x [B, f, e], weight [out, e] -> [B, f, out]."""
     _require(
         x.dim() == 3 and weight.dim() == 2 and x.shape[2] == weight.shape[1],
