@@ -34,8 +34,8 @@ def graph(*nodes: Node, output: str = "", name: str = "g") -> Graph:
     return Graph(name, nodes, output or nodes[-1].id)
 
 
-def embedding(*roles: str, rows: tuple[int, ...] = (5, 5)) -> Node:
-    params = tuple((role, ParamRef(f"t{role}", (count, 8))) for role, count in zip(roles, rows, strict=True))
+def embedding(**tables: ParamRef) -> Node:
+    params = tuple((role.replace("_", "."), ref) for role, ref in tables.items())
     return Node("e", "embedding", ("s",), (("dim", 8),), params, T((2, 8)))
 
 
@@ -99,14 +99,14 @@ BROKEN: dict[str, tuple[Graph, str, str]] = {
         "a parameter is given twice",
     ),
     "parameter order": (
-        graph(S, embedding("tables.1", "tables.0", rows=(5, 6))),
+        graph(S, embedding(tables_1=TABLE, tables_0=TABLE)),
         "e",
         "parameters must stand in the order of the op table, not tables.1, tables.0",
     ),
     "slice shape": (graph(X, linear(ParamRef("w", (3, 5)))), "y", "weight selects [3, 5] of 'w', not [3, 4]"),
     "vector as matrix": (graph(X, linear(ParamRef("w", (12,)))), "y", "weight selects [12] of 'w', not [3, 4]"),
     "table width": (
-        graph(S, replace(embedding(), params=(("tables.0", TABLE), ("tables.1", ParamRef("u", (5, 9)))))),
+        graph(S, embedding(tables_0=TABLE, tables_1=ParamRef("u", (5, 9)))),
         "e",
         "tables.1 selects [5, 9] of 'u', not [any, 8]",
     ),
