@@ -1,0 +1,90 @@
+"""Report what this installation can do: versions, compiled kernels and why others are not, optional packages."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from nasrec.cli import output
+from nasrec.environment import OPTIONAL_PACKAGES, environment, version_of
+
+HELP = "report versions, compiled kernels and optional packages"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the report; a missing part is a finding, not a failure."""
+    report = examine()
+    print(output.json_text(report) if args.json else _text(report))
+    return 0
+
+
+def examine() -> dict[str, Any]:
+    """The report as plain values."""
+    report: dict[str, Any] = {
+        "environment": environment(),
+        "optional_packages": {name: version_of(name) for name in OPTIONAL_PACKAGES},
+        "build": None,
+        "kernels": [],
+    }
+    try:
+        import torch
+
+        from nasrec.kernels.availability import availability, build
+    except ImportError as error:
+        return report | {"torch_problem": " ".join(str(error).split())}
+    return report | {
+        "torch_threads": torch.get_num_threads(),
+        "build": asdict(build()),
+        "kernels": [asdict(row) for row in availability()],
+    }
+
+
+def _text(report: dict[str, Any]) -> str:
+    machine, build = report["environment"], report["build"]
+    packages = ", ".join(f"{name} {version or 'missing'}" for name, version in machine["packages"].items())
+    lines = [
+        f"nasrec {machine['nasrec']}, Python {machine['python']}, {machine['platform']}",
+        f"machine    {machine['cpu']}, {output.plural(machine['cores'], 'core')}, {machine['memory_gib']} GiB",
+        f"packages   {packages}",
+    ]
+    lines += [f"torch      cannot be imported: {report['torch_problem']}"] if "torch_problem" in report else []
+    lines += _build_lines(build, report["torch_threads"]) if build else []
+    lines.append("optional   " + ", ".join(_optional(*item) for item in report["optional_packages"].items()))
+    lines += _kernel_lines(report["kernels"])
+    return "\n".join(lines)
+
+
+def _build_lines(build: dict[str, Any], threads: int) -> list[str]:
+    gpus = ", ".join(build["gpus"]) or "no CUDA device"
+    lines = [f"torch      {build['torch_running']}, CUDA {build['cuda_running'] or 'not in this build'}, {gpus}, "
+             f"{output.plural(threads, 'thread')}"]  # fmt: skip
+    if build["torch_built"] is None:
+        return [*lines, "extension  missing; 'make setup' builds it"]
+    isa = f"{build['isa_active']} of {', '.join(build['isa_built'])}"
+    cuda = f"CUDA {build['cuda_built']} ({build['cuda_archs']})" if build["cuda_built"] else "without CUDA"
+    return [*lines, f"extension  built for torch {build['torch_built']} by {build['compiler']}, {isa}, {cuda}"]
+
+
+def _optional(name: str, version: str | None) -> str:
+    return f"{name} {version}" if version else f"{name} missing ({OPTIONAL_PACKAGES[name]})"
+
+
+def _kernel_lines(kernels: list[dict[str, Any]]) -> list[str]:
+    if not kernels:
+        return []
+    from nasrec.kernels.availability import COMPILED_OPERATIONS
+
+    rows = [[r["operation"], r["device"], _served(r)] for r in kernels if r["operation"] in COMPILED_OPERATIONS]
+    plain = sorted({row["operation"] for row in kernels} - set(COMPILED_OPERATIONS))
+    lines = ["", output.table(("operation", "device", "served by"), rows, left=3)] if rows else []
+    return [*lines, f"plain PyTorch by design: {', '.join(plain)}"] if plain else lines
+
+
+def _served(row: dict[str, Any]) -> str:
+    return "compiled kernel" if row["kernel"] else f"plain PyTorch ({row['reason']})"

@@ -1,0 +1,111 @@
+"""Parses the command line, runs one subcommand, and turns what goes wrong into one line and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import nasrec
+from nasrec.cli.usage import Parser, UsageError
+from nasrec.errors import NasrecError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = ("compile", "inspect", "export", "doctor")
+"""Modules of `nasrec.cli`, in the order a person works."""
+
+OK, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141  # the last two are 128 + signal, as shells have it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Args:
+        argv: arguments without the program's name; default: those of the process.
+
+    Returns:
+        The exit status: 0 success; 2 bad usage or bad input, with one line on standard error; 130 interrupted;
+        141 when the reader of standard output went away.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a sign must not stop the work
+    try:
+        status = _run(argv)
+        sys.stdout.flush()
+        return status
+    except NasrecError as error:
+        message = " ".join(str(error).split())
+        print(message if isinstance(error, UsageError) else f"nasrec: {message}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("nasrec: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _silence_stdout()
+        return BROKEN_PIPE
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as done:  # argparse after --help and --version; errors are raised by Parser
+        return int(done.code or 0)
+    _log_to_stderr(args.verbose)
+    status: int = args.run(args)
+    return status
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="nasrec",
+        description="Click-through-rate models, designed automatically and compiled.",
+        epilog="'nasrec COMMAND --help' explains a command. Exit status: 0 success, 2 bad usage or bad input, "
+        "130 interrupted with what was done kept.",
+    )
+    parser.add_argument("--version", action="version", version=f"nasrec {nasrec.__version__}")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="log what is done; twice for details")
+    # Not `required`: argparse would list the commands without saying where help is.
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    parser.set_defaults(run=_no_command)
+    for name in COMMANDS:
+        module = importlib.import_module(f"nasrec.cli.{name}")
+        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
+        command.add_argument(
+            "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="log what is done; twice for details"
+        )
+        module.configure(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def _no_command(args: argparse.Namespace) -> int:
+    raise UsageError(f"nasrec: name a command: {', '.join(COMMANDS)}; see 'nasrec --help'")
+
+
+def _log_to_stderr(verbose: int) -> None:
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    for package in ("nasrec", "nasrec_ir", "nasrec_pim"):  # not the root logger: other libraries' remarks stay theirs
+        logger = logging.getLogger(package)
+        logger.setLevel(level)
+        for handler in [handler for handler in logger.handlers if isinstance(handler, _Handler)]:
+            logger.removeHandler(handler)
+        handler = _Handler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+
+
+class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Ours, so that a second run in one process finds and replaces it."""
+
+
+def _silence_stdout() -> None:
+    """Nothing more can be written; without this the interpreter would complain when it flushes at exit."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # no file behind it, as under a test's capture
+        return

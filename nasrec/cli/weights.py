@@ -1,0 +1,138 @@
+"""Files of weights: state dicts, under a compiled model's own names or the release's."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nasrec.errors import StateDictError
+from nasrec.files import replacing
+from nasrec.jsonfile import shown_path
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from nasrec.compiler import CompiledModel
+
+__all__ = ["add_option", "copy_into", "read", "save", "tables_of"]
+
+RELEASE_PREFIXES = ("_embedding.", "_blocks.", "_final.")
+TABLE = re.compile(r"(?P<owner>_embedding|\w+\.tables)\.(?P<column>[0-9]+)(?:\.weight)?", re.ASCII)
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Adds --weights."""
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="a state dict to copy in (.pt or .safetensors): as nasrec saves it, or the published release's",
+    )
+
+
+def read(path: str) -> dict[str, Tensor]:
+    """The tensors in a file; pickled objects of other kinds are never run.
+
+    Raises:
+        StateDictError: the file cannot be read, or holds something else.
+    """
+    shown = shown_path(path)
+    if not os.path.isfile(path):
+        raise StateDictError(f"{shown}: no such file; give a state dict (.pt or .safetensors)")
+    values = _read_safetensors(path) if path.endswith(".safetensors") else _read_torch(path)
+    if isinstance(values, Mapping) and isinstance(values.get("model_state_dict"), Mapping):
+        values = values["model_state_dict"]  # as the release's checkpoints have it
+    import torch
+
+    if not isinstance(values, Mapping) or not values:
+        raise StateDictError(f"{shown}: holds no state dict (a mapping of names to tensors)")
+    for name, value in values.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise StateDictError(f"{shown}: entry {name!r:.80} is a {type(value).__name__}; only tensors are expected")
+    return dict(values)
+
+
+def tables_of(state_dict: Mapping[str, Tensor]) -> tuple[tuple[int, int], ...]:
+    """Rows and channels of the embedding tables in a state dict; empty where their names are not recognised."""
+    owners: dict[str, dict[int, tuple[int, int]]] = {}
+    for name, tensor in state_dict.items():
+        if (match := TABLE.fullmatch(name)) and tensor.dim() == 2:
+            owners.setdefault(match["owner"], {})[int(match["column"])] = (tensor.shape[0], tensor.shape[1])
+    complete = [found for found in owners.values() if sorted(found) == list(range(len(found)))]
+    if not complete:
+        return ()
+    # Models with first-order weights keep those in tables of one channel beside the embeddings.
+    widest = max(complete, key=lambda found: found[0][1])
+    return tuple(widest[j] for j in range(len(widest)))
+
+
+def copy_into(model: CompiledModel, state_dict: Mapping[str, Tensor], path: str) -> None:
+    """Copies weights into a model; nothing is copied unless everything fits.
+
+    Raises:
+        StateDictError: an entry is missing, left over or misshapen; the message names file and entry.
+    """
+    try:
+        if any(name.startswith(RELEASE_PREFIXES) for name in state_dict):
+            from nasrec.interop import release
+
+            release.load_state_dict(model, state_dict)
+        else:
+            _copy_own(model, state_dict)
+    except StateDictError as error:
+        raise StateDictError(f"{shown_path(path)}: {error}") from None
+
+
+def save(model: CompiledModel, path: str | os.PathLike[str]) -> None:
+    """Writes the model's state dict, tensors only, under its own names.
+
+    Raises:
+        StateDictError: the file cannot be written.
+    """
+    import torch
+
+    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    with replacing(path, StateDictError) as file, file.open("wb") as stream:
+        torch.save(tensors, stream)
+
+
+def _copy_own(model: CompiledModel, state_dict: Mapping[str, Tensor]) -> None:
+    own = model.state_dict()
+    for name, tensor in own.items():
+        if name not in state_dict:
+            raise StateDictError(f"{name} is missing from the state dict; the model needs it")
+        if state_dict[name].shape != tensor.shape:
+            found = list(state_dict[name].shape)
+            raise StateDictError(f"{name} has shape {found}, the model expects {list(tensor.shape)}")
+    if left_over := sorted(set(state_dict) - set(own)):
+        raise StateDictError(f"{left_over[0]} is not a parameter of the model; are the weights another model's?")
+    model.load_state_dict(dict(state_dict))
+
+
+def _read_torch(path: str) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpicklers raise whatever the bytes make them raise
+        reason = "it would run code" if "weights_only" in str(error) else _first_line(error)
+        raise StateDictError(f"{shown_path(path)}: cannot be read as a state dict of tensors ({reason})") from None
+
+
+def _read_safetensors(path: str) -> Any:
+    if importlib.util.find_spec("safetensors") is None:
+        raise StateDictError(f"{shown_path(path)}: needs the package safetensors; run: pip install safetensors")
+    from safetensors.torch import load_file  # type: ignore[import-not-found,unused-ignore]
+
+    try:
+        return load_file(path)
+    except Exception as error:
+        raise StateDictError(f"{shown_path(path)}: cannot be read as safetensors ({_first_line(error)})") from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__

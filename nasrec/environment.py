@@ -1,0 +1,66 @@
+"""What a result was computed with: versions, machine, threads. Saved with every run."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+import nasrec
+
+__all__ = ["OPTIONAL_PACKAGES", "environment", "version_of"]
+
+PACKAGES = ("torch", "numpy", "scipy", "networkx", "pandas", "pyarrow")
+OPTIONAL_PACKAGES = {
+    "matplotlib": "training curves",
+    "onnx": "ONNX export",
+    "onnxruntime": "check of ONNX files",
+    "onnxscript": "ONNX export",
+    "rich": "progress bars",
+    "safetensors": "weights in .safetensors files",
+}
+"""Packages that only some commands need, and for what."""
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine as plain values for JSON; imports nothing that is not there."""
+    return {
+        "nasrec": nasrec.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu_model(),
+        "cores": _usable_cores(),
+        "memory_gib": _memory_gib(),
+        "packages": {name: version_of(name) for name in PACKAGES},
+    }
+
+
+def version_of(package: str) -> str | None:
+    """Version of an installed package, None where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory_gib() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
+    except (ValueError, OSError):
+        return None
