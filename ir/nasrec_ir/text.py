@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NoReturn, TypeVar
 
 from nasrec_ir.errors import ParseError
 from nasrec_ir.graph import AttrValue, Graph, Node
 from nasrec_ir.ops import OPS
-from nasrec_ir.types import MAX_DIMENSION, ParamRef, Segments, TensorType, merge
+from nasrec_ir.types import MAX_DIMENSION, ParamRef, Segments, TensorType
 from nasrec_ir.verify import verify
 
 __all__ = ["dump", "parse"]
@@ -212,7 +213,8 @@ class _Parser:
             self._mark(",")
             ranges.append(self._range())
         segments = tuple(ranges)
-        if any(start >= stop for start, stop in segments) or merge(segments) != segments:
+        edges = [edge for range_ in segments for edge in range_]
+        if any(low >= high for low, high in pairwise(edges)):
             self._fail("ranges must ascend, neither empty nor touching", where)
         return segments
 
