@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -20,6 +20,7 @@ __all__ = [
     "SPARSE_OPERATORS",
     "Block",
     "Genotype",
+    "smallest_space",
 ]
 
 DENSE_OPERATORS = ("fc", "dot_product", "sigmoid_gating", "sum")
@@ -356,3 +357,8 @@ def _layout(value: dict[str, Any]) -> str:
     head = {key: entry for key, entry in value.items() if key != "blocks"}
     blocks = ",\n".join(f"    {{\n{lines(block, '      ')}\n    }}" for block in value["blocks"])
     return f'{{\n{lines(head, "  ")},\n  "blocks": [\n{blocks}\n  ]\n}}\n'
+
+
+def smallest_space(operators: Collection[str]) -> str:
+    """The smallest published space that has all of these operators, "small" or "full"."""
+    return next(name for name, members in SPACE_OPERATORS.items() if set(operators) <= set(members))

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from nasrec import jsonfile
 from nasrec.checks import integer, shown
 from nasrec.errors import GenotypeError
-from nasrec.genotype import Block, Genotype
-from nasrec.lowering.network import RELEASE_OPERATORS, release_operators
+from nasrec.genotype import SPACE_OPERATORS, Block, Genotype, smallest_space
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -73,11 +72,10 @@ def dump_genotype(genotype: Genotype, config: str | None = None) -> dict[str, An
     """
     used = {operator for block in genotype.blocks for operator in block.operators}
     if config is None:
-        fallback = "autoctr" if release_operators(used) == RELEASE_OPERATORS["autoctr"] else "xlarge"
-        config = CONFIG_OF_SPACE.get(genotype.space, fallback)
-    if not isinstance(config, str) or config not in RELEASE_OPERATORS:
-        _fail("config", f"must be one of {', '.join(RELEASE_OPERATORS)}, not {shown(config)}")
-    operators = RELEASE_OPERATORS[config]
+        config = CONFIG_OF_SPACE[genotype.space or smallest_space(used)]
+    if not isinstance(config, str) or config not in SPACE_OF_CONFIG:
+        _fail("config", f"must be one of {', '.join(SPACE_OF_CONFIG)}, not {shown(config)}")
+    operators = SPACE_OPERATORS[SPACE_OF_CONFIG[config]]
     if missing := used - set(operators):
         _fail("config", f"{config} has no operator {sorted(missing)[0]}")
     if any(block.operator_bits for block in genotype.blocks):
@@ -117,8 +115,8 @@ def _genotype(values: Any) -> Genotype:
             _fail("choice", f"must be an object, not {shown(values['choice'])}")
         values = {**values, **values["choice"]}
     config = _get(values, "config")
-    if not isinstance(config, str) or config not in RELEASE_OPERATORS:
-        _fail("config", f"must be one of {', '.join(RELEASE_OPERATORS)}, not {shown(config)}")
+    if not isinstance(config, str) or config not in SPACE_OF_CONFIG:
+        _fail("config", f"must be one of {', '.join(SPACE_OF_CONFIG)}, not {shown(config)}")
     micro, macro = _list("micro", _get(values, "micro")), _list("macro", _get(values, "macro"))
     count = values.get("num_blocks", len(micro))
     if not len(micro) == len(macro) == integer(count):
@@ -151,7 +149,7 @@ def _block(index: int, config: str, micro: Any, macro: Any) -> Block:
 
 
 def _operators(config: str, numbers: list[Any]) -> tuple[str, ...]:
-    names = RELEASE_OPERATORS[config]
+    names = SPACE_OPERATORS[SPACE_OF_CONFIG[config]]
     found = []
     for value in numbers:
         number = integer(value)

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from nasrec.errors import FeatureError, GenotypeError
 from nasrec.features import FeatureSpec
-from nasrec.genotype import DENSE_OPERATORS, READS, Block, Genotype
+from nasrec.genotype import DENSE_OPERATORS, READS, SPACE_OPERATORS, Block, Genotype, smallest_space
 from nasrec.lowering.layout import MERGER_FIELDS, Layout, Masking, Output, StoreWidths
 from nasrec.lowering.operators import BlockLowering
 from nasrec_ir import Graph, GraphBuilder, ParamRef, TensorType
 from nasrec_ir.types import merge
 
 __all__ = ["lower"]
-
-RELEASE_OPERATORS = {
-    # index of each operator within a block of the release's two spaces
-    "xlarge": ("fc", "dot_product", "sigmoid_gating", "sum", "attention", "efc"),
-    "autoctr": ("fc", "dot_product", "efc"),
-}
 
 
 def lower(
@@ -60,7 +54,7 @@ def lower(
     layout = Layout(store, masking if store else None)
     used = {operator for block in genotype.blocks for operator in block.operators}
     if operators is None:
-        operators = RELEASE_OPERATORS["xlarge"] if genotype.space == "full" else release_operators(used)
+        operators = SPACE_OPERATORS[genotype.space or smallest_space(used)]
     numbering = tuple(operators)
     b = GraphBuilder(name or _identifier(genotype.name))
     dense = b.input("dense", TensorType((features.num_dense,)))
@@ -94,11 +88,6 @@ def _identifier(name: str) -> str:
     """A genotype's name as a graph's: letters, digits and underscores."""
     words = re.sub(r"[^A-Za-z0-9]+", "_", name, flags=re.ASCII).strip("_").lower()[:60].strip("_")
     return words if words and not words[0].isdigit() else f"model_{words}".strip("_")
-
-
-def release_operators(used: Collection[str]) -> tuple[str, ...]:
-    """The operators, in order, by whose index the release names the parameters of blocks that use these."""
-    return RELEASE_OPERATORS["autoctr" if set(used) <= set(RELEASE_OPERATORS["autoctr"]) else "xlarge"]
 
 
 def _block(

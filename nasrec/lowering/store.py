@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nasrec.features import FeatureSpec
-from nasrec.genotype import Block, Genotype
+from nasrec.genotype import SPACE_OPERATORS, Block, Genotype
 from nasrec.lowering.layout import Masking, StoreWidths
-from nasrec.lowering.network import lower, release_operators
+from nasrec.lowering.network import lower
 from nasrec.space import SearchSpace
 from nasrec_ir import Graph
 
@@ -58,4 +58,4 @@ def _widths(space: SearchSpace) -> StoreWidths:
 
 
 def _numbering(space: SearchSpace) -> tuple[str, ...]:
-    return release_operators({*space.dense_operators, *space.sparse_operators})
+    return SPACE_OPERATORS[space.published]

@@ -18,9 +18,9 @@ from nasrec.genotype import (
     MAX_DENSE_WIDTH,
     MAX_SPARSE_WIDTH,
     MIN_BITS,
-    SPACE_OPERATORS,
     SPARSE_OPERATORS,
     Genotype,
+    smallest_space,
 )
 from nasrec.space import counting, encoding, membership, mutation, sampling
 
@@ -142,7 +142,7 @@ class SearchSpace:
     @property
     def published(self) -> str:
         """The published space, "small" or "full", by whose numbering of operators this one's genotypes go."""
-        return "small" if set(self.operators) <= set(SPACE_OPERATORS["small"]) else "full"
+        return smallest_space(self.operators)
 
     def input_cap(self, block: int, name: str) -> int:
         """Most inputs that a block (from 0) may name as `name`, one of "dense_inputs", ..., "right_inputs"."""
