@@ -40,6 +40,9 @@ class Narrower:
         return self._done[key]
 
     def _cut(self, node: Node, positions: Segments) -> str:
+        if node.op == "slice":  # one that was made here: cut what it cuts
+            start = attributes(node)["start"]
+            return self(node.inputs[0], tuple((low + start, high + start) for low, high in positions))
         if self._private(node) and self._depth < DEEPEST:
             if node.op in ALIKE or (node.op == "layer_norm" and attributes(node)["axis"] == 2):
                 return self._again(node, [self(operand, positions) for operand in node.inputs])
