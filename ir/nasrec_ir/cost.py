@@ -75,7 +75,7 @@ class Cost:
 def cost(graph: Graph) -> Cost:
     """Cost per node and in total of a verified graph."""
     nodes = tuple(_node_cost(graph, node) for node in graph if node.op != "input")
-    blocks = {int(match[1]) for node in graph if (match := BLOCK.fullmatch(node.scope))}
+    blocks = {int(match[1]) for node in graph if node.op != "input" and (match := BLOCK.fullmatch(node.scope))}
     return Cost(
         macs=sum(n.macs for n in nodes),
         parameters=sum(n.parameters for n in nodes),
