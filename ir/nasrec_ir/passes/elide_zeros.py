@@ -64,8 +64,8 @@ class _Elision:
         self._b = GraphBuilder(graph.name)
         self._narrow = Narrower(self._b, graph)
         self._values: dict[str, _Packed] = {}
-        self._named: dict[_Packed, str] = {}
-        self._joined: dict[_Packed, str] = {}
+        self._named: dict[tuple[str, ...], str] = {}
+        self._joined: dict[tuple[str, ...], str] = {}
         self._spelled: dict[_Packed, str] = {}
 
     def run(self) -> Graph:
@@ -91,14 +91,14 @@ class _Elision:
 
     def _live(self, x: _Packed) -> str:
         """The parts of a value next to each other, as one node."""
+        if not x.parts:
+            return self._b.add("zeros", shape=(0, *x.shape[1:]))
         if len(x.parts) == 1:
             return x.parts[0].id
-        if x not in self._joined:
-            ids = [part.id for part in x.parts]
-            empty = (0, *x.shape[1:])
-            name = self._named.get(x, "parts")
-            self._joined[x] = self._b.add("concat", ids, id=name) if ids else self._b.add("zeros", shape=empty)
-        return self._joined[x]
+        ids = tuple(part.id for part in x.parts)
+        if ids not in self._joined:
+            self._joined[ids] = self._b.add("concat", ids, id=self._named.get(ids, "parts"))
+        return self._joined[ids]
 
     def _full(self, x: _Packed) -> str:
         """The value spelled out, zeros included."""
@@ -165,7 +165,7 @@ class _Elision:
             offset += x.shape[0]
         joined = _Packed(node.type.shape, tuple(parts))
         if node.op == "concat":
-            self._named.setdefault(joined, node.id)
+            self._named.setdefault(tuple(part.id for part in parts), node.id)
         return joined
 
     def _product(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
