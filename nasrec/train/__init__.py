@@ -1,0 +1,25 @@
+"""Training and evaluation of any model of the form `model(dense, sparse) -> logits`."""
+
+from __future__ import annotations
+
+from nasrec.train.config import TrainConfig
+from nasrec.train.loop import Evaluation, HistoryPoint, TrainResult, train
+from nasrec.train.metrics import Metrics, score
+from nasrec.train.predict import evaluate, predict
+from nasrec.train.progress import Progress, console_progress
+from nasrec.train.seeding import seed_everything
+
+__all__ = [
+    "Evaluation",
+    "HistoryPoint",
+    "Metrics",
+    "Progress",
+    "TrainConfig",
+    "TrainResult",
+    "console_progress",
+    "evaluate",
+    "predict",
+    "score",
+    "seed_everything",
+    "train",
+]

@@ -1,0 +1,96 @@
+"""How to train: optimiser, schedule, when to look and when to stop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nasrec.errors import TrainError
+
+__all__ = ["TrainConfig", "learning_rate"]
+
+_CHOICES = {
+    "optimizer": ("adagrad", "adam"),
+    "schedule": ("cosine", "constant"),
+    "monitor": ("log_loss", "auc"),
+}
+_DEFAULT_LR = {"adagrad": 0.1, "adam": 1e-3}
+# Rare ids see few gradients, small ones; with PyTorch's own 1e-10 Adagrad turns each into a step of the full learning
+# rate, and embeddings overfit within an epoch.
+_DEFAULT_EPS = {"adagrad": 1e-2, "adam": 1e-8}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one training run. Raises `TrainError` naming the field on a value out of range.
+
+    - `epochs`, `batch_size`: passes over the rows, rows of a step.
+    - `optimizer`: "adagrad" or "adam"; `lr`: peak learning rate (None: 0.1 or 0.001); `weight_decay`: L2 on all
+      weights; `eps`: added to the optimiser's denominator (None: 0.01 or 1e-8).
+    - `schedule`: "cosine" falls to 0 over the run, "constant" stays; `warmup`: share of the steps over which the rate
+      rises linearly from 0 before.
+    - `clip_norm`: largest global gradient norm, None = no clipping.
+    - `eval_every`: steps between looks at the validation log, None = after every epoch only.
+    - `monitor`: "log_loss" or "auc", what picks the best weights; `patience`: looks without a new best before stopping,
+      None = never stop early.
+    - `log_every`: steps between history points. `eval_batch_size`: rows of an evaluation batch.
+    - `seed`: of shuffling and of what the model draws (dropout); the initial weights are the caller's.
+    """
+
+    epochs: int = 1
+    batch_size: int = 512
+    optimizer: str = "adagrad"
+    lr: float | None = None
+    weight_decay: float = 0.0
+    eps: float | None = None
+    schedule: str = "cosine"
+    warmup: float = 0.05
+    clip_norm: float | None = 5.0
+    eval_every: int | None = None
+    monitor: str = "log_loss"
+    patience: int | None = None
+    log_every: int = 50
+    eval_batch_size: int = 4096
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise TrainError(f"{name} {getattr(self, name)!r} is unknown; use one of {', '.join(allowed)}")
+        for name in ("epochs", "batch_size", "log_every", "eval_batch_size", "eval_every", "patience"):
+            value = getattr(self, name)
+            if value is None and name in ("eval_every", "patience"):
+                continue
+            if type(value) is not int or value < 1:
+                raise TrainError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if type(self.seed) is not int or self.seed < 0:
+            raise TrainError(f"seed must be a whole number of at least 0, got {self.seed!r}")
+        for name in ("lr", "eps", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise TrainError(f"{name} must be a positive number or None, got {value!r}")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise TrainError(f"weight_decay must be at least 0, got {self.weight_decay!r}")
+        if not 0 <= self.warmup < 1:
+            raise TrainError(f"warmup is a share of the steps, from 0 to below 1, got {self.warmup!r}")
+
+    @property
+    def peak_lr(self) -> float:
+        """The learning rate after warm-up."""
+        return _DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
+
+    @property
+    def denominator_eps(self) -> float:
+        """The constant beside the root of squared gradients."""
+        return _DEFAULT_EPS[self.optimizer] if self.eps is None else self.eps
+
+
+def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
+    """The rate of `step` (from 0) in a run of `total_steps`: linear warm-up, then constant or half a cosine wave."""
+    warmup_steps = round(config.warmup * total_steps)
+    if step < warmup_steps:
+        return config.peak_lr * (step + 1) / (warmup_steps + 1)
+    if config.schedule == "constant":
+        return config.peak_lr
+    progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+    return config.peak_lr * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

@@ -1,0 +1,51 @@
+"""Ctrl-C between steps, never inside one: half an optimiser update would leave weights that no step made."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+__all__ = ["InterruptGuard"]
+
+
+class InterruptGuard:
+    """Context manager over a run. An interrupt inside `step()` is raised when that step is over, a second one at
+    once. Outside the main thread, where signals do not arrive, and where a caller handles SIGINT in a way of its
+    own, it changes nothing."""
+
+    def __init__(self) -> None:
+        self._inside = False
+        self._pending = False
+        self._installed = False
+
+    def __enter__(self) -> InterruptGuard:
+        own_thread = threading.current_thread() is threading.main_thread()
+        if own_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._on_interrupt)
+            self._installed = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._installed = False
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        self._inside = True
+        try:
+            yield
+        finally:
+            self._inside = False
+        if self._pending:
+            self._pending = False
+            raise KeyboardInterrupt
+
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
+        if not self._inside or self._pending:
+            self._pending = False
+            raise KeyboardInterrupt
+        self._pending = True

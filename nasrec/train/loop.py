@@ -1,0 +1,286 @@
+"""The training loop for any model of the form `model(dense, sparse) -> logits`."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from nasrec.data.dataset import BatchSource
+from nasrec.errors import TrainError
+from nasrec.train.config import TrainConfig, learning_rate
+from nasrec.train.interrupt import InterruptGuard
+from nasrec.train.metrics import Metrics
+from nasrec.train.predict import check_logits, device_of, evaluate
+from nasrec.train.progress import Progress, Silent
+
+__all__ = ["Evaluation", "HistoryPoint", "TrainResult", "train"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """Training up to `step` (counted from 1): `loss` is the mean over the steps since the point before."""
+
+    step: int
+    epoch: int
+    rows: int
+    loss: float
+    lr: float
+    rows_per_s: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A look at the validation log after `step` steps."""
+
+    step: int
+    epoch: int
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run did. The model holds the weights of `best` if the validation log was looked at, else the last ones.
+
+    `rows_per_s` is over training steps alone, without evaluations. `interrupted`: Ctrl-C ended the run;
+    `stopped_early`: `patience` did.
+    """
+
+    config: TrainConfig
+    steps: int
+    rows: int
+    train_s: float
+    rows_per_s: float
+    history: tuple[HistoryPoint, ...]
+    evaluations: tuple[Evaluation, ...]
+    best: Evaluation | None
+    interrupted: bool
+    stopped_early: bool
+
+
+def train(
+    model: nn.Module,
+    train_log: BatchSource,
+    valid_log: BatchSource | None = None,
+    config: TrainConfig | None = None,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Minimise binary cross-entropy in place, on the device where the model is.
+
+    The weights with the best validation score are restored at the end. Global random state is left as it was found;
+    on a CPU two runs with equal weights, rows and settings give equal results. Ctrl-C ends the run between two steps
+    and returns what was done. Raises `TrainError` when the loss is not finite.
+    """
+    run = _Run(model, train_log, valid_log, config or TrainConfig(), progress or Silent())
+    interrupted = False
+    was_training = model.training
+    devices = [run.device] if run.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), InterruptGuard() as guard:
+        torch.manual_seed(run.config.seed)
+        run.progress.begin(run.config.epochs * train_log.num_rows)
+        try:
+            run.epochs(guard)
+        except KeyboardInterrupt:
+            interrupted = True
+            logger.info("interrupted after step %d", run.state.step)
+        finally:
+            run.progress.end()
+            model.train(was_training)
+    run.restore_best()
+    return run.result(interrupted)
+
+
+@dataclass
+class _State:
+    """All that changes during a run besides weights and optimiser: with these two, what a checkpoint has to hold."""
+
+    epoch: int = 0
+    step: int = 0
+    rows: int = 0
+    train_s: float = 0.0
+    history: list[HistoryPoint] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    best: Evaluation | None = None
+    best_weights: dict[str, Tensor] | None = None
+    looks_since_best: int = 0
+    stopped_early: bool = False
+
+
+class _Window:
+    """Running loss since the last history point; on an accelerator it is fetched only when asked for."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.steps = self.rows = 0
+        self.seconds = 0.0
+
+    def add(self, loss: Tensor, rows: int, seconds: float) -> None:
+        self._sum += loss
+        self.steps += 1
+        self.rows += rows
+        self.seconds += seconds
+
+    def mean(self) -> float:
+        return float(self._sum) / max(1, self.steps)
+
+
+class _Run:
+    def __init__(
+        self,
+        model: nn.Module,
+        train_log: BatchSource,
+        valid_log: BatchSource | None,
+        config: TrainConfig,
+        progress: Progress,
+    ) -> None:
+        self.model, self.train_log, self.valid_log = model, train_log, valid_log
+        self.config, self.progress = config, progress
+        self.device = device_of(model)
+        self.parameters = [weight for weight in model.parameters() if weight.requires_grad]
+        if not self.parameters:
+            raise TrainError("the model has no trainable weights; nothing to train")
+        self.optimizer = _optimizer(config, self.parameters)
+        self.total_steps = config.epochs * math.ceil(train_log.num_rows / config.batch_size)
+        self.state = _State()
+
+    def epochs(self, guard: InterruptGuard) -> None:
+        state, config = self.state, self.config
+        while state.epoch < config.epochs and not state.stopped_early:
+            self._epoch(guard)
+            state.epoch += 1
+            looked = state.evaluations and state.evaluations[-1].step == state.step
+            if not looked and not state.stopped_early:
+                self._look(state.epoch)
+
+    def _epoch(self, guard: InterruptGuard) -> None:
+        state, config = self.state, self.config
+        window = _Window(self.device)
+        shown_loss = math.nan
+        self.model.train()
+        for dense, sparse, label in self.train_log.batches(
+            config.batch_size, shuffle=True, seed=config.seed, epoch=state.epoch
+        ):
+            started = time.perf_counter()
+            with guard.step():
+                lr = learning_rate(config, state.step, self.total_steps)
+                loss = self._step(dense.to(self.device), sparse.to(self.device), label.to(self.device), lr)
+                seconds = time.perf_counter() - started
+                state.step += 1
+                state.rows += len(label)
+                state.train_s += seconds
+                window.add(loss, len(label), seconds)
+            # Reading the loss waits for an accelerator, so there it is read at history points only.
+            is_point = state.step % config.log_every == 0
+            if is_point or self.device.type == "cpu":
+                shown_loss = window.mean()
+                self._require_finite(shown_loss)
+            self.progress.advance(len(label), shown_loss)
+            if is_point:
+                self._record(window, shown_loss, lr)
+                window = _Window(self.device)
+            if config.eval_every and state.step % config.eval_every == 0:
+                self._look(state.epoch + 1)
+                if state.stopped_early:
+                    break
+        if window.steps:
+            self._require_finite(window.mean())
+            self._record(window, window.mean(), lr)
+
+    def _step(self, dense: Tensor, sparse: Tensor, label: Tensor, lr: float) -> Tensor:
+        logits = self.model(dense, sparse)
+        if self.state.step == 0:
+            check_logits(logits, label)
+        loss = binary_cross_entropy_with_logits(logits, label)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        return loss.detach()
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainError(
+                f"the training loss is {loss} at step {self.state.step} (epoch {self.state.epoch + 1}, "
+                f"{self.config.optimizer}, peak learning rate {self.config.peak_lr:g}); lower the learning rate, "
+                "lengthen the warm-up or clip gradients (clip_norm)"
+            )
+
+    def _record(self, window: _Window, loss: float, lr: float) -> None:
+        state = self.state
+        rate = window.rows / max(1e-9, window.seconds)
+        state.history.append(HistoryPoint(state.step, state.epoch + 1, state.rows, loss, lr, rate))
+
+    def _look(self, epoch: int) -> None:
+        """Score the validation log, keep the weights if they are the best so far, count towards `patience`."""
+        if self.valid_log is None:
+            return
+        state, config = self.state, self.config
+        metrics = evaluate(self.model, self.valid_log, config.eval_batch_size)
+        if config.monitor == "auc" and math.isnan(metrics.auc):
+            raise TrainError("monitor 'auc' needs both classes in the validation log; use monitor 'log_loss'")
+        evaluation = Evaluation(state.step, epoch, metrics)
+        is_best = state.best is None or _better(config.monitor, metrics, state.best.metrics)
+        state.evaluations.append(evaluation)
+        if is_best:
+            state.best, state.looks_since_best = evaluation, 0
+            state.best_weights = _copy(self.model.state_dict(), state.best_weights)
+        else:
+            state.looks_since_best += 1
+        state.stopped_early = config.patience is not None and state.looks_since_best >= config.patience
+        self.progress.evaluated(epoch, metrics, is_best)
+
+    def restore_best(self) -> None:
+        state = self.state
+        if state.best_weights is not None and state.best is not None and state.best.step != state.step:
+            self.model.load_state_dict(state.best_weights)
+
+    def result(self, interrupted: bool) -> TrainResult:
+        state = self.state
+        return TrainResult(
+            config=self.config,
+            steps=state.step,
+            rows=state.rows,
+            train_s=state.train_s,
+            rows_per_s=state.rows / max(1e-9, state.train_s),
+            history=tuple(state.history),
+            evaluations=tuple(state.evaluations),
+            best=state.best,
+            interrupted=interrupted,
+            stopped_early=state.stopped_early,
+        )
+
+
+def _optimizer(config: TrainConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    kind: Any = {"adagrad": torch.optim.Adagrad, "adam": torch.optim.Adam}[config.optimizer]
+    optimizer: torch.optim.Optimizer = kind(
+        parameters,
+        lr=config.peak_lr,
+        eps=config.denominator_eps,
+        weight_decay=config.weight_decay,
+        foreach=True,
+    )
+    return optimizer
+
+
+def _better(monitor: str, new: Metrics, old: Metrics) -> bool:
+    return new.auc > old.auc if monitor == "auc" else new.log_loss < old.log_loss
+
+
+def _copy(weights: dict[str, Tensor], into: dict[str, Tensor] | None) -> dict[str, Tensor]:
+    """The weights as tensors of their own, in the memory of an earlier copy if there is one."""
+    if into is None:
+        return {name: tensor.detach().clone() for name, tensor in weights.items()}
+    for name, tensor in weights.items():
+        into[name].copy_(tensor.detach())
+    return into
