@@ -66,11 +66,12 @@ class Graph:
             self.nodes: tuple[Node, ...] = tuple(nodes)
             self._by_id: Mapping[str, Node] = {node.id: node for node in self.nodes}
         except (AttributeError, TypeError):
-            raise VerifyError(f"graph {name!r:.60}: nodes must be Node objects, each with a string for an id") from None
+            raise VerifyError("a graph's nodes must be Node objects, each with a string for an id") from None
         if len(self._by_id) != len(self.nodes):
             seen: set[str] = set()
             twice = next(node.id for node in self.nodes if node.id in seen or seen.add(node.id))  # type: ignore[func-returns-value]
-            raise VerifyError(f"graph {name}: two nodes are called %{twice}; give each an id of its own")
+            shown = repr(twice) if type(twice) is str else f"a value of type {type(twice).__name__}"
+            raise VerifyError(f"two nodes are called {shown:.60}; give each an id of its own")
 
     def __getitem__(self, node_id: str) -> Node:
         return self._by_id[node_id]

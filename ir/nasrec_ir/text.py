@@ -300,4 +300,5 @@ class _Parser:
     def _fail(self, message: str, token: _Token) -> NoReturn:
         line = self._text.count("\n", 0, token.position) + 1
         column = token.position - self._text.rfind("\n", 0, token.position)
-        raise ParseError(f"line {line}, column {column}: {message}")
+        shown = message if len(message) <= 200 else f"{message[:200]}..."
+        raise ParseError(f"line {line}, column {column}: {shown}")

@@ -44,11 +44,17 @@ def verify(graph: Graph, level: Level = "lowered") -> None:
     found = problems(graph, level)
     if not found:
         return
-    lines = [f"%{where}: {what}" if where else what for where, what in found[:SHOWN]]
+    lines = [f"%{_shown(where, 60)}: {_shown(what)}" if where else _shown(what) for where, what in found[:SHOWN]]
     if len(found) > SHOWN:
         lines.append(f"and {len(found) - SHOWN} more")
     name = graph.name if isinstance(graph, Graph) and isinstance(graph.name, str) else "?"
-    raise VerifyError(f"graph {name:.60}: " + "; ".join(lines), tuple(found))
+    raise VerifyError(f"graph {_shown(name, 60)}: " + "; ".join(lines), tuple(found))
+
+
+def _shown(text: str, most: int = 300) -> str:
+    """On one line of bounded length, whatever a graph's fields hold."""
+    plain = text if text.isprintable() else repr(text)[1:-1]
+    return plain if len(plain) <= most else f"{plain[:most]}..."
 
 
 def problems(graph: Graph, level: Level = "lowered") -> list[Problem]:
