@@ -215,7 +215,7 @@ def test_hostile_graphs_do_not_fill_memory_with_problems() -> None:
 
 
 def test_two_nodes_of_one_id_are_refused_by_the_graph() -> None:
-    with pytest.raises(VerifyError, match="two nodes are called %x"):
+    with pytest.raises(VerifyError, match="two nodes are called 'x'"):
         graph(X, X)
 
 
