@@ -26,8 +26,10 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
         state_dict: tensors (or arrays) by the release's `state_dict` keys, each of the release's full shape.
 
     Raises:
-        StateDictError: an entry is missing or has another shape; the message names it.
+        StateDictError: an entry is missing, has another shape or is no tensor of real numbers; the message names it.
     """
+    if not isinstance(state_dict, Mapping):
+        raise StateDictError(f"a state dict is a mapping of names to tensors, not {type(state_dict).__name__}")
     pairs = []
     for ref, parameter in _parameters(model):
         value = state_dict.get(ref.name)
@@ -37,6 +39,8 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
             tensor = torch.as_tensor(value)
         except (TypeError, ValueError, RuntimeError):
             raise StateDictError(f"{ref.name} is a {type(value).__name__}, not a tensor") from None
+        if not tensor.is_floating_point() or tensor.is_meta:
+            raise StateDictError(f"{ref.name} is a tensor of {tensor.dtype} on {tensor.device}, not of real numbers")
         if tuple(tensor.shape) != ref.shape:
             raise StateDictError(
                 f"{ref.name} has shape {list(tensor.shape)} in the state dict, the model expects {list(ref.shape)}"
