@@ -1,8 +1,4 @@
-"""The command line, `nasrec` or `python -m nasrec`: one file per subcommand.
-
-A subcommand is a module of this package with `HELP` (one line), `configure(parser)` and `run(args) -> int`, named
-in `COMMANDS` of `nasrec.cli.frame`. It imports what is heavy inside `run`, so that `--help` stays quick.
-"""
+"""The command line: `nasrec`, or `python -m nasrec`."""
 
 from __future__ import annotations
 

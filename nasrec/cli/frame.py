@@ -15,8 +15,8 @@ from nasrec.errors import NasrecError
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("compile", "inspect", "export", "doctor")
-"""Modules of `nasrec.cli`, in the order a person works."""
+COMMANDS = ("demo", "train", "compile", "inspect", "export", "doctor")
+"""Modules of `nasrec.cli.commands`, in the order a person works."""
 
 OK, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141  # the last two are 128 + signal, as shells have it
 
@@ -73,7 +73,7 @@ def _parser() -> Parser:
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     parser.set_defaults(run=_no_command)
     for name in COMMANDS:
-        module = importlib.import_module(f"nasrec.cli.{name}")
+        module = importlib.import_module(f"nasrec.cli.commands.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         command.add_argument(
             "-v", "--verbose", action="count", default=argparse.SUPPRESS, help="log what is done; twice for details"

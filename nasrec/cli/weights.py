@@ -24,7 +24,7 @@ RELEASE_PREFIXES = ("_embedding.", "_blocks.", "_final.")
 TABLE = re.compile(r"(?P<owner>_embedding|\w+\.tables)\.(?P<column>[0-9]+)(?:\.weight)?", re.ASCII)
 
 
-def add_option(parser: argparse.ArgumentParser) -> None:
+def add_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Adds --weights."""
     parser.add_argument(
         "--weights",

@@ -1,0 +1,88 @@
+"""The demonstration's comparison: models trained in the same way on the same rows, scored on the same test rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrec.cli import runs
+from nasrec.cli.architectures import Architecture
+
+if TYPE_CHECKING:
+    from nasrec.cli.rows import Rows
+    from nasrec.compiler import CompiledModel
+    from nasrec.train import Metrics, TrainConfig, TrainResult
+
+__all__ = ["RATES", "Contestant", "Entry", "compete", "contestants", "entropy"]
+
+RATES = {"logistic_regression": ("adagrad", 0.1), "dlrm": ("adagrad", 0.1)}
+SEARCHED_RATE = ("adam", 0.003)
+"""Optimiser and peak learning rate of each kind of model: for each the best of a few on the validation rows of the
+Criteo twin, and then left alone, whatever the data."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model to train, and the one thing that may differ between models: how fast it learns."""
+
+    architecture: Architecture
+    optimizer: str
+    lr: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A trained model's results; `test` is None where training was interrupted."""
+
+    contestant: Contestant
+    model: CompiledModel
+    result: TrainResult
+    test: Metrics | None
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.contestant.architecture.name
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values for the report."""
+        import nasrec_ir
+
+        cost = nasrec_ir.cost(self.model.graph)
+        return {
+            "name": self.name,
+            "macs": cost.macs,
+            "parameters": cost.parameters,
+            "embedding_parameters": cost.embedding_parameters,
+            "config": asdict(self.result.config),
+            "test": self.test.to_dict() if self.test else None,
+            **runs.outcome(self.result),
+        }
+
+
+def contestants(architecture: Architecture) -> list[Contestant]:
+    """The model in question, then logistic regression and DLRM."""
+    rivals = [Contestant(Architecture(name), *rate) for name, rate in RATES.items() if name != architecture.name]
+    return [Contestant(architecture, *RATES.get(architecture.name, SEARCHED_RATE)), *rivals]
+
+
+def compete(contestant: Contestant, data: Rows, config: TrainConfig, folder: Path, embedding_dim: int) -> Entry:
+    """Compiles, trains, saves the weights to `<folder>/<name>.pt`, and scores on the test rows."""
+    from nasrec.cli import weights
+    from nasrec.compiler import compile_graph
+    from nasrec.train import console_progress, evaluate, train
+
+    name = contestant.architecture.name
+    graph = contestant.architecture.graph(data.splits.train.features(embedding_dim))
+    model = compile_graph(graph, seed=config.seed)
+    own = replace(config, optimizer=contestant.optimizer, lr=contestant.lr)
+    result = train(model, data.splits.train, data.splits.valid, own, console_progress(name))
+    weights.save(model, folder / f"{name}.pt")
+    return Entry(contestant, model, result, None if result.interrupted else evaluate(model, data.splits.test))
+
+
+def entropy(click_rate: float) -> float:
+    """Log loss of always predicting the click rate, in nats."""
+    return -(click_rate * math.log(click_rate) + (1 - click_rate) * math.log1p(-click_rate))
