@@ -9,7 +9,7 @@ from typing import Any
 from nasrec_ir.errors import VerifyError
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.ops import OPS, Op, RuleError
-from nasrec_ir.ops.table import REQUIRED, ParamRule
+from nasrec_ir.ops.table import ParamRule
 from nasrec_ir.types import ParamRef, TensorType
 
 __all__ = ["GraphBuilder"]
@@ -135,16 +135,14 @@ class GraphBuilder:
 
 def _complete(row: Op, given: Mapping[str, Any]) -> dict[str, Any]:
     """All attributes of a node, checked."""
-    known = {attr.name: attr for attr in row.attrs}
     for key, value in given.items():
-        if key not in known:
+        if key not in row.known:
             raise RuleError(f"unknown attribute {key!r:.60}")
-        if problem := known[key].problem(value):
+        if problem := row.known[key].problem(value):
             raise RuleError(problem)
-    for attr in row.attrs:
-        if attr.default is REQUIRED and attr.name not in given:
-            raise RuleError(f"attribute {attr.name} is missing")
-    return {attr.name: given.get(attr.name, attr.default) for attr in row.attrs}
+    if missing := row.required.difference(given):
+        raise RuleError(f"attribute {min(missing)} is missing")
+    return {**row.defaults, **given}
 
 
 def _ordered(params: Mapping[str, ParamRef], rule: ParamRule) -> dict[str, ParamRef]:

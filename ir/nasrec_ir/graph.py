@@ -59,19 +59,34 @@ class Graph:
         VerifyError: two nodes share an id, or something that is no node stands among them.
     """
 
+    name: str
+    nodes: tuple[Node, ...]
+    output: str
+    verified: frozenset[str]
+    _by_id: Mapping[str, Node]
+
     def __init__(self, name: str, nodes: Iterable[Node], output: str) -> None:
-        self.name = name
-        self.output = output
         try:
-            self.nodes: tuple[Node, ...] = tuple(nodes)
-            self._by_id: Mapping[str, Node] = {node.id: node for node in self.nodes}
+            given = tuple(nodes)
+            by_id = {node.id: node for node in given}
         except (AttributeError, TypeError):
             raise VerifyError("a graph's nodes must be Node objects, each with a string for an id") from None
-        if len(self._by_id) != len(self.nodes):
+        if len(by_id) != len(given):
             seen: set[str] = set()
-            twice = next(node.id for node in self.nodes if node.id in seen or seen.add(node.id))  # type: ignore[func-returns-value]
+            twice = next(node.id for node in given if node.id in seen or seen.add(node.id))  # type: ignore[func-returns-value]
             shown = repr(twice) if type(twice) is str else f"a value of type {type(twice).__name__}"
             raise VerifyError(f"two nodes are called {shown:.60}; give each an id of its own")
+        self.__dict__.update(name=name, nodes=given, output=output, verified=frozenset(), _by_id=by_id)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"graphs are immutable; build another instead of setting {name}")
+
+    def remember_verified(self, level: str) -> None:
+        """For the verifier: nothing was found at this level, and as nothing can change, it need not look again."""
+        self.__dict__["verified"] = self.verified | {level}
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"graphs are immutable; {name} cannot be deleted")
 
     def __getitem__(self, node_id: str) -> Node:
         return self._by_id[node_id]

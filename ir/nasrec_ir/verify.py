@@ -12,8 +12,8 @@ from nasrec_ir.errors import VerifyError
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.malformed import malformed
 from nasrec_ir.ops import OPS, Op, RuleError, attributes
-from nasrec_ir.ops.table import REQUIRED, ParamRule
-from nasrec_ir.types import DTYPES, MAX_DIMENSION, ParamRef, Segments, TensorType, total
+from nasrec_ir.ops.table import ParamRule
+from nasrec_ir.types import DTYPES, MAX_DIMENSION, ParamRef, Segments, TensorType
 
 __all__ = ["Level", "problems", "verify"]
 
@@ -61,12 +61,19 @@ def problems(graph: Graph, level: Level = "lowered") -> list[Problem]:
     """Every broken rule as (node id, message), up to a thousand; the list is empty when the graph verifies."""
     if level not in LEVELS:
         raise VerifyError(f"level must be one of {', '.join(LEVELS)}, not {level!r:.40}")
-    groups = (STRUCTURE, MEANING, EXECUTABLE) if level == "executable" else (STRUCTURE, MEANING)
-    found = list(islice(malformed(graph), MOST_PROBLEMS))
-    for rules in groups:  # each group relies on those before it
-        if not found:
-            found = list(islice((problem for rule in rules for problem in rule(graph)), MOST_PROBLEMS))
-    return found
+    given: object = graph
+    if not isinstance(given, Graph):
+        return list(malformed(given))
+    for reached, groups in (("lowered", ((malformed,), STRUCTURE, MEANING)), ("executable", (EXECUTABLE,))):
+        if reached not in graph.verified:
+            for rules in groups:  # each group relies on those before it
+                found = list(islice((problem for rule in rules for problem in rule(graph)), MOST_PROBLEMS))
+                if found:
+                    return found
+            graph.remember_verified(reached)
+        if reached == level:
+            break
+    return []
 
 
 def rule_names(graph: Graph) -> Iterator[Problem]:
@@ -144,23 +151,23 @@ def _node_problems(graph: Graph, node: Node) -> Iterator[str]:
 
 
 def _check_attributes(op: Op, node: Node) -> None:
-    known = {attr.name: attr for attr in op.attrs}
     written = [key for key, _ in node.attrs]
     for key, value in node.attrs:
-        if key not in known:
+        if key not in op.known:
             raise RuleError(f"unknown attribute {key!r:.60}")
-        if problem := known[key].problem(value):
+        if problem := op.known[key].problem(value):
             raise RuleError(problem)
-        if value == known[key].default:
+        if value == op.known[key].default:
             raise RuleError(f"{key} = {value!r} is the default and must be left out")
-    if written != [name for name in known if name in written]:
-        raise RuleError(f"attributes must be written once each, in the order {', '.join(known)}")
-    for attr in op.attrs:
-        if attr.name not in written and attr.default is REQUIRED:
-            raise RuleError(f"attribute {attr.name} is missing")
+    if len(written) > 1 and written != [name for name in op.known if name in written]:
+        raise RuleError(f"attributes must be written once each, in the order {', '.join(op.known)}")
+    if missing := op.required.difference(written):
+        raise RuleError(f"attribute {min(missing)} is missing")
 
 
 def _param_problems(node: Node, rule: ParamRule) -> Iterator[str]:
+    if not rule and not node.params:
+        return
     roles = dict(node.params)
     if len(roles) != len(node.params):
         raise RuleError("a parameter is given twice")
@@ -178,7 +185,7 @@ def _param_problems(node: Node, rule: ParamRule) -> Iterator[str]:
             wanted = ", ".join("any" if size is None else str(size) for size in shape)
             yield f"{role} selects {list(ref.view_shape)} of {ref.name!r:.60}, not [{wanted}]"
     known = [role for role in roles if role in rule]
-    if known != [role for role in rule if role in roles]:
+    if len(known) > 1 and known != [role for role in rule if role in roles]:
         yield f"parameters must stand in the order of the op table, not {', '.join(known[:SHOWN])}"
 
 
@@ -203,12 +210,9 @@ def _ref_problems(ref: ParamRef) -> Iterator[str]:
     if len(ref.shape) not in (1, 2) or any(not 0 <= size <= MAX_DIMENSION for size in ref.shape):
         yield f"shape {str(list(ref.shape))[:SHOWN_TEXT]} is not one or two sizes in 0..{MAX_DIMENSION}"
         return
-    selections = [("rows", ref.rows, ref.shape[0])]
-    if len(ref.shape) == 2:
-        selections.append(("columns", ref.columns, ref.shape[1]))
-    elif ref.columns:
+    if len(ref.shape) == 1 and ref.columns:
         yield "a vector has no columns"
-    for what, segments, size in selections:
+    for what, segments, size in zip(("rows", "columns"), (ref.rows, ref.columns), ref.shape, strict=False):
         if not _canonical(segments, size):
             shown = str(list(segments))[:SHOWN_TEXT]
             yield f"{what} {shown} are not ascending, disjoint, merged ranges within 0:{size}"
@@ -220,7 +224,7 @@ def _canonical(segments: Segments, size: int) -> bool:
         if not end < start < stop <= size:
             return False
         end = stop
-    return total(segments) <= size
+    return True
 
 
 def rule_stores(graph: Graph) -> Iterator[Problem]:

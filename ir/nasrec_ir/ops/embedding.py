@@ -11,8 +11,8 @@ MAX_TABLES = 65536
 
 def _infer_embedding(types: Types, attrs: Attrs) -> TensorType:
     (t,) = types
-    require(t.dtype == "i64" and len(t.shape) == 1, f"operand 0 is {t}, not category ids i64[B, n]")
-    require(1 <= t.shape[0] <= MAX_TABLES, f"{t.shape[0]} categorical fields where 1 to {MAX_TABLES} are allowed")
+    require(t.dtype == "i64" and len(t.shape) == 1, "operand 0 is {}, not category ids i64[B, n]", t)
+    require(1 <= t.shape[0] <= MAX_TABLES, "{} categorical fields where 1 to {} are allowed", t.shape[0], MAX_TABLES)
     return TensorType((t.shape[0], attrs["dim"]))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec_ir.ops.table import Attr, Attrs, Op, Types, register, require, require_rank
+from nasrec_ir.ops.table import Attr, Attrs, Listed, Op, Types, register, require, require_rank
 from nasrec_ir.types import TensorType
 
 
@@ -55,7 +55,9 @@ def _infer_attention(types: Types, attrs: Attrs) -> TensorType:
     heads = attrs["heads"]
     require(
         packed % (3 * heads) == 0,
-        f"{packed} channels are not queries, keys and values of {heads} equal heads",
+        "{} channels are not queries, keys and values of {} equal heads",
+        packed,
+        heads,
     )
     return TensorType((fields, packed // 3))
 
@@ -82,7 +84,7 @@ register(
 def _infer_hadamard(types: Types, attrs: Attrs) -> TensorType:
     require_rank(types, 2)
     left, right = types
-    require(left.shape[1] == right.shape[1], f"operands differ in their channels: {left}, {right}")
+    require(left.shape[1] == right.shape[1], "operands differ in their channels: {}", Listed(types))
     low, high = left.live
     return TensorType(
         (left.shape[0] * right.shape[0], left.shape[1]), live=(low * right.shape[0], high * right.shape[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec_ir.ops.table import Attr, Attrs, MatVec, Op, ParamRule, Types, register, require, require_rank
+from nasrec_ir.ops.table import Attr, Attrs, Listed, MatVec, Op, ParamRule, Types, register, require, require_rank
 from nasrec_ir.types import TensorType
 
 # What may follow the product inside the same node. Lowering writes each step as a node of its own; the fusion pass
@@ -26,7 +26,7 @@ def _rows(attrs: Attrs) -> int:
     if keep is None:
         return int(out)
     require(attrs["norm"], "keep without norm: select rows of the weight instead")
-    require(keep <= out, f"keep = {keep} exceeds out = {out}")
+    require(keep <= out, "keep = {} exceeds out = {}", keep, out)
     return int(keep)
 
 
@@ -44,7 +44,7 @@ def _infer_linear(types: Types, attrs: Attrs) -> TensorType:
 def _infer_field_linear(types: Types, attrs: Attrs) -> TensorType:
     require_rank(types, 2)
     channels = {t.shape[1] for t in types}
-    require(len(channels) == 1, f"operands differ in their channels: {', '.join(map(str, types))}")
+    require(len(channels) == 1, "operands differ in their channels: {}", Listed(types))
     return TensorType((_rows(attrs), types[0].shape[1]))
 
 
@@ -106,8 +106,8 @@ register(
 
 def _infer_norm(types: Types, attrs: Attrs) -> TensorType:
     (t,) = types
-    require(t.dtype == "f32" and len(t.shape) in (1, 2), f"operand 0 is {t}, not dense units or fields")
-    require(attrs["axis"] <= len(t.shape), f"axis = {attrs['axis']} does not exist in {t}")
+    require(t.dtype == "f32" and len(t.shape) in (1, 2), "operand 0 is {}, not dense units or fields", t)
+    require(attrs["axis"] <= len(t.shape), "axis = {} does not exist in {}", attrs["axis"], t)
     return TensorType(t.shape)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from nasrec_ir.ops.table import Attr, Attrs, Op, Types, register, require
+from nasrec_ir.ops.table import Attr, Attrs, Listed, Op, Types, register, require
 from nasrec_ir.types import TensorType
 
 
 def _real(types: Types) -> None:
     for index, t in enumerate(types):
-        require(t.dtype == "f32", f"operand {index} is {t}, not real-valued")
+        require(t.dtype == "f32", "operand {} is {}, not real-valued", index, t)
 
 
 def _same(types: Types, attrs: Attrs) -> TensorType:
@@ -22,7 +22,7 @@ def _same(types: Types, attrs: Attrs) -> TensorType:
 def _axis1(types: Types) -> None:
     _real(types)
     for index, t in enumerate(types):
-        require(bool(t.shape), f"operand {index} is {t}, which has no axis 1")
+        require(bool(t.shape), "operand {} is {}, which has no axis 1", index, t)
 
 
 register(Op("relu", "max(x, 0).", (1, 1), _same))
@@ -32,7 +32,7 @@ register(Op("scale", "factor * x.", (1, 1), _same, (Attr("factor", "float"),)))
 
 def _equal_shapes(types: Types) -> None:
     _real(types)
-    require(len({t.shape for t in types}) == 1, f"operands differ in shape: {', '.join(str(t) for t in types)}")
+    require(len({t.shape for t in types}) == 1, "operands differ in shape: {}", Listed(types))
 
 
 def _infer_add(types: Types, attrs: Attrs) -> TensorType:
@@ -55,7 +55,7 @@ register(Op("mul", "x_1 * x_2, element by element, equal shapes.", (2, 2), _infe
 def _infer_mask(types: Types, attrs: Attrs) -> TensorType:
     _axis1(types)
     (t,) = types
-    require(attrs["keep"] <= t.shape[0], f"keep = {attrs['keep']} exceeds the {t.shape[0]} units of {t}")
+    require(attrs["keep"] <= t.shape[0], "keep = {} exceeds the {} units of {}", attrs["keep"], t.shape[0], t)
     low, high = t.live
     return TensorType(t.shape, live=(min(low, attrs["keep"]), min(high, attrs["keep"])))
 
@@ -75,7 +75,7 @@ def _infer_slice(types: Types, attrs: Attrs) -> TensorType:
     _axis1(types)
     (t,) = types
     start, stop = attrs["start"], attrs["stop"]
-    require(start <= stop <= t.shape[0], f"{start}:{stop} is not a range of the {t.shape[0]} units of {t}")
+    require(start <= stop <= t.shape[0], "{}:{} is not a range of the {} units of {}", start, stop, t.shape[0], t)
     low, high = max(t.live[0], start) - start, min(t.live[1], stop) - start
     return TensorType((stop - start, *t.shape[1:]), live=(low, high) if low < high else (0, 0))
 
@@ -96,7 +96,7 @@ def _infer_pad(types: Types, attrs: Attrs) -> TensorType:
     _axis1(types)
     (t,) = types
     before, size = attrs["before"], attrs["size"]
-    require(before + t.shape[0] <= size, f"{t} does not fit into {size} units behind {before} zeros")
+    require(before + t.shape[0] <= size, "{} does not fit into {} units behind {} zeros", t, size, before)
     low, high = t.live
     return TensorType((size, *t.shape[1:]), live=(before + low, before + high) if low < high else (0, 0))
 
@@ -115,7 +115,7 @@ register(
 
 def _infer_concat(types: Types, attrs: Attrs) -> TensorType:
     _axis1(types)
-    require(len({t.shape[1:] for t in types}) == 1, f"operands do not stack: {', '.join(str(t) for t in types)}")
+    require(len({t.shape[1:] for t in types}) == 1, "operands do not stack: {}", Listed(types))
     offset, ends = 0, []
     for t in types:
         if t.live[0] < t.live[1]:
@@ -141,7 +141,11 @@ def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
     shape = attrs["shape"]
     require(
         t.elements == math.prod(shape),
-        f"{t} holds {t.elements} entries, not the {math.prod(shape)} of {shape}",
+        "{} holds {} entries, not the {} of {}",
+        t,
+        t.elements,
+        math.prod(shape),
+        shape,
     )
     if t.full or not shape:
         return TensorType(shape)
@@ -167,7 +171,7 @@ register(
 def _infer_sum(types: Types, attrs: Attrs) -> TensorType:
     _real(types)
     (t,) = types
-    require(len(t.shape) == 2, f"operand 0 is {t}, not fields [B, f, e]")
+    require(len(t.shape) == 2, "operand 0 is {}, not fields [B, f, e]", t)
     if attrs["axis"] == 1:
         return TensorType((t.shape[1],), live=(0, t.shape[1] if t.live[0] < t.live[1] else 0))
     return TensorType((t.shape[0],), live=t.live)

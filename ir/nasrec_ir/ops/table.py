@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple
 
 from nasrec_ir.graph import AttrValue, Node
@@ -109,6 +110,21 @@ class Op:
     matvec: Callable[[Types, Attrs], MatVec] | None = None
     products: Callable[[Types, Attrs], int] | None = None
 
+    @cached_property
+    def known(self) -> Mapping[str, Attr]:
+        """Attributes by name, in the order in which they are written."""
+        return {attr.name: attr for attr in self.attrs}
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """Default of every attribute, `REQUIRED` where there is none."""
+        return {attr.name: attr.default for attr in self.attrs}
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """Names of the attributes that must be given."""
+        return frozenset(attr.name for attr in self.attrs if attr.default is REQUIRED)
+
     def check_arity(self, operands: int) -> None:
         """Raises `RuleError` unless the op takes this many operands."""
         least, most = self.arity
@@ -136,19 +152,30 @@ def register(op: Op) -> Op:
 
 def attributes(node: Node) -> dict[str, Any]:
     """All attributes of a node, defaults filled in."""
-    values = {attr.name: attr.default for attr in OPS[node.op].attrs}
-    values.update(node.attrs)
-    return values
+    return {**OPS[node.op].defaults, **dict(node.attrs)}
 
 
-def require(condition: bool, message: str) -> None:
-    """Raises `RuleError` unless the condition holds."""
+def require(condition: bool, message: str, *values: object) -> None:
+    """Raises `RuleError` unless the condition holds.
+
+    The message's {} are filled with the values only then: rules run for every node, many times.
+    """
     if not condition:
-        raise RuleError(message)
+        raise RuleError(message.format(*values))
+
+
+class Listed:
+    """Types side by side, spelled out when a message needs them."""
+
+    def __init__(self, types: Types) -> None:
+        self._types = types
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self._types))
 
 
 def require_rank(types: Types, rank: int) -> None:
     """All operands are real-valued with `rank` sizes behind the batch axis."""
     what = {0: "logits [B]", 1: "dense units [B, n]", 2: "fields [B, f, e]"}[rank]
     for index, t in enumerate(types):
-        require(t.dtype == "f32" and len(t.shape) == rank, f"operand {index} is {t}, not {what}")
+        require(t.dtype == "f32" and len(t.shape) == rank, "operand {} is {}, not {}", index, t, what)
