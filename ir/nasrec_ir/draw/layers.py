@@ -124,19 +124,23 @@ def _route(
     Through its own column, then through a column of its own in each band that it passes; into a box from above.
     """
     row, own = layers.row, columns[column_of[value]]
+    last_row = max(row[reader] for reader in readers)
     trunk = [value]  # items that the value passes, one a row
     for band in layers.bands:
+        if band.last < row[value]:
+            continue
+        if band.first > last_row:
+            return
         inside: dict[str, list[str]] = {}
         for reader in readers:
             if band.first <= row[reader] <= band.last:
                 inside.setdefault(column_of[reader], []).append(reader)
-        goes_on = any(row[reader] > band.last for reader in readers)
-        if own in band.columns:
-            last = max([row[reader] - 1 for reader in inside.get(own.key, ())] + [band.last] * goes_on, default=-1)
-            _extend(layers, own, trunk, range(row[value] + 1, last + 1), f"{value}@")
-            _finish(layers, value, trunk, inside.get(own.key, ()))
-            continue
+        goes_on = last_row > band.last
         if band.first <= row[value]:
+            there = inside.get(own.key, ())
+            last = max([row[reader] - 1 for reader in there] + [band.last] * goes_on, default=-1)
+            _extend(layers, own, trunk, range(row[value] + 1, last + 1), f"{value}@")
+            _finish(layers, value, trunk, there)
             continue
         for key, there in inside.items():
             branch = list(trunk)

@@ -110,7 +110,7 @@ def _dot_text(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-PLAIN = re.compile(r"[A-Za-z0-9 _.,+]")
+PLAIN = re.compile(r"[A-Za-z0-9 _.,+()\[\]]")
 
 
 def _mermaid_text(text: str) -> str:

@@ -1,27 +1,19 @@
-"""Coordinates: every item as close to straight above and below what it is joined with as its neighbours allow."""
+"""Coordinates of everything in a picture: rows from top to bottom, boxes around scopes."""
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nasrec_ir.draw.layers import Band, Column, Layers, is_waypoint
-from nasrec_ir.draw.line import separated
-from nasrec_ir.draw.strands import line_weight, placed_rows
+from nasrec_ir.draw.columns import BOX_PADDING, placed_columns
+from nasrec_ir.draw.layers import Column, Layers, is_waypoint
 
 __all__ = ["NODE_HEIGHT", "Box", "Places", "place"]
 
 NODE_HEIGHT = 36.0
 ROW_GAP = 20.0
-BOX_PADDING = 12.0
 BOX_TITLE = 20.0
 BAND_GAP = 8.0
-COLUMN_GAP = 16.0
-PASSING_GAP = 10.0
-
-ROUNDS = 40
 
 
 @dataclass(frozen=True)
@@ -55,95 +47,13 @@ class Places:
 
 def place(layers: Layers, width: Mapping[str, float]) -> Places:
     """Coordinates of ordered layers, given the width of each item (0 for a waypoint)."""
-    x = _horizontal(layers, width)
+    x = placed_columns(layers, width)
     y, boxes = _vertical(layers, x, width)
     left = min([x[item] - width[item] / 2 for item in x] + [box.left for box in boxes])
     right = max([x[item] + width[item] / 2 for item in x] + [box.right for box in boxes])
     bottom = max([y[layers.bands[-1].last] + NODE_HEIGHT] + [box.bottom for box in boxes])
     moved = tuple(Box(b.scope, b.left - left, b.top, b.right - left, b.bottom) for b in boxes)
     return Places({item: at - left for item, at in x.items()}, y, moved, right - left, bottom)
-
-
-def _horizontal(layers: Layers, width: Mapping[str, float]) -> dict[str, float]:
-    """Items inside of their columns first, then whole columns, band by band, down and up until they settle."""
-    x: dict[str, float] = {}
-    for band in layers.bands:
-        for column in band.columns:
-            x.update(placed_rows(layers, column, width))
-    for round_ in range(ROUNDS):
-        for band in layers.bands if round_ % 2 == 0 else layers.bands[::-1]:
-            _place_columns(layers, band, width, x)
-    _straighten(layers, width, x)
-    return x
-
-
-def _place_columns(layers: Layers, band: Band, width: Mapping[str, float], x: dict[str, float]) -> None:
-    """Shifts the columns of a band to near what they are joined with, in order and without overlap."""
-    spans = [_span(column, width, x) for column in band.columns]
-    wishes, weights = [], []
-    for column, (left, right) in zip(band.columns, spans, strict=True):
-        items = column.items
-        own = set(items)
-        pulls = [
-            (x[other] - x[item], line_weight(item, other))
-            for item in items
-            for other in (*layers.above[item], *layers.below[item])
-            if other not in own
-        ]
-        total = sum(weight for _, weight in pulls)
-        shift = sum(pull * weight for pull, weight in pulls) / total if total else 0.0
-        wishes.append((left + right) / 2 + shift)
-        weights.append(total or 0.01)
-    distances = [(a[1] - a[0] + b[1] - b[0]) / 2 + _gap(a, b) for a, b in itertools.pairwise(spans)]
-    for column, (left, right), centre in zip(band.columns, spans, separated(wishes, weights, distances), strict=True):
-        for item in column.items:
-            x[item] += centre - (left + right) / 2
-
-
-def _straighten(layers: Layers, width: Mapping[str, float], x: dict[str, float]) -> None:
-    """Lets values that pass several bands go straight down as far as there is room, then bend once for as far again."""
-    chains: dict[str, list[tuple[Band, int]]] = {}
-    for band in layers.bands:
-        for index, column in enumerate(band.columns):
-            if not column.cluster and is_waypoint(column.items[0]):
-                chains.setdefault(column.key, []).append((band, index))
-    for chain in chains.values():
-        rooms = [_room(band, index, width, x) for band, index in chain]
-        columns = [band.columns[index] for band, index in chain]
-        here = x[layers.above[columns[0].items[0]][0]]
-        start = 0
-        while start < len(chain):
-            low, high = rooms[start]
-            stop = start + 1
-            if not low <= here <= high:
-                while stop < len(chain) and max(low, rooms[stop][0]) <= min(high, rooms[stop][1]):
-                    low, high = max(low, rooms[stop][0]), min(high, rooms[stop][1])
-                    stop += 1
-                here = min(max(here, low), high)
-            for column in columns[start:stop]:
-                x.update(dict.fromkeys(column.items, here))
-            start = stop
-
-
-def _room(band: Band, index: int, width: Mapping[str, float], x: Mapping[str, float]) -> tuple[float, float]:
-    """Where a column without width may move to between its neighbours."""
-    spans = [_span(column, width, x) for column in band.columns]
-    own = spans[index]
-    low = spans[index - 1][1] + _gap(spans[index - 1], own) if index else -math.inf
-    high = spans[index + 1][0] - _gap(own, spans[index + 1]) if index + 1 < len(spans) else math.inf
-    return low, high
-
-
-def _span(column: Column, width: Mapping[str, float], x: Mapping[str, float]) -> tuple[float, float]:
-    padding = BOX_PADDING if column.cluster else 0.0
-    left = min(x[item] - width[item] / 2 for item in column.items)
-    right = max(x[item] + width[item] / 2 for item in column.items)
-    return left - padding, right + padding
-
-
-def _gap(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Between neighbouring columns: less between two values that pass."""
-    return COLUMN_GAP if a[0] < a[1] or b[0] < b[1] else PASSING_GAP
 
 
 def _vertical(layers: Layers, x: Mapping[str, float], width: Mapping[str, float]) -> tuple[dict[int, float], list[Box]]:
