@@ -439,6 +439,16 @@ def test_scopes_that_reach_around_each_other_get_no_box_in_the_picture() -> None
     assert acyclic_clusters(graph) == {}
 
 
+def test_a_node_between_nodes_of_one_box_belongs_into_it() -> None:
+    """Passes make nodes of no scope; they must not cost a block its box."""
+    b = GraphBuilder("between")
+    x = b.add("relu", [b.input("dense", TensorType((3,)))], id="b0.first")
+    y = b.add("pad", [x], id="pad", size=5)
+    z = b.add("pad", [x], id="pad", size=6)
+    end = b.add("linear", [b.add("relu", [y], id="b0.second"), z], id="final", out=1)
+    assert acyclic_clusters(b.finish(end)) == {"b0": ("b0.first", "pad", "b0.second")}
+
+
 def test_a_block_of_one_node_has_a_box() -> None:
     assert clusters(quantised()) == {"b0": ("b0.fc",)}
     assert "b2" in clusters(preset("kdd-full"))

@@ -11,7 +11,7 @@ from nasrec_ir.cost import BLOCK, cost
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.ops import OPS, attributes
 
-__all__ = ["HOMES", "Caption", "Style", "captions", "clusters", "short"]
+__all__ = ["HOMES", "Caption", "Style", "acyclic_clusters", "captions", "clusters", "short"]
 
 
 @dataclass(frozen=True)
@@ -66,31 +66,43 @@ def captions(graph: Graph) -> dict[str, Caption]:
 
 
 def clusters(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """Ids of the nodes of each scope that is drawn as a box, in the graph's order.
+    """Ids of the nodes that each box holds, by scope, in the graph's order.
 
-    Those are the choice blocks, and any other scope of two nodes or more.
+    A choice block has a box, and so has any other scope of two nodes or more. A node that no scope claims, but that
+    stands between nodes of one box, belongs into it.
     """
     scopes: dict[str, list[str]] = {}
     for node in graph:
         if node.op != "input":
             scopes.setdefault(node.scope, []).append(node.id)
-    return {
+    boxes = {
         scope: tuple(ids)
         for scope, ids in scopes.items()
         if len(ids) > 1 or (BLOCK.fullmatch(scope) and ids[0] != scope)
     }
+    for tangle in _tangles(graph, boxes):
+        within = [name for kind, name in tangle if kind == "cluster"]
+        if len(within) == 1:
+            members = {*boxes[within[0]], *(name for kind, name in tangle if kind == "node")}
+            boxes[within[0]] = tuple(node.id for node in graph if node.id in members)
+    return boxes
 
 
 def acyclic_clusters(graph: Graph) -> dict[str, tuple[str, ...]]:
-    """The same without those that a value leaves and comes back to, which cannot stand above one another."""
+    """The same without boxes that values go back and forth between, as neither can stand above the other."""
     boxes = clusters(graph)
+    tangled = {name for tangle in _tangles(graph, boxes) for _, name in tangle}
+    return {scope: ids for scope, ids in boxes.items() if scope not in tangled}
+
+
+def _tangles(graph: Graph, boxes: Mapping[str, tuple[str, ...]]) -> list[set[tuple[str, str]]]:
+    """Groups of boxes and single nodes that depend on each other in a circle."""
     group = {node_id: scope for scope, ids in boxes.items() for node_id in ids}
     quotient: nx.DiGraph[tuple[str, str]] = nx.DiGraph()
     for node in graph:
         quotient.add_node(_key(node.id, group))
         quotient.add_edges_from((_key(operand, group), _key(node.id, group)) for operand in node.inputs)
-    tangled = {key for part in nx.strongly_connected_components(quotient) if len(part) > 1 for key in part}
-    return {scope: ids for scope, ids in boxes.items() if ("cluster", scope) not in tangled}
+    return [part for part in nx.strongly_connected_components(quotient) if len(part) > 1]
 
 
 def _key(node_id: str, group: Mapping[str, str]) -> tuple[str, str]:
