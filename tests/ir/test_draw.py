@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import nasrec
@@ -419,6 +419,10 @@ def test_hostile_parameter_names_are_escaped() -> None:
     assert "evil" not in mermaid(hostile_parameter())
 
 
+@example("\\")
+@example('a\\"; evil')
+@example('"')
+@example("</title>\n#quot;")
 @given(st.text(max_size=30))
 def test_quoting_cannot_be_left(text: str) -> None:
     quoted = f'"{_dot_text(text)}"'
