@@ -115,6 +115,8 @@ class GraphBuilder:
             return Graph(self.name, kept, output)
         nodes = [
             replace(node, id=renamed.get(node.id, node.id), inputs=tuple(renamed.get(i, i) for i in node.inputs))
+            if node.id in renamed or not renamed.keys().isdisjoint(node.inputs)
+            else node
             for node in kept
         ]
         return Graph(self.name, nodes, renamed.get(output, output))

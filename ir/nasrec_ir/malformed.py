@@ -6,7 +6,7 @@ rules, and every reader of a verified graph, may rely on plain strings and integ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from nasrec_ir.graph import Graph, Node
@@ -18,8 +18,13 @@ LARGEST = 2**63
 """Bound of every integer. Python cannot print integers of thousands of digits, so no message may meet one."""
 
 
-def malformed(graph: Any) -> Iterator[tuple[str, str]]:
-    """What is of the wrong Python type, as (node id or "", message)."""
+def malformed(graph: Any, known: Container[int] = ()) -> Iterator[tuple[str, str]]:
+    """What is of the wrong Python type, as (node id or "", message).
+
+    Args:
+        graph: anything.
+        known: `id` of living nodes that were checked before.
+    """
     if not isinstance(graph, Graph):
         yield ("", f"a graph is needed, not {_kind(graph)}")
         return
@@ -27,6 +32,8 @@ def malformed(graph: Any) -> Iterator[tuple[str, str]]:
         if type(value) is not str:
             yield ("", f"{what} must be a string, not {_kind(value)}")
     for position, node in enumerate(graph.nodes):
+        if id(node) in known:
+            continue
         if type(node) is not Node:
             yield ("", f"node {position} is no Node but {_kind(node)}")
         elif type(node.id) is not str:

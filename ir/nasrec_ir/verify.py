@@ -29,7 +29,7 @@ SHOWN_TEXT = 80
 MOST_PROBLEMS = 1000
 
 
-def verify(graph: Graph, level: Level = "lowered") -> None:
+def verify(graph: Graph, level: Level = "lowered", *, before: Graph | None = None) -> None:
     """Checks every rule of the IR.
 
     Args:
@@ -37,11 +37,13 @@ def verify(graph: Graph, level: Level = "lowered") -> None:
         level: `"lowered"`: well-formed: names, order, operands, attributes, types and parameters are right.
             `"executable"`: also what the machine should never see is gone: dead nodes, masks, and products with
             operands known to be zero; and the output is a logit per sample.
+        before: a graph that this one was made from. If it verified, the nodes that both hold and that read operands
+            of the same types are not checked on their own again.
 
     Raises:
         VerifyError: lists every broken rule with its node, and carries them as `problems`.
     """
-    found = problems(graph, level)
+    found = problems(graph, level, before=before)
     if not found:
         return
     lines = [f"%{_shown(where, 60)}: {_shown(what)}" if where else _shown(what) for where, what in found[:SHOWN]]
@@ -57,14 +59,17 @@ def _shown(text: str, most: int = 300) -> str:
     return plain if len(plain) <= most else f"{plain[:most]}..."
 
 
-def problems(graph: Graph, level: Level = "lowered") -> list[Problem]:
+def problems(graph: Graph, level: Level = "lowered", *, before: Graph | None = None) -> list[Problem]:
     """Every broken rule as (node id, message), up to a thousand; the list is empty when the graph verifies."""
     if level not in LEVELS:
         raise VerifyError(f"level must be one of {', '.join(LEVELS)}, not {level!r:.40}")
     given: object = graph
     if not isinstance(given, Graph):
         return list(malformed(given))
-    for reached, groups in (("lowered", ((malformed,), STRUCTURE, MEANING)), ("executable", (EXECUTABLE,))):
+    known = _Known(before)
+    alone: tuple[Rule, ...] = (lambda g: malformed(g, known.nodes),)
+    meaning: tuple[Rule, ...] = (lambda g: rule_nodes(g, known), rule_stores)
+    for reached, groups in (("lowered", (alone, STRUCTURE, meaning)), ("executable", (EXECUTABLE,))):
         if reached not in graph.verified:
             for rules in groups:  # each group relies on those before it
                 found = list(islice((problem for rule in rules for problem in rule(graph)), MOST_PROBLEMS))
@@ -126,10 +131,27 @@ def rule_inputs(graph: Graph) -> Iterator[Problem]:
             yield (node.id, "nothing of an argument is known to be zero")
 
 
-def rule_nodes(graph: Graph) -> Iterator[Problem]:
+class _Known:
+    """Nodes that were checked as part of an earlier graph."""
+
+    def __init__(self, before: Graph | None = None) -> None:
+        self._before = before if before is not None and "lowered" in before.verified else None
+        self.nodes = frozenset(map(id, self._before)) if self._before else frozenset[int]()
+
+    def fits(self, node: Node, graph: Graph) -> bool:
+        """Whether the node's own rules hold in this graph because they did in the earlier one."""
+        earlier = self._before
+        return (
+            earlier is not None
+            and id(node) in self.nodes
+            and all(graph[operand].type == earlier[operand].type for operand in node.inputs)
+        )
+
+
+def rule_nodes(graph: Graph, known: _Known) -> Iterator[Problem]:
     """Arity, attributes, the type rule and the parameter rule of each node's row."""
     for node in graph:
-        if node.op == "input":
+        if node.op == "input" or known.fits(node, graph):
             continue
         try:
             yield from ((node.id, text) for text in _node_problems(graph, node))
@@ -266,5 +288,4 @@ def rule_logit(graph: Graph) -> Iterator[Problem]:
 
 
 STRUCTURE: tuple[Rule, ...] = (rule_names, rule_known_ops, rule_order, rule_output, rule_inputs)
-MEANING: tuple[Rule, ...] = (rule_nodes, rule_stores)
 EXECUTABLE: tuple[Rule, ...] = (rule_no_dead, rule_no_masks, rule_no_zero_products, rule_logit)

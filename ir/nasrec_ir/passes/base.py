@@ -63,7 +63,7 @@ class Pipeline:
             except NasrecError as error:
                 raise PassError(f"{step.name} failed{_history(done)}: {error}") from error
             if after is not graph:
-                self._check(after, step.name, done, "lowered")
+                self._check(after, step.name, done, "lowered", graph)
                 logger.debug("%s: %d -> %d nodes", step.name, len(graph), len(after))
             graph = after
             done.append(step.name)
@@ -73,9 +73,9 @@ class Pipeline:
             self._check(graph, "the pipeline", done, self.level)
         return graph
 
-    def _check(self, graph: Graph, by: str, done: Sequence[str], level: Level) -> None:
+    def _check(self, graph: Graph, by: str, done: Sequence[str], level: Level, before: Graph | None = None) -> None:
         try:
-            verify(graph, level)
+            verify(graph, level, before=before)
         except VerifyError as error:
             raise PassError(f"{by} broke the graph{_history(done)}: {error}") from error
 

@@ -85,7 +85,11 @@ class _Elision:
         return _Packed(shape, (_Part(node_id, positions),) if positions else ())
 
     def _add(self, node: Node, inputs: Sequence[str], **changed: Any) -> str:
-        """The same node on other operands."""
+        """The same node on other operands, the very node where nothing differs."""
+        if not changed and all(
+            operand in self._graph and self._b.type(operand) == self._graph[operand].type for operand in inputs
+        ):
+            return self._b.copy(node, inputs)
         attrs = dict(node.attrs) | changed
         return self._b.add(node.op, inputs, id=node.id, params=dict(node.params), **attrs)
 
@@ -163,7 +167,7 @@ class _Elision:
         for x in xs:
             parts += [_Part(p.id, _shift(p.segments, offset)) for p in x.parts]
             offset += x.shape[0]
-        joined = _Packed(node.type.shape, tuple(parts))
+        joined = _Packed((offset, *xs[0].shape[1:]), tuple(parts))
         if node.op == "concat":
             self._named.setdefault(tuple(part.id for part in parts), node.id)
         return joined
@@ -171,6 +175,8 @@ class _Elision:
     def _product(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         """linear, field_linear: read the parts only, with their columns of the weight."""
         joined = self._concat(node, xs)
+        if joined.full and joined.parts:
+            return self._whole(self._add(node, [part.id for part in joined.parts]))
         attrs: dict[str, Any] = dict(node.attrs)
         params = dict(node.params)
         params["weight"] = params["weight"].narrow(columns=joined.segments)
