@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["add_option", "copy_into", "read", "save", "tables_of"]
 
 RELEASE_PREFIXES = ("_embedding.", "_blocks.", "_final.")
-TABLE = re.compile(r"(?P<owner>_embedding|\w+\.tables)\.(?P<column>[0-9]+)(?:\.weight)?", re.ASCII)
+TABLE = re.compile(r"(?P<owner>_embedding|\w+\.tables)\.(?P<column>[0-9]{1,6})(?:\.weight)?", re.ASCII)
 
 
 def add_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -116,7 +117,9 @@ def _read_torch(path: str) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # remarks on what a file looks like; the error says what is wrong with it
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpicklers raise whatever the bytes make them raise
         reason = "it would run code" if "weights_only" in str(error) else _first_line(error)
         raise StateDictError(f"{shown_path(path)}: cannot be read as a state dict of tensors ({reason})") from None

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
+import nasrec_ir
+from nasrec import jsonfile
 from nasrec.cli import architectures, columns, output
+from nasrec.cli.architectures import Architecture
+from nasrec.cli.usage import UsageError
 from nasrec.errors import CompileError
-from nasrec_ir import Graph
+from nasrec.features import FeatureSpec
+from nasrec_ir import Graph, draw
 
 HELP = "print or draw a genotype's graph, with cost per node"
 
@@ -30,8 +36,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the graph."""
-    from nasrec import jsonfile
-
     architecture = architectures.load(args.genotype)
     graph = _stage(architecture, columns.resolve(args, architecture), args.stage)
     text = _rendered(graph, args)
@@ -42,57 +46,42 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _stage(architecture: architectures.Architecture, features: Any, stage: str) -> Graph:
+def _stage(architecture: Architecture, features: FeatureSpec, stage: str) -> Graph:
+    if architecture.genotype is None and stage != "optimised":
+        raise UsageError(f"nasrec inspect: baseline {architecture.name} is built optimised; leave out --stage {stage}")
     stages: dict[str, Graph] = {}
     stages["optimised"] = architecture.graph(features, stages.__setitem__)
     return stages[stage]
 
 
 def _rendered(graph: Graph, args: argparse.Namespace) -> str:
-    import nasrec_ir
-
     if args.json:
         return output.json_text(_as_json(graph)) + "\n"
     if args.cost:
         return cost_table(graph) + "\n"
     if args.format == "text":
         return nasrec_ir.dump(graph)
-    from nasrec_ir import draw
-
     render = {"dot": draw.dot, "svg": draw.svg, "mermaid": draw.mermaid}[args.format]
     return render(graph).rstrip("\n") + "\n"
 
 
 def cost_table(graph: Graph) -> str:
     """One line a node, totals last."""
-    import nasrec_ir
-
     total = nasrec_ir.cost(graph)
-    rows = [
-        [
-            n.id,
-            n.op,
-            str(graph[n.id].type),
-            f"{n.macs:,}",
-            f"{n.parameters:,}",
-            f"{n.read_bytes:,}",
-            f"{n.written_bytes:,}",
-        ]
-        for n in total.nodes
-    ]
+    rows = []
+    for n in total.nodes:
+        counts = (n.macs, n.parameters, n.read_bytes, n.written_bytes)
+        rows.append([n.id, n.op, str(graph[n.id].type), *(f"{count:,}" for count in counts)])
     read = sum(n.read_bytes for n in total.nodes)
-    rows.append(
-        ["total", "", "", f"{total.macs:,}", f"{total.parameters:,}", f"{read:,}", f"{total.activation_bytes:,}"]
-    )
+    totals = (total.macs, total.parameters, read, total.activation_bytes)
+    rows.append(["total", "", "", *(f"{count:,}" for count in totals)])
     header = ("node", "op", "type", "MACs", "parameters", "bytes read", "bytes written")
     return output.table(header, rows, left=3)
 
 
 def _as_json(graph: Graph) -> dict[str, Any]:
-    import nasrec_ir
-
     total = nasrec_ir.cost(graph)
-    costs = {n["id"]: n for n in total.to_dict()["nodes"]}  # type: ignore[attr-defined]
+    costs = {n.id: asdict(n) for n in total.nodes}
     nodes = [
         {
             "id": node.id,
@@ -101,7 +90,7 @@ def _as_json(graph: Graph) -> dict[str, Any]:
             "attributes": {key: list(v) if isinstance(v, tuple) else v for key, v in node.attrs},
             "parameters": {role: {"name": ref.name, "shape": list(ref.view_shape)} for role, ref in node.params},
             "type": str(node.type),
-            "cost": {key: v for key, v in costs.get(node.id, {}).items() if key not in ("id", "op")} or None,
+            "cost": costs.get(node.id),
         }
         for node in graph
     ]
