@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -101,16 +101,20 @@ class GraphBuilder:
         return Graph(self.name, self._nodes.values(), output)
 
     def finish_live(self, output: str) -> Graph:
-        """The same without what the output does not need; nodes get the plain names that this sets free."""
+        """The same without what the output does not need.
+
+        Names that were made unique are numbered anew, so that they do not depend on what is gone.
+        """
         live = Graph(self.name, self._nodes.values(), output).live_ids()
         kept = [node for node in self._nodes.values() if node.id in live or node.op == "input"]
-        taken = {node.id for node in kept}
+        taken = {node.id for node in kept if node.id not in self._numbered}
         renamed: dict[str, str] = {}
         for node in kept:
-            wanted = self._numbered.get(node.id)
-            if wanted is not None and wanted not in taken:
-                renamed[node.id] = wanted
-                taken.add(wanted)
+            if node.id in self._numbered:
+                name = _unused(self._numbered[node.id], taken)
+                taken.add(name)
+                if name != node.id:
+                    renamed[node.id] = name
         if not renamed:
             return Graph(self.name, kept, output)
         nodes = [
@@ -126,13 +130,19 @@ class GraphBuilder:
         return node.id
 
     def _fresh(self, name: str) -> str:
-        if name not in self._nodes:
-            return name
-        number = 2
-        while f"{name}_{number}" in self._nodes:
-            number += 1
-        self._numbered[f"{name}_{number}"] = name
-        return f"{name}_{number}"
+        unused = _unused(name, self._nodes)
+        if unused != name:
+            self._numbered[unused] = name
+        return unused
+
+
+def _unused(name: str, taken: Container[str]) -> str:
+    if name not in taken:
+        return name
+    number = 2
+    while f"{name}_{number}" in taken:
+        number += 1
+    return f"{name}_{number}"
 
 
 def _complete(row: Op, given: Mapping[str, Any]) -> dict[str, Any]:
