@@ -77,13 +77,14 @@ class Supernet(nn.Module):
         return self._path(genotype)
 
     def extract(self, genotype: Genotype) -> CompiledModel:
-        """A compiled model of one path with its slice of the shared weights copied in.
+        """A compiled model of one path with its slice of the shared weights copied in, on their device and precision.
 
         Raises:
             SpaceError: the genotype is not in the space.
         """
         graph = self._path(genotype)
-        model = compile_graph(graph)
+        like = next(self.parameters())
+        model = compile_graph(graph).to(device=like.device, dtype=like.dtype)
         with torch.no_grad():
             for node in graph:
                 for role, ref in node.params:
