@@ -56,6 +56,17 @@ def test_taken_names_get_a_number_and_lose_it_when_free() -> None:
     assert [node.id for node in b.finish_live(b.add("add", [first, second]))] == ["x", "relu", "relu_2", "add"]
 
 
+def test_numbers_do_not_depend_on_what_is_gone() -> None:
+    b = GraphBuilder("g")
+    x = b.input("x", T((4,)))
+    fixed = b.add("sigmoid", [x], id="relu_3")
+    relus = [b.add("relu", [x]) for _ in range(4)]
+    assert relus == ["relu", "relu_2", "relu_4", "relu_5"]
+    graph = b.finish_live(b.add("add", [fixed, *relus[2:]]))
+    assert [node.id for node in graph] == ["x", "relu_3", "relu", "relu_2", "add"]
+    verify(graph)
+
+
 def test_defaults_and_none_are_not_written() -> None:
     b = GraphBuilder("g")
     x = b.input("x", T((4,)))
