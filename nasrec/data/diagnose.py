@@ -13,6 +13,7 @@ from nasrec.errors import DataError
 
 __all__ = ["explain"]
 
+_CHUNK_BYTES = 1 << 22
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -26,6 +27,9 @@ def explain(path: Path, layout: Layout, refusal: str) -> DataError:
                     continue
                 wrong = _wrong_with(raw, layout)
                 if wrong:
+                    # A damaged gz stream may unpack to nonsense before its checksum, at the end, tells.
+                    while stream.read(_CHUNK_BYTES):
+                        pass
                     return DataError(f"{path}, line {number}: {wrong}")
     except (OSError, EOFError, zlib.error) as error:
         return DataError(

@@ -51,10 +51,11 @@ def load_logs(
     if kind is not None and kind not in FORMATS:
         raise DataError(f"kind {kind!r} is unknown; raw files are read of {', '.join(FORMATS)}")
     kind, files = _find(Path(path), kind)
-    raws = [read_raw(file, layout_of(file, kind), max_rows) for file in files]
-    for file, raw in zip(files, raws, strict=True):
-        _require_both_classes(file, raw)
-    cut = FORMATS[layout_of(files[0], kind).format.kind].min_count if min_count is None else min_count
+    layouts = [layout_of(file, kind) for file in files]
+    raws = [read_raw(file, layout, max_rows) for file, layout in zip(files, layouts, strict=True)]
+    for file, layout, raw in zip(files, layouts, raws, strict=True):
+        _require_both_classes(file, layout.format.label, raw)
+    cut = layouts[0].format.min_count if min_count is None else min_count
     if len(raws) == 3:
         if split not in (None, "given"):
             raise DataError(f"{path}: the three files give the split; name one file to split it by {split!r}")
@@ -78,13 +79,13 @@ def _cut(raw: RawLog, min_count: int, by: str, fractions: Sequence[float], seed:
     return Splits(train, valid, test, encoder)
 
 
-def _require_both_classes(file: Path, raw: RawLog) -> None:
+def _require_both_classes(file: Path, label: str, raw: RawLog) -> None:
     clicks = int(raw.label.sum())
     if clicks in (0, len(raw.label)):
         which = "a click" if clicks else "no click"
         raise DataError(
-            f"{file}, column {'click' if 'C21' in raw.sparse_names else 'label'!r}: all {len(raw.label)} rows have "
-            f"{which}; learning needs both classes: take more rows"
+            f"{file}, column {label!r}: all {len(raw.label)} rows have {which}; learning needs both classes: "
+            "take more rows"
         )
 
 

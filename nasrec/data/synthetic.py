@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Twin", "ceiling", "synthesize"]
 
 _PROBE_ROWS = 20_000
-_ZIPF = 1.3
+_ZIPF = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,8 @@ def synthesize(kind: str = "criteo", rows: int = 200_000, seed: int = 0, *, max_
     """
     if kind not in PROFILES:
         raise DataError(f"kind {kind!r} is unknown; twins are made of {', '.join(PROFILES)}")
-    if rows < 1 or max_cardinality < 3:
-        raise DataError(f"rows must be at least 1 and max_cardinality at least 3, got {rows}, {max_cardinality}")
+    if rows < 1 or max_cardinality < 8:
+        raise DataError(f"rows must be at least 1 and max_cardinality at least 8, got {rows}, {max_cardinality}")
     if seed < 0:
         raise DataError(f"seed must be at least 0, got {seed}")
     profile = PROFILES[kind]

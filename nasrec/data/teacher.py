@@ -1,17 +1,18 @@
 """The hidden teacher of the synthetic twin: a click probability with interactions planted in it.
 
-    logit(x) = bias + linear + pairs + crosses + triple + gate
+    logit(x) = bias + linear + pairs + crosses + products + triple + gate
 
 - linear: a weight for every id and a slope for every dense column; all that logistic regression can learn.
 - pairs: two groups of fields; within a group every two fields interact by the inner product of their ids' latent
   vectors, as in factorisation machines (Rendle, ICDM 2010).
-- crosses: a dense value times a weight of an id.
+- crosses: a dense value times a weight of an id. products: a dense value times another.
 - triple: for three fields, the sum over latent channels of the product of three.
 - gate: the sigmoid of a score of one id and the dense values, times the weight of another id.
 
-Latent tables are centred under the ids' popularity, so that (fields being independent) no interaction leaves a main
-effect behind that a linear model could pick up. Weights fall with rarity: what is said about an id that comes once in
-100,000 rows cannot be learnt, and would only add noise.
+Latent vectors have a mean of half their deviation, so that an interaction leaves a weak main effect behind, as real
+ones do: with a mean of 0 logistic regression would see nothing of them, but every model that starts from small
+embeddings would sit on a saddle first. Weights fall with rarity: what is said about an id that comes once in 100,000
+rows cannot be learnt and would only be noise.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ Floats = NDArray[np.float64]
 Ids = NDArray[np.int32]
 Part = Callable[[Floats, Ids], Floats]
 
-_LATENT = 3
-_GROUP_FIELDS = 5
+_LATENT = 2
+_LATENT_MEAN = 0.5
+_GROUP_FIELDS = 4
 # Variance of each part, in squared logits.
-_SHARES = {"linear": 0.9, "pairs": 1.3, "crosses": 0.35, "triple": 0.3, "gate": 0.3}
+_SHARES = {"linear": 0.5, "pairs": 2.0, "crosses": 0.35, "products": 0.5, "triple": 0.15, "gate": 0.2}
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def _draw_parts(rng: np.random.Generator, popularity: Sequence[Floats], num_dens
     }
     if num_dense:
         parts["crosses"] = draw.crosses(draw.pick(rich, 4))
+    if num_dense > 1:
+        parts["products"] = draw.products()
     return parts
 
 
@@ -89,15 +93,24 @@ class _Drawer:
     def pick(self, fields: list[int], count: int) -> list[int]:
         return [int(j) for j in self.rng.choice(fields, size=count, replace=False)]
 
-    def table(self, field: int, channels: int = 1) -> Floats:
-        """[ids, channels], of mean 0 under the field's popularity."""
+    def weights(self, field: int) -> Floats:
+        """One weight for each id, of mean 0 under the field's popularity."""
+        return self._table(field, 1)[:, 0]
+
+    def vectors(self, field: int) -> Floats:
+        """Latent vectors [ids, channels]."""
+        table = self._table(field, _LATENT)
+        deviation = np.sqrt(self.popularity[field] @ table**2)
+        return np.asarray(table + _LATENT_MEAN * deviation * self.rng.choice([-1, 1], size=_LATENT))
+
+    def _table(self, field: int, channels: int) -> Floats:
         probability = self.popularity[field]
-        weights = self.rng.standard_normal((len(probability), channels))
-        weights /= np.sqrt(1 + np.arange(len(probability)) / 10)[:, None]
-        return np.asarray(weights - probability @ weights)
+        table = self.rng.standard_normal((len(probability), channels))
+        table /= 1 + np.arange(len(probability))[:, None] / 3
+        return np.asarray(table - probability @ table)
 
     def linear(self) -> Part:
-        weights = [self.table(j)[:, 0] for j in range(len(self.popularity))]
+        weights = [self.weights(j) for j in range(len(self.popularity))]
         slopes = self.rng.standard_normal(self.num_dense)
 
         def part(dense: Floats, ids: Ids) -> Floats:
@@ -109,7 +122,7 @@ class _Drawer:
         return part
 
     def pairs(self, groups: list[list[int]]) -> Part:
-        latent = {j: self.table(j, _LATENT) for group in groups for j in group}
+        latent = {j: self.vectors(j) for group in groups for j in group}
 
         def part(dense: Floats, ids: Ids) -> Floats:
             total = np.zeros(len(ids))
@@ -123,7 +136,7 @@ class _Drawer:
 
     def crosses(self, fields: list[int]) -> Part:
         columns = self.rng.integers(self.num_dense, size=len(fields))
-        weights = [self.table(j)[:, 0] for j in fields]
+        weights = [self.weights(j) for j in fields]
 
         def part(dense: Floats, ids: Ids) -> Floats:
             total = np.zeros(len(ids))
@@ -133,8 +146,17 @@ class _Drawer:
 
         return part
 
+    def products(self) -> Part:
+        columns = self.rng.permutation(self.num_dense)[: min(6, self.num_dense // 2 * 2)]
+        left, right = columns[::2], columns[1::2]
+
+        def part(dense: Floats, ids: Ids) -> Floats:
+            return np.asarray((dense[:, left] * dense[:, right]).sum(axis=1))
+
+        return part
+
     def triple(self, fields: list[int]) -> Part:
-        latent = [self.table(j, _LATENT) for j in fields]
+        latent = [self.vectors(j) for j in fields]
 
         def part(dense: Floats, ids: Ids) -> Floats:
             product = np.ones((len(ids), _LATENT))
@@ -145,7 +167,7 @@ class _Drawer:
         return part
 
     def gate(self, opener: int, gated: int) -> Part:
-        scores, weights = self.table(opener)[:, 0], self.table(gated)[:, 0]
+        scores, weights = self.weights(opener), self.weights(gated)
         slopes = self.rng.standard_normal(self.num_dense) / max(1, self.num_dense) ** 0.5
 
         def part(dense: Floats, ids: Ids) -> Floats:

@@ -32,6 +32,8 @@ def write_criteo_tsv(twin: Twin, path: str | os.PathLike[str]) -> None:
     columns += [_hashed(j, twin.log.sparse[:, j], rows) for j, rows in enumerate(schema.cardinalities)]
     table = pa.table(columns, names=["label", *schema.dense_names, *schema.sparse_names])
     target = Path(path)
+    if not target.parent.is_dir():
+        raise DataError(f"{target}: cannot be written, there is no folder {target.parent}; make it first")
     options = pacsv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name)
     os.close(handle)

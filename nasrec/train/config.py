@@ -67,11 +67,11 @@ class TrainConfig:
             raise TrainError(f"seed must be a whole number of at least 0, got {self.seed!r}")
         for name in ("lr", "eps", "clip_norm"):
             value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
+            if value is not None and not (_is_number(value) and value > 0):
                 raise TrainError(f"{name} must be a positive number or None, got {value!r}")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+        if not (_is_number(self.weight_decay) and self.weight_decay >= 0):
             raise TrainError(f"weight_decay must be at least 0, got {self.weight_decay!r}")
-        if not 0 <= self.warmup < 1:
+        if not (_is_number(self.warmup) and 0 <= self.warmup < 1):
             raise TrainError(f"warmup is a share of the steps, from 0 to below 1, got {self.warmup!r}")
 
     @property
@@ -94,3 +94,7 @@ def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
         return config.peak_lr
     progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
     return config.peak_lr * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

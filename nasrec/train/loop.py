@@ -177,9 +177,9 @@ class _Run:
                 state.rows += len(label)
                 state.train_s += seconds
                 window.add(loss, len(label), seconds)
-            # Reading the loss waits for an accelerator, so there it is read at history points only.
+            # Reading the loss waits for an accelerator: there it is read at an epoch's start and history points only.
             is_point = state.step % config.log_every == 0
-            if is_point or self.device.type == "cpu":
+            if is_point or self.device.type == "cpu" or math.isnan(shown_loss):
                 shown_loss = window.mean()
                 self._require_finite(shown_loss)
             self.progress.advance(len(label), shown_loss)
