@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-import itertools
 import linecache
 import os
 import weakref
@@ -22,7 +21,8 @@ from nasrec_ir.codegen import Source, generate
 
 __all__ = ["CompiledModel", "compile", "compile_graph"]
 
-_SERIAL = itertools.count(1)
+_CLASSES: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
+"""Living classes by their source: equal source is one class."""
 
 
 class CompiledModel(nn.Module):
@@ -87,15 +87,29 @@ def compile_graph(graph: Graph, *, seed: int | None = None) -> CompiledModel:
 
 def _load(source: Source) -> Any:
     """Runs generated source; its lines show in tracebacks, debuggers and `inspect.getsource`."""
+    module_class = _CLASSES.get(source.text)
+    if module_class is not None:
+        return module_class
     digest = hashlib.sha256(source.text.encode()).hexdigest()[:12]
-    # The number keeps classes of equal source apart: the death of one must not take the other's lines along.
-    filename = f"<nasrec {source.class_name} {digest} {next(_SERIAL)}>"
+    filename = f"<nasrec {source.class_name} {digest}>"
     namespace: dict[str, Any] = {"__name__": f"nasrec.generated.{source.class_name}"}
     exec(builtins.compile(source.text, filename, "exec"), namespace)
     module_class = namespace[source.class_name]
+    module_class.__reduce_ex__ = _reduce
+    _CLASSES[source.text] = module_class
     linecache.cache[filename] = (len(source.text), None, source.text.splitlines(keepends=True), filename)
     weakref.finalize(module_class, linecache.cache.pop, filename, None)
     return module_class
+
+
+def _reduce(model: CompiledModel, protocol: Any) -> tuple[Any, ...]:
+    """For copy and pickle: the class is no attribute of a module that could be imported, but its graph makes it."""
+    return _revive, (model.graph,), model.__dict__
+
+
+def _revive(graph: Graph) -> Any:
+    module_class = _load(generate(graph))
+    return module_class.__new__(module_class)
 
 
 def _check_memory(graph: Graph) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ class Supernet(nn.Module):
                 torch.manual_seed(seed)
             for name, shape in store_parameters(space, features, masking, layer_norm=layer_norm).items():
                 _put(self, name, _initial(name, shape))
-        self._path = lru_cache(maxsize=CACHED_PATHS)(self._lower)
+        self._paths: OrderedDict[Genotype, Graph] = OrderedDict()
 
     def forward(self, dense: Tensor, sparse: Tensor, genotype: Genotype) -> Tensor:
         """Logits of one path: dense [B, num_dense], sparse int64 [B, num_sparse] -> [B].
@@ -70,11 +71,21 @@ class Supernet(nn.Module):
         Raises:
             SpaceError: the genotype is not in the space.
         """
-        return execute(self._path(genotype), self._stored, (dense, sparse))
+        return execute(self.graph(genotype), self._stored, (dense, sparse))
 
     def graph(self, genotype: Genotype) -> Graph:
-        """The optimised graph of a path; its parameters are slices of the store."""
-        return self._path(genotype)
+        """The optimised graph of a path; its parameters are slices of the store.
+
+        Raises:
+            SpaceError: the genotype is not in the space.
+        """
+        path = self._paths.pop(genotype, None)
+        if path is None:
+            path = self._lower(genotype)
+            if len(self._paths) >= CACHED_PATHS:
+                self._paths.popitem(last=False)
+        self._paths[genotype] = path  # the last used last
+        return path
 
     def extract(self, genotype: Genotype) -> CompiledModel:
         """A compiled model of one path with its slice of the shared weights copied in, on their device and precision.
@@ -82,7 +93,7 @@ class Supernet(nn.Module):
         Raises:
             SpaceError: the genotype is not in the space.
         """
-        graph = self._path(genotype)
+        graph = self.graph(genotype)
         like = next(self.parameters())
         model = compile_graph(graph).to(device=like.device, dtype=like.dtype)
         with torch.no_grad():
@@ -91,6 +102,9 @@ class Supernet(nn.Module):
                     target = model.get_parameter(f"{model.layer_names[node.id]}.{role}")
                     target.copy_(take(self._stored(ref), ref))
         return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_paths": OrderedDict()}
 
     def _lower(self, genotype: Genotype) -> Graph:
         if (reason := self.space.why_not(genotype)) is not None:

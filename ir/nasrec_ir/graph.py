@@ -88,6 +88,12 @@ class Graph:
     def __delattr__(self, name: str) -> None:
         raise AttributeError(f"graphs are immutable; {name} cannot be deleted")
 
+    def __copy__(self) -> Graph:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Graph:
+        return self
+
     def __getitem__(self, node_id: str) -> Node:
         return self._by_id[node_id]
 
