@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nasrec import baselines, jsonfile, presets
 from nasrec.baselines import BASELINES
 from nasrec.errors import GenotypeError
 from nasrec.features import FeatureSpec
-from nasrec.genotype import FORMAT, Genotype
+from nasrec.genotype import FORMAT, MAX_NAME_LENGTH, Genotype
 from nasrec.graphs import Observer, graph_of
 from nasrec.interop import release
 from nasrec.presets import PRESETS, Preset
@@ -68,7 +68,10 @@ def load(text: str) -> Architecture:
         known = ", ".join((*PRESETS, *BASELINES))
         raise GenotypeError(f"{jsonfile.shown_path(text)}: neither a file nor a name; names are {known}")
     genotype = _load_file(text)
-    return Architecture(genotype.name or os.path.basename(text).removesuffix(".json"), genotype)
+    if not genotype.name:
+        stem = os.path.basename(text).removesuffix(".json")[:MAX_NAME_LENGTH]
+        genotype = replace(genotype, name=stem if stem.isprintable() else "")
+    return Architecture(genotype.name or "genotype", genotype)
 
 
 def _load_file(path: str) -> Genotype:

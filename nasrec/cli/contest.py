@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import runs
 from nasrec.cli.architectures import Architecture
+from nasrec.errors import TrainError
+from nasrec.files import folder
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
@@ -64,12 +66,16 @@ class Entry:
 
 def contestants(architecture: Architecture) -> list[Contestant]:
     """The model in question, then logistic regression and DLRM."""
-    rivals = [Contestant(Architecture(name), *rate) for name, rate in RATES.items() if name != architecture.name]
-    return [Contestant(architecture, *RATES.get(architecture.name, SEARCHED_RATE)), *rivals]
+    rivals = [Contestant(Architecture(name), *rate) for name, rate in RATES.items()]
+    first = Contestant(architecture, *SEARCHED_RATE)
+    if architecture.genotype is None:
+        rivals = [rival for rival in rivals if rival.architecture != architecture]
+        first = Contestant(architecture, *RATES.get(architecture.name, RATES["dlrm"]))
+    return [first, *rivals]
 
 
-def compete(contestant: Contestant, data: Rows, config: TrainConfig, folder: Path, embedding_dim: int) -> Entry:
-    """Compiles, trains, saves the weights to `<folder>/<name>.pt`, and scores on the test rows."""
+def compete(contestant: Contestant, data: Rows, config: TrainConfig, target: Path, embedding_dim: int) -> Entry:
+    """Compiles, trains, saves the weights, and scores on the test rows."""
     from nasrec.cli import weights
     from nasrec.compiler import compile_graph
     from nasrec.train import console_progress, evaluate, train
@@ -79,7 +85,9 @@ def compete(contestant: Contestant, data: Rows, config: TrainConfig, folder: Pat
     model = compile_graph(graph, seed=config.seed)
     own = replace(config, optimizer=contestant.optimizer, lr=contestant.lr)
     result = train(model, data.splits.train, data.splits.valid, own, console_progress(name))
-    weights.save(model, folder / f"{name}.pt")
+    # The graph's name is an identifier, whatever a genotype is called; rivals have a folder of their own.
+    parent = target if contestant.architecture.genotype else folder(target / "baselines", TrainError)
+    weights.save(model, parent / f"{graph.name}.pt")
     return Entry(contestant, model, result, None if result.interrupted else evaluate(model, data.splits.test))
 
 

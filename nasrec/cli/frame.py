@@ -10,15 +10,13 @@ import sys
 from collections.abc import Sequence
 
 import nasrec
-from nasrec.cli.usage import Parser, UsageError
+from nasrec.cli.usage import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, Parser, UsageError
 from nasrec.errors import NasrecError
 
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = ("demo", "train", "compile", "inspect", "export", "doctor")
 """Modules of `nasrec.cli.commands`, in the order a person works."""
-
-OK, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 2, 130, 141  # the last two are 128 + signal, as shells have it
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Arguments that do not make sense, told in one line."""
+"""Arguments that do not make sense, told in one line; exit statuses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import NoReturn
 
 from nasrec.errors import NasrecError
 
-__all__ = ["Parser", "UsageError", "number"]
+__all__ = ["BAD_INPUT", "BROKEN_PIPE", "INTERRUPTED", "Parser", "UsageError", "number"]
+
+BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+"""Exit statuses; the last two are 128 + the signal's number, as shells have it."""
 
 
 class UsageError(NasrecError):

@@ -34,11 +34,22 @@ def test_does_the_whole_job(cli: Any, tiny: Any, tmp_path: Path) -> None:
         assert f"\n{line}  " in done.out
     folder = tmp_path / "demo"
     assert sorted(os.listdir(folder)) == [
-        "curves.png", "dlrm.pt", "little.pt", "little.py", "little.svg", "logistic_regression.pt", "report.json"
+        "baselines", "curves.png", "little.pt", "little.py", "little.svg", "report.json"
     ]  # fmt: skip
+    assert sorted(os.listdir(folder / "baselines")) == ["dlrm.pt", "logistic_regression.pt"]
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     ElementTree.parse(folder / "little.svg")
     compile((folder / "little.py").read_text(encoding="utf-8"), "little.py", "exec")
+
+
+def test_a_name_that_is_a_path_stays_a_name(cli: Any, own: Path, tiny: Any, tmp_path: Path) -> None:
+    value = json.loads(own.read_text(encoding="utf-8"))
+    own.write_text(json.dumps(value | {"name": "../../dlrm"}), encoding="utf-8")
+    before = sorted(os.listdir(tmp_path))
+    assert cli("demo", *tiny).status == 0
+    assert sorted(os.listdir(tmp_path)) == sorted([*before, "demo"])
+    assert {"dlrm.py", "dlrm.pt", "dlrm.svg"} <= set(os.listdir(tmp_path / "demo"))
+    assert len(list((tmp_path / "demo" / "baselines").iterdir())) == 2
 
 
 def test_report_agrees_with_the_rows(cli: Any, tiny: Any) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import architectures, contest, curves, describe, output, rows, runs
-from nasrec.cli.usage import number
+from nasrec.cli.usage import INTERRUPTED, number
 from nasrec.errors import CompileError, TrainError
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ ROWS_SEEN, MOST_EPOCHS = 160_000, 5
 """By default as many passes as show a model about so many rows: one over the twin, more over a small sample."""
 LOOKS = 4
 """How often the validation rows are looked at in all, at the least; always at the end of a pass."""
-
-INTERRUPTED = 130
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import architectures, describe, output, rows, runs, weights
-from nasrec.cli.usage import UsageError, number
+from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.errors import TrainError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
 
 HELP = "train a genotype or a baseline on click logs"
-
-INTERRUPTED = 130
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     model = compile_graph(architecture.graph(features), seed=args.seed)
     if state_dict is not None:
         weights.copy_into(model, state_dict, args.weights)
-    target = folder(args.output or f"runs/{architecture.name}-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
+    target = folder(args.output or f"runs/{model.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
     report: dict[str, Any] = {
         "command": "train",
         "model": describe.summary(architecture, features, model.graph),
