@@ -14,7 +14,7 @@ from nasrec.data.dataset import BatchSource
 from nasrec.errors import TrainError
 from nasrec.train.metrics import Metrics, score
 
-__all__ = ["check_logits", "device_of", "evaluate", "predict"]
+__all__ = ["check_logits", "device_of", "evaluate", "forward", "predict"]
 
 
 def evaluate(model: nn.Module, log: BatchSource, batch_size: int = 4096) -> Metrics:
@@ -34,11 +34,24 @@ def predict(
     logits, labels = [], []
     with _evaluation_mode(model), torch.no_grad():
         for dense, sparse, label in log.batches(batch_size):
-            out = model(dense.to(device), sparse.to(device))
+            out = forward(model, dense.to(device), sparse.to(device))
             check_logits(out, label)
             logits.append(out.float())
             labels.append(label)
     return torch.cat(logits).cpu().numpy(), torch.cat(labels).numpy()
+
+
+def forward(model: nn.Module, dense: torch.Tensor, sparse: torch.Tensor) -> torch.Tensor:
+    """`model(dense, sparse)`, with a failure inside it told as a `TrainError` that gives the batch's columns."""
+    try:
+        logits: torch.Tensor = model(dense, sparse)
+    except (RuntimeError, IndexError) as error:
+        raise TrainError(
+            f"the model failed on dense {list(dense.shape)}, sparse {list(sparse.shape)} with ids up to "
+            f"{int(sparse.max())}: {' '.join(str(error).split())[:300]}; was it built for this log's columns and "
+            "cardinalities?"
+        ) from error
+    return logits
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nasrec.data import Schema
 from nasrec.errors import DataError, TrainError
 from nasrec.train import TrainConfig, evaluate, predict, seed_everything, train
 from nasrec.train.interrupt import InterruptGuard
@@ -167,6 +168,24 @@ def test_bad_models(small) -> None:
         train(nn.Identity(), small.train)
     with pytest.raises(DataError, match="batch_size"):
         evaluate(Column(), small.valid, 0)
+
+
+def test_model_for_other_columns(small, make_lr) -> None:
+    narrow = Schema(small.schema.dense_names, small.schema.sparse_names[:-1], small.schema.cardinalities[:-1])
+    with pytest.raises(
+        TrainError, match=r"the model failed on dense \[512, 13\], sparse \[512, 26\] with ids up to 19"
+    ):
+        train(make_lr(narrow), small.train)
+    tiny = Schema(small.schema.dense_names, small.schema.sparse_names, (2,) * 26)
+    with pytest.raises(TrainError, match="built for this log's columns and cardinalities"):
+        evaluate(make_lr(tiny), small.valid)
+
+
+def test_sparse_gradients_are_refused(small, make_lr) -> None:
+    model = make_lr(small.schema)
+    model.ids.sparse = True
+    with pytest.raises(TrainError, match="sparse=False"):
+        train(model, small.train)
 
 
 def test_predict_keeps_order_and_mode(small, make_fm) -> None:
