@@ -19,6 +19,7 @@ from nasrec.interop import release
 from nasrec.lowering import lower
 from nasrec.supernet import Supernet
 from nasrec_ir import interpret
+from nasrec_ir.passes import OPTIMISE
 from tests.release_values import Subnet, SupernetCase, inputs, subnets, supernets, weights
 
 SUBNETS = subnets()
@@ -41,6 +42,12 @@ def test_interpreter(case: Subnet) -> None:
     state = weights(case.shapes)
     for graph in (lower(case.genotype, case.features), graph_of(case.genotype, case.features)):
         np.testing.assert_allclose(interpret(graph, state, inputs(case.dataset)), case.logits, rtol=1e-9)
+
+
+@pytest.mark.parametrize("case", SUBNETS, ids=lambda case: case.name)
+def test_optimising_again_changes_nothing(case: Subnet) -> None:
+    graph = graph_of(case.genotype, case.features)
+    assert OPTIMISE.run(graph) is graph
 
 
 @pytest.mark.parametrize("case", SUBNETS, ids=lambda case: case.name)

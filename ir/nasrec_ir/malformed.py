@@ -6,7 +6,7 @@ rules, and every reader of a verified graph, may rely on plain strings and integ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from nasrec_ir.graph import Graph, Node
@@ -45,58 +45,56 @@ def malformed(graph: Any, known: Container[int] = ()) -> Iterator[tuple[str, str
 def _node_problems(node: Node) -> Iterator[str]:
     if type(node.op) is not str:
         yield f"op must be a string, not {_kind(node.op)}"
-    if not _tuple_of(node.inputs, _is_string):
+    if type(node.inputs) is not tuple or any(type(operand) is not str for operand in node.inputs):
         yield "inputs must be a tuple of ids"
-    if not _tuple_of(node.attrs, _is_attribute):
+    if type(node.attrs) is not tuple or not all(map(_is_attribute, node.attrs)):
         yield "attrs must be a tuple of (name, number, word or tuple of sizes)"
-    if not _tuple_of(node.params, _is_parameter):
+    if type(node.params) is not tuple or not all(map(_is_parameter, node.params)):
         yield "params must be a tuple of (role, ParamRef), each of strings, sizes and ranges"
     if not _is_type(node.type):
         yield "type must be a TensorType of a tuple of sizes, an element kind and a range"
-
-
-def _is_string(value: Any) -> bool:
-    return type(value) is str
-
-
-def _is_integer(value: Any) -> bool:
-    return type(value) is int and -LARGEST <= value < LARGEST
-
-
-def _is_range(value: Any) -> bool:
-    return type(value) is tuple and len(value) == 2 and _is_integer(value[0]) and _is_integer(value[1])
 
 
 def _is_attribute(pair: Any) -> bool:
     if not (type(pair) is tuple and len(pair) == 2 and type(pair[0]) is str):
         return False
     value = pair[1]
-    return type(value) in (bool, float, str) or _is_integer(value) or _tuple_of(value, _is_integer)
+    return type(value) in (bool, float, str) or _are_integers(value if type(value) is tuple else (value,))
 
 
 def _is_parameter(pair: Any) -> bool:
     if not (type(pair) is tuple and len(pair) == 2 and type(pair[0]) is str and type(pair[1]) is ParamRef):
         return False
     ref = pair[1]
-    return (
-        type(ref.name) is str
-        and _tuple_of(ref.shape, _is_integer)
-        and _tuple_of(ref.rows, _is_range)
-        and _tuple_of(ref.columns, _is_range)
-    )
+    return type(ref.name) is str and _are_integers(ref.shape) and _are_ranges(ref.rows) and _are_ranges(ref.columns)
 
 
 def _is_type(value: Any) -> bool:
     return (
         type(value) is TensorType
-        and _tuple_of(value.shape, _is_integer)
+        and _are_integers(value.shape)
         and type(value.dtype) is str
-        and _is_range(value.live)
+        and _are_ranges((value.live,))
     )
 
 
-def _tuple_of(value: Any, check: Callable[[Any], bool]) -> bool:
-    return type(value) is tuple and all(map(check, value))
+def _are_ranges(values: Any) -> bool:
+    if type(values) is not tuple:
+        return False
+    for pair in values:
+        if type(pair) is not tuple or len(pair) != 2 or not _are_integers(pair):
+            return False
+    return True
+
+
+def _are_integers(values: Any) -> bool:
+    """A tuple of plain integers of bounded size. Runs for every parameter of every node, hence the plain loop."""
+    if type(values) is not tuple:
+        return False
+    for value in values:
+        if type(value) is not int or not -LARGEST <= value < LARGEST:
+            return False
+    return True
 
 
 def _kind(value: Any) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from nasrec.train.config import TrainConfig
-from nasrec.train.loop import Evaluation, HistoryPoint, TrainResult, train
+from nasrec.train.loop import train
 from nasrec.train.metrics import Metrics, score
 from nasrec.train.predict import evaluate, predict
 from nasrec.train.progress import Progress, console_progress
+from nasrec.train.result import Evaluation, HistoryPoint, TrainResult
 from nasrec.train.seeding import seed_everything
 
 __all__ = [

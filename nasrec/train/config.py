@@ -45,7 +45,7 @@ class TrainConfig:
     eps: float | None = None
     schedule: str = "cosine"
     warmup: float = 0.05
-    clip_norm: float | None = 5.0
+    clip_norm: float | None = 1.0
     eval_every: int | None = None
     monitor: str = "log_loss"
     patience: int | None = None
