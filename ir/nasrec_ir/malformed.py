@@ -81,17 +81,17 @@ def _is_type(value: Any) -> bool:
 def _are_ranges(values: Any) -> bool:
     if type(values) is not tuple:
         return False
-    for pair in values:
+    for pair in values:  # noqa: SIM110  (see _are_integers)
         if type(pair) is not tuple or len(pair) != 2 or not _are_integers(pair):
             return False
     return True
 
 
 def _are_integers(values: Any) -> bool:
-    """A tuple of plain integers of bounded size. Runs for every parameter of every node, hence the plain loop."""
+    """A tuple of plain integers of bounded size."""
     if type(values) is not tuple:
         return False
-    for value in values:
+    for value in values:  # noqa: SIM110  (a plain loop: this runs for every parameter of every node)
         if type(value) is not int or not -LARGEST <= value < LARGEST:
             return False
     return True
