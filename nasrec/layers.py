@@ -6,7 +6,8 @@ embedding tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ class _Product(nn.Module):
         activation: `"none"`, `"relu"` or `"sigmoid"`.
         keep: how many leading units are returned; all by default.
     """
+
+    operation: ClassVar[Callable[..., Tensor]]
 
     def __init__(
         self,
@@ -56,6 +59,18 @@ class _Product(nn.Module):
             nn.init.ones_(self.norm_weight)
             nn.init.zeros_(self.norm_bias)
 
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Applies the layer to its inputs, joined in order."""
+        return self.operation(
+            inputs,
+            self.weight,
+            self.bias,
+            norm=self.norm,
+            eps=self.eps,
+            activation=self.activation,
+            keep=self.keep,
+        )
+
     @property
     def norm(self) -> tuple[Tensor, Tensor] | None:
         """Gain and offset of the layer norm, where there is one."""
@@ -75,33 +90,13 @@ class _Product(nn.Module):
 class Linear(_Product):
     """Fully connected: inputs [B, n_j] -> [B, out]."""
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Applies the layer to its inputs, joined in order."""
-        return kernels.linear(
-            inputs,
-            self.weight,
-            self.bias,
-            norm=self.norm,
-            eps=self.eps,
-            activation=self.activation,
-            keep=self.keep,
-        )
+    operation = staticmethod(kernels.linear)
 
 
 class FieldLinear(_Product):
     """The same along the fields, for each channel: inputs [B, f_j, e] -> [B, out, e]."""
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Applies the layer to its inputs, joined in order."""
-        return kernels.field_linear(
-            inputs,
-            self.weight,
-            self.bias,
-            norm=self.norm,
-            eps=self.eps,
-            activation=self.activation,
-            keep=self.keep,
-        )
+    operation = staticmethod(kernels.field_linear)
 
 
 class ChannelLinear(nn.Module):
