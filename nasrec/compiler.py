@@ -48,6 +48,9 @@ def compile(
 ) -> CompiledModel:
     """Compiles a genotype to a module: lower, verify, optimise, generate source, run it.
 
+    The module computes in floating point: precisions of a genotype's operators annotate its graph (`weight_bits`),
+    where cost and hardware mapping read them.
+
     Args:
         genotype: the architecture.
         features: the data's columns.
