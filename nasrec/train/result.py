@@ -1,0 +1,51 @@
+"""What a training run hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nasrec.train.config import TrainConfig
+from nasrec.train.metrics import Metrics
+
+__all__ = ["Evaluation", "HistoryPoint", "TrainResult"]
+
+
+@dataclass(frozen=True)
+class HistoryPoint:
+    """Training up to `step` (counted from 1): `loss` is the mean over the steps since the point before."""
+
+    step: int
+    epoch: int
+    rows: int
+    loss: float
+    lr: float
+    rows_per_s: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A look at the validation log after `step` steps."""
+
+    step: int
+    epoch: int
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run did. The model holds the weights of `best` if the validation log was looked at, else the last ones.
+
+    `rows_per_s` is over training steps alone, without evaluations. `interrupted`: Ctrl-C ended the run;
+    `stopped_early`: `patience` did.
+    """
+
+    config: TrainConfig
+    steps: int
+    rows: int
+    train_s: float
+    rows_per_s: float
+    history: tuple[HistoryPoint, ...]
+    evaluations: tuple[Evaluation, ...]
+    best: Evaluation | None
+    interrupted: bool
+    stopped_early: bool
