@@ -116,7 +116,7 @@ class ClickLog:
         `by="random"` draws within each class, so that all parts keep the click rate; `by="time"` cuts in row order.
         The ids are not learnt anew: for raw files use `load_logs`, which builds vocabularies from training rows only.
         """
-        train, valid, test = split_rows(self.label, by=by, fractions=fractions, seed=seed)
+        train, valid, test = split_rows(self.label, by=by, fractions=fractions, seed=seed, source=self.source)
         return Splits(self.take(train), self.take(valid), self.take(test))
 
     def batches(self, batch_size: int, *, shuffle: bool = False, seed: int = 0, epoch: int = 0) -> Iterator[Batch]:

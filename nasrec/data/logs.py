@@ -62,7 +62,7 @@ def load_logs(
         return _given(raws, cut)
     if split == "given":
         raise DataError(f"{path}: no given split here; it takes a folder with *train*, *valid* and *test* files")
-    return _cut(raws[0], cut, split or "random", fractions, seed)
+    return _cut(files[0], raws[0], cut, split or "random", fractions, seed)
 
 
 def _given(raws: list[RawLog], min_count: int) -> Splits:
@@ -71,8 +71,8 @@ def _given(raws: list[RawLog], min_count: int) -> Splits:
     return Splits(train, valid, test, encoder)
 
 
-def _cut(raw: RawLog, min_count: int, by: str, fractions: Sequence[float], seed: int) -> Splits:
-    parts = split_rows(raw.label, by=by, fractions=fractions, seed=seed)
+def _cut(path: Path, raw: RawLog, min_count: int, by: str, fractions: Sequence[float], seed: int) -> Splits:
+    parts = split_rows(raw.label, by=by, fractions=fractions, seed=seed, source=str(path))
     encoder = Encoder.fit(raw, parts[0], min_count)
     log: ClickLog = encoder.transform(raw)
     train, valid, test = (log.take(rows) for rows in parts)

@@ -18,12 +18,12 @@ _PARTS = ("train", "valid", "test")
 
 
 def split_rows(
-    label: NDArray[np.float32], *, by: str, fractions: Sequence[float], seed: int
+    label: NDArray[np.float32], *, by: str, fractions: Sequence[float], seed: int, source: str
 ) -> tuple[Rows, Rows, Rows]:
     """Row numbers of train, valid and test, each ascending; together they are all rows, once.
 
     `by="random"` is stratified (each class is shuffled by `seed` and cut on its own), `by="time"` cuts in row order.
-    Raises `DataError` when a part would have no row or lack a class.
+    Raises `DataError`, naming `source`, when a part would have no row or lack a class.
     """
     if len(fractions) != 3 or not all(math.isfinite(f) and f > 0 for f in fractions):
         raise DataError(f"fractions must be three positive numbers (train, valid, test), got {fractions!r}")
@@ -40,8 +40,8 @@ def split_rows(
         clicks = int(label[rows].sum())
         if not 0 < clicks < len(rows):
             raise DataError(
-                f"the {name} part would hold {len(rows)} rows with {clicks} clicks; every part needs clicks and "
-                "non-clicks: use more rows, a random split or other fractions"
+                f"{source}: the {name} part would hold {len(rows)} rows with {clicks} clicks; every part needs "
+                "clicks and non-clicks: use more rows, a random split or other fractions"
             )
     return train, valid, test
 

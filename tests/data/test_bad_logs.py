@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gzip
 import random
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nasrec.data import load_logs
 from nasrec.errors import DataError
@@ -94,7 +98,7 @@ def test_one_class_only(raw_file, criteo_lines, label) -> None:
 
 def test_a_part_without_clicks(raw_file, criteo_lines) -> None:
     lines = [("1" if row < 100 else "0") + line[1:] for row, line in enumerate(criteo_lines)]
-    with pytest.raises(DataError, match="valid part would hold 20 rows with 0 clicks"):
+    with pytest.raises(DataError, match=r"log.txt: the valid part would hold 20 rows with 0 clicks"):
         load_logs(raw_file("log.txt", "\n".join(lines)), split="time")
 
 
@@ -135,6 +139,33 @@ def test_avazu_without_labels_and_with_a_bad_hour(raw_file) -> None:
         load_logs(raw_file("log.csv", "\n".join([header, *rows])))
     with pytest.raises(DataError, match=r"missing click.*no click column"):
         load_logs(raw_file("test.csv", header.replace("click,", "") + "\n"), "avazu")
+
+
+LINE = b"0\t" + b"\t".join([b"5"] * 13) + b"\t" + b"\t".join([b"68fd1e64"] * 26) + b"\n"
+TEXT = b"".join(LINE if row % 3 else b"1" + LINE[1:] for row in range(60))
+
+
+@given(
+    edits=st.lists(st.tuples(st.integers(0, len(TEXT) - 1), st.binary(max_size=12)), min_size=1, max_size=4),
+    packed=st.booleans(),
+    kind=st.sampled_from([None, "criteo", "avazu", "frappe"]),
+)
+def test_damaged_bytes_end_in_rows_or_a_data_error(edits, packed, kind) -> None:
+    data = bytearray(gzip.compress(TEXT, mtime=0) if packed else TEXT)
+    for place, junk in edits:
+        place %= len(data)
+        data[place : place + len(junk)] = junk
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log"
+        path.write_bytes(data)
+        try:
+            splits = load_logs(path, kind)
+        except DataError as error:
+            message = str(error)
+        else:
+            message = str(path)
+            assert splits.schema.num_sparse == 26
+        assert str(path) in message
 
 
 def test_arguments(raw_file, criteo_lines) -> None:

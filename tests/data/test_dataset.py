@@ -47,7 +47,7 @@ def test_split_keeps_the_click_rate_and_follows_the_seed() -> None:
 
 
 def test_split_of_too_few_rows() -> None:
-    with pytest.raises(DataError, match=r"the (valid|test) part would hold \d rows with 0 clicks"):
+    with pytest.raises(DataError, match=r"made up: the (valid|test) part would hold \d rows with 0 clicks"):
         log_of(12).split()
     with pytest.raises(DataError, match="split order 'size' is unknown"):
         log_of(100).split(by="size")
