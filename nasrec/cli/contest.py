@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RATES", "Contestant", "Entry", "compete", "contestants", "entropy"]
 
-RATES = {"logistic_regression": ("adagrad", 0.1), "dlrm": ("adagrad", 0.1)}
-SEARCHED_RATE = ("adam", 0.003)
+RATES = {"logistic_regression": ("adagrad", 0.1), "dlrm": ("adam", 0.003)}
+SEARCHED_RATE = ("adam", 0.01)
 """Optimiser and peak learning rate of each kind of model: for each the best of a few on the validation rows of the
 Criteo twin, and then left alone, whatever the data."""
 

@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--genotype", default="criteo-full", metavar="GENOTYPE", help="what to compile (default criteo-full)"
     )
     parser.add_argument("--epochs", type=number(1), metavar="N", help=f"passes (default: about {ROWS_SEEN:,} rows)")
-    parser.add_argument("--batch-size", type=number(1), default=256, metavar="N", help="rows of a step (default 256)")
+    parser.add_argument("--batch-size", type=number(1), default=128, metavar="N", help="rows of a step (default 128)")
     parser.add_argument("--seed", type=number(0), default=0, help="of weights, order and the twin's rows (default 0)")
     parser.add_argument("-o", "--output", metavar="DIR", default="runs/demo", help="folder (default runs/demo)")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -111,6 +111,7 @@ def _config(args: argparse.Namespace, train_rows: int) -> TrainConfig:
         batch_size=args.batch_size,
         eval_every=-(-steps // -(-LOOKS // epochs)),
         log_every=max(1, steps * epochs // 40),
+        warmup=0.1,
         seed=args.seed,
     )
 
