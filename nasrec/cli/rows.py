@@ -88,24 +88,24 @@ def add_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
     group.add_argument("--min-count", type=number(1), metavar="N", help="rarer categories share one id")
 
 
-def load(args: argparse.Namespace, *, seed: int, default_rows: int | None = None) -> Rows:
+def load(args: argparse.Namespace, *, seed: int, most_rows: int | None = None) -> Rows:
     """Reads or makes the rows that the options name.
 
     Args:
         args: parsed options of `add_options`.
         seed: of a synthetic twin.
-        default_rows: without --rows, no more than these are read of a file or made of a twin.
+        most_rows: no more are read of a file where --rows does not say how many.
 
     Raises:
         DataError: there are no such rows, or they are malformed.
     """
     text = str(args.data)
     if text.startswith(TWIN):
-        return _twin(text.removeprefix(TWIN), args, seed, args.rows or default_rows or TWIN_ROWS)
+        return _twin(text.removeprefix(TWIN), args, seed, args.rows or TWIN_ROWS)
     from nasrec.data import load_logs
 
     splits = load_logs(
-        _choose(text), args.kind, max_rows=args.rows or default_rows, split=args.split, min_count=args.min_count
+        _choose(text), args.kind, max_rows=args.rows or most_rows, split=args.split, min_count=args.min_count
     )
     return Rows(splits, splits.train.source, None)
 

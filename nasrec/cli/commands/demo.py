@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 HELP = "compile a published genotype, train it, compare it with baselines"
 
 EMBEDDING_DIM = 16
-ROWS = 200_000
+MOST_ROWS = 250_000
+"""Read of a real log at the most, so that the demonstration ends while one waits."""
+
 ROWS_SEEN, MOST_EPOCHS = 160_000, 5
 """By default as many passes as show a model about so many rows: one over the twin, more over a small sample."""
 LOOKS = 4
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     architecture = architectures.load(args.genotype)
     target = folder(args.output, TrainError)
     args.data = args.data or rows.from_environment()
-    data = rows.load(args, seed=args.seed, default_rows=ROWS)
+    data = rows.load(args, seed=args.seed, most_rows=MOST_ROWS)
     say(f"{data.describe()}\n")
     report = _compiled(architecture, data, target, say)
     config = _config(args, len(data.splits.train))
