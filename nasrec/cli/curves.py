@@ -35,7 +35,7 @@ def draw(entries: Sequence[Entry], data: Rows, floor: float, path: str | os.Path
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     losses = [floor, *([data.ceiling.log_loss] if data.ceiling else [])]
     for entry, colour in zip(entries, COLOURS, strict=False):
         history = entry.result.history
@@ -49,7 +49,8 @@ def draw(entries: Sequence[Entry], data: Rows, floor: float, path: str | os.Path
         axes.axhline(floor, color="black", linewidth=0.8, linestyle=":", label="entropy of the click rate")
         if data.ceiling:
             axes.axhline(data.ceiling.log_loss, color="black", linewidth=0.8, linestyle="--", label="teacher")
-        axes.set(title=title, xlabel="rows seen")
+        axes.set(title=title, xlabel="rows seen, thousands")
+        axes.xaxis.set_major_formatter(lambda rows, _: f"{rows / 1000:g}")
         axes.grid(alpha=0.25)
     # The first steps' losses may be many times those that matter; the picture is about the latter.
     span = max(floor - min(losses), 0.05 * floor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ ROWS_SEEN, MOST_EPOCHS = 160_000, 5
 """By default as many passes as show a model about so many rows: one over the twin, more over a small sample."""
 LOOKS = 4
 """How often the validation rows are looked at in all, at the least; always at the end of a pass."""
+
+Say = Callable[[str], None]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     return INTERRUPTED if report["interrupted"] else 0
 
 
-def _compiled(architecture: architectures.Architecture, data: Rows, target: Path, say: Any) -> dict[str, Any]:
+def _compiled(architecture: architectures.Architecture, data: Rows, target: Path, say: Say) -> dict[str, Any]:
     """The genotype's source and picture, described; the beginning of the report."""
     from nasrec import jsonfile
     from nasrec.environment import environment
