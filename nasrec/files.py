@@ -27,12 +27,12 @@ def replacing(path: str | os.PathLike[str], error: type[NasrecError]) -> Iterato
         error: raised, with one line that begins with the path, if the file cannot be written.
     """
     shown = shown_path(os.fspath(path))
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise error(f"{shown}: is not a regular file; give a file name")
     try:
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file():
+            raise error(f"{shown}: is not a regular file; give a file name")
         scratch = Path(tempfile.mkdtemp(prefix=".nasrec-", dir=target.parent))
-    except OSError as failure:
+    except (OSError, ValueError) as failure:
         raise error(f"{shown}: cannot be written: {_reason(failure)}") from None
     try:
         yield scratch / target.name
@@ -56,6 +56,6 @@ def folder(path: str | os.PathLike[str], error: type[NasrecError]) -> Path:
     return target
 
 
-def _reason(failure: OSError) -> str:
-    text = failure.strerror or str(failure)
+def _reason(failure: OSError | ValueError) -> str:
+    text = getattr(failure, "strerror", None) or str(failure)
     return text[:1].lower() + text[1:]

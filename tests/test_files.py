@@ -26,9 +26,14 @@ def test_a_file_and_what_belongs_to_it(tmp_path: Path) -> None:
 def test_a_failure_leaves_nothing_behind(tmp_path: Path, failure: type[BaseException]) -> None:
     target = tmp_path / "model"
     target.write_text("old", encoding="utf-8")
-    with pytest.raises(failure), replacing(target, DataError) as file:
-        file.write_text("half", encoding="utf-8")
-        raise failure
+
+    def write_half() -> None:
+        with replacing(target, DataError) as file:
+            file.write_text("half", encoding="utf-8")
+            raise failure
+
+    with pytest.raises(failure):
+        write_half()
     assert os.listdir(tmp_path) == ["model"] and target.read_text(encoding="utf-8") == "old"
 
 
@@ -50,6 +55,8 @@ def test_paths_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a regular file"), replacing(tmp_path, DataError):
         pass
     with pytest.raises(DataError, match="cannot be written"), replacing(tmp_path / "none" / "x", DataError):
+        pass
+    with pytest.raises(DataError, match="null byte"), replacing("a\0b", DataError):
         pass
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(DataError, match="cannot be a folder"):
