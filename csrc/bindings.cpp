@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cpu/gemm.h"
 #include "cpu/isa.h"
 
 namespace {
@@ -29,6 +30,7 @@ pybind11::dict build_info() {
   info["compiler"] = NASREC_COMPILER;
   info["isa_built"] = built;
   info["isa_active"] = nasrec::name_of(nasrec::active_isa());
+  info["blas"] = nasrec::blas_name();
   info["git_commit"] = known(NASREC_GIT_COMMIT);
   return info;
 }

@@ -4,22 +4,15 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
-#include <algorithm>
-
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
+#include "cpu/team.h"
 #include "front/pairwise_dot.h"
 
 namespace nasrec {
 namespace {
 
-// Multiply-adds that make waking another thread worth while: about 60 us, what an idle OpenMP thread that sleeps
-// (OMP_WAIT_POLICY=passive) costs to wake.
-constexpr int64_t kGrainMacs = 3 << 20;
-
-int64_t grain_samples(const PairwiseDotShape& s) {
-  return kGrainMacs / std::max<int64_t>(1, s.rows * s.rows * s.channels) + 1;
-}
+double work_of(const PairwiseDotShape& s) { return 1.0 * s.batch * s.rows * s.rows * s.channels; }
 
 // `kernels` for the element type, applied to the tensor's data as raw pointers.
 template <class Run> void for_type(ScalarType type, const Run& run) {
@@ -41,7 +34,8 @@ Tensor pairwise_dot(const Tensor& x_any) {
   for_type(x.scalar_type(), [&]<class T>(const PairwiseDotKernels<T>& kernels) {
     const T* from = static_cast<const T*>(x.const_data_ptr());
     T* to = static_cast<T*>(out.mutable_data_ptr());
-    torch::stable::parallel_for(0, s.batch, grain_samples(s), [&](int64_t begin, int64_t end) {
+    team_run(team_parts(work_of(s)), [&](int part, int parts) {
+      const auto [begin, end] = split(s.batch, part, parts);
       const Scratch scratch(kernels.scratch_bytes(s.rows, s.channels));
       kernels.forward(
           from + begin * s.rows * s.channels, to + begin * s.pairs(), end - begin, s.rows, s.channels, scratch.data());
@@ -60,7 +54,8 @@ Tensor pairwise_dot_backward(const Tensor& grad_any, const Tensor& x_any) {
     const T* from_grad = static_cast<const T*>(grad.const_data_ptr());
     const T* from = static_cast<const T*>(x.const_data_ptr());
     T* to = static_cast<T*>(grad_x.mutable_data_ptr());
-    torch::stable::parallel_for(0, s.batch, grain_samples(s), [&](int64_t begin, int64_t end) {
+    team_run(team_parts(work_of(s)), [&](int part, int parts) {
+      const auto [begin, end] = split(s.batch, part, parts);
       const Scratch scratch(kernels.scratch_bytes(s.rows, s.channels));
       const int64_t at = begin * s.rows * s.channels;
       kernels.backward(

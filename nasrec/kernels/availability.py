@@ -37,6 +37,7 @@ class Build:
     compiler: str | None
     isa_built: tuple[str, ...]
     isa_active: str | None
+    blas: str | None
     git_commit: str | None
 
 
@@ -60,6 +61,7 @@ def build() -> Build:
         compiler=info.get("compiler"),
         isa_built=tuple(info.get("isa_built", ())),
         isa_active=info.get("isa_active"),
+        blas=info.get("blas"),
         git_commit=info.get("git_commit"),
     )
 
