@@ -1,0 +1,81 @@
+"""Peaks and clocks: units, memory of earlier measurements, and that work is counted once."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import fields
+
+import pytest
+import torch
+
+from nasrec.profiling import Peaks, measure_peaks
+from nasrec.profiling.clock import clock_of, quiet, seconds_of
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_floor_adds_products_and_bytes() -> None:
+    peaks = Peaks("cpu", "float32", 2, gemm_gflops=200.0, copy_gb_s=20.0, cached_copy_gb_s=40.0)
+    assert peaks.least_seconds(macs=100e9, moved_bytes=40e9) == pytest.approx(1.0 + 2.0)
+    assert peaks.least_seconds(0, 0) == 0
+
+
+def test_measured_once_for_each_setting(device: str, one_thread: None) -> None:
+    first = measure_peaks(device)
+    assert measure_peaks(torch.device(device)) is first
+    assert (first.device, first.dtype, first.threads) == (device, "float32", 1)
+    torch.set_num_threads(2)
+    other = measure_peaks(device)
+    assert other is not first and other.threads == 2
+    for peaks in (first, other):
+        figures = [getattr(peaks, f.name) for f in fields(peaks) if f.name.endswith(("gflops", "gb_s"))]
+        assert len(figures) == 3 and all(math.isfinite(figure) and figure > 0 for figure in figures)
+        assert peaks.cached_copy_gb_s >= peaks.copy_gb_s
+
+
+def test_peaks_are_of_this_planet(device: str) -> None:
+    """Catches a wrong unit or operation count, which is off by 8, 1000 or more; bounds far beyond any machine."""
+    peaks = measure_peaks(device)
+    assert 0.2 < peaks.gemm_gflops < 1e6
+    assert 0.2 < peaks.copy_gb_s < 1e5
+
+
+def test_seconds_of_is_a_mean_over_calls(device: str) -> None:
+    calls = []
+
+    def work() -> None:
+        calls.append(time.sleep(0.004))
+
+    found = seconds_of(work, clock_of(torch.device(device)), calls=5)
+    assert len(calls) == 5
+    assert 0.004 <= found < 0.02
+
+
+def test_quiet_restores_the_collector() -> None:
+    seen = []
+
+    def interrupted() -> None:
+        with quiet():
+            seen.append(gc.isenabled())
+            raise KeyboardInterrupt
+
+    assert gc.isenabled()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert gc.isenabled() and seen == [False]
+    gc.disable()
+    try:
+        with quiet():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
