@@ -1,5 +1,5 @@
 // The schemas of every operator, once. Kernels register themselves for CPU in cpu/ and for CUDA in cuda/;
-// fake kernels and autograd are attached in nasrec/kernels/ops.py.
+// fake kernels and autograd are attached in nasrec/kernels/, one module a family.
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(nasrec, m) {

@@ -2,12 +2,16 @@
 
 `nasrec.kernels.reference` defines every operation; `nasrec.kernels.availability` says which of them run
 compiled, and why the others do not. `use_reference()` forces plain PyTorch for a while.
+
+Each family with compiled operators has a module of its own here. Schemas stand in csrc/library.cpp. Fake kernels and
+autograd are attached in Python rather than in C++, so that `torch.compile` and `torch.export` see through them; every
+backward is an operator of its own.
 """
 
 from __future__ import annotations
 
 from nasrec.kernels.extension import use_reference
-from nasrec.kernels.ops import pairwise_dot
+from nasrec.kernels.pairwise_dot import pairwise_dot
 from nasrec.kernels.reference import (
     channel_linear,
     embedding,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from nasrec.kernels import extension, reference
+from nasrec.kernels.dispatch import COMPILED
 
 __all__ = ["Availability", "Build", "availability", "build"]
 
 DEVICES = ("cpu", "cuda")
-COMPILED_OPERATIONS = ("pairwise_dot",)  # those that csrc implements; the rest is plain PyTorch by design
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ def _row(operation: str, device: str) -> Availability:
 
 
 def _why_not(operation: str, device: str) -> str:
-    if operation not in COMPILED_OPERATIONS:
+    if operation not in COMPILED:
         return "plain PyTorch by design"
     if extension.extension() is None:
         return f"the extension is missing: {extension.missing_reason()}"
-    if not extension.compiled(operation, device):
+    if not all(extension.compiled(operator, device) for operator in COMPILED[operation]):
         return f"the extension was built without {device.upper()} kernels"
     if device == "cuda" and not torch.cuda.is_available():
         return "compiled, but this torch sees no CUDA device"

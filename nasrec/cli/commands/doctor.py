@@ -68,7 +68,10 @@ def _build_lines(build: dict[str, Any], threads: int) -> list[str]:
         return [*lines, "extension  missing; 'make setup' builds it"]
     isa = f"{build['isa_active']} of {', '.join(build['isa_built'])}"
     cuda = f"CUDA {build['cuda_built']} ({build['cuda_archs']})" if build["cuda_built"] else "without CUDA"
-    return [*lines, f"extension  built for torch {build['torch_built']} by {build['compiler']}, {isa}, {cuda}"]
+    return [
+        *lines,
+        f"extension  built for torch {build['torch_built']} by {build['compiler']}, {isa}, {cuda}, BLAS {build['blas']}",
+    ]
 
 
 def _optional(name: str, version: str | None) -> str:
@@ -78,10 +81,10 @@ def _optional(name: str, version: str | None) -> str:
 def _kernel_lines(kernels: list[dict[str, Any]]) -> list[str]:
     if not kernels:
         return []
-    from nasrec.kernels.availability import COMPILED_OPERATIONS
+    from nasrec.kernels.dispatch import COMPILED
 
-    rows = [[r["operation"], r["device"], _served(r)] for r in kernels if r["operation"] in COMPILED_OPERATIONS]
-    plain = sorted({row["operation"] for row in kernels} - set(COMPILED_OPERATIONS))
+    rows = [[r["operation"], r["device"], _served(r)] for r in kernels if r["operation"] in COMPILED]
+    plain = sorted({row["operation"] for row in kernels} - set(COMPILED))
     lines = ["", output.table(("operation", "device", "served by"), rows, left=3)] if rows else []
     return [*lines, f"plain PyTorch by design: {', '.join(plain)}"] if plain else lines
 
