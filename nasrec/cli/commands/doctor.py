@@ -67,10 +67,14 @@ def _build_lines(build: dict[str, Any], threads: int) -> list[str]:
     if build["torch_built"] is None:
         return [*lines, "extension  missing; 'make setup' builds it"]
     isa = f"{build['isa_active']} of {', '.join(build['isa_built'])}"
-    cuda = f"CUDA {build['cuda_built']} ({build['cuda_archs']})" if build["cuda_built"] else "without CUDA"
+    cuda = (
+        f"BLAS {build['blas']}, CUDA {build['cuda_built']} ({build['cuda_archs']})"
+        if build["cuda_built"]
+        else f"BLAS {build['blas']}, without CUDA"
+    )
     return [
         *lines,
-        f"extension  built for torch {build['torch_built']} by {build['compiler']}, {isa}, {cuda}, BLAS {build['blas']}",
+        f"extension  built for torch {build['torch_built']} by {build['compiler']}, {isa}, {cuda}",
     ]
 
 
