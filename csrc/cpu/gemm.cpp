@@ -1,9 +1,11 @@
 #include "cpu/gemm.h"
 
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
 
 #include "cpu/isa.h"
+#include "cpu/scratch.h"
 #include "kernels/gemm.h"
 
 // Of the BLAS inside libtorch_cpu. Weak: a build of torch may hide them or have none.
@@ -22,13 +24,35 @@ __attribute__((weak)) int MKL_Set_Num_Threads_Local(int threads);
 namespace nasrec {
 namespace {
 
-bool own_asked_for() {
-  const char* name = std::getenv("NASREC_BLAS");
-  return name != nullptr && std::string(name) == "own";
+const bool have_library = sgemm_ != nullptr && dgemm_ != nullptr;
+
+// MKL, which torch carries, runs its AVX2 code on processors that are not Intel's: measured on an AMD EPYC with
+// AVX-512, 95 GFLOP/s a core where our own loops reach 180. NASREC_BLAS decides otherwise.
+bool choose_library() {
+  const char* asked = std::getenv("NASREC_BLAS");
+  const std::string name = asked == nullptr ? "" : asked;
+  if (name == "own" || !have_library) return false;
+  if (name == "vendor") return true;
+  if (!name.empty()) throw std::runtime_error("NASREC_BLAS must be own or vendor, got " + name);
+#ifdef NASREC_X86
+  return active_isa() != Isa::avx512 || __builtin_cpu_is("intel");
+#else
+  return true;
+#endif
 }
 
-const bool use_library = sgemm_ != nullptr && dgemm_ != nullptr && !own_asked_for();
-const bool use_library_bf16 = use_library && gemm_bf16bf16f32_ != nullptr;
+bool use_library() {
+  static const bool chosen = choose_library();
+  return chosen;
+}
+
+bool use_library_bf16() { return gemm_bf16bf16f32_ != nullptr && use_library(); }
+
+template <class T, class C, class... Rest>
+void by_kernel(const GemmKernel<T, C>& kernel, bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, Rest... rest) {
+  const Scratch scratch(kernel.scratch_bytes(m, n, k));
+  kernel.run(transpose_a, transpose_b, m, n, k, rest..., scratch.data());
+}
 
 // BLAS stores columns: it computes C^T = op(B)^T op(A)^T on the same memory.
 template <class A, class C, class Gemm>
@@ -57,11 +81,11 @@ void gemm(
   if (m == 0 || n == 0) return;
   if (k == 0) return scale(m, n, beta, c, ldc);
   if constexpr (sizeof(T) == sizeof(float)) {
-    if (use_library) return by_library(sgemm_, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
-    NASREC_KERNELS(gemm).float32(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
+    if (use_library()) return by_library(sgemm_, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
+    by_kernel(NASREC_KERNELS(gemm).float32, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
   } else {
-    if (use_library) return by_library(dgemm_, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
-    NASREC_KERNELS(gemm).float64(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
+    if (use_library()) return by_library(dgemm_, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
+    by_kernel(NASREC_KERNELS(gemm).float64, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
   }
 }
 
@@ -75,13 +99,13 @@ void gemm_bf16(
     const uint16_t* b, int64_t ldb, float beta, float* c, int64_t ldc) {
   if (m == 0 || n == 0) return;
   if (k == 0) return scale(m, n, beta, c, ldc);
-  if (use_library_bf16)
+  if (use_library_bf16())
     return by_library(gemm_bf16bf16f32_, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
-  NASREC_KERNELS(gemm).bfloat16(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
+  by_kernel(NASREC_KERNELS(gemm).bfloat16, transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
 }
 
 const char* blas_name() {
-  return !use_library ? "own" : MKL_Set_Num_Threads_Local != nullptr ? "mkl" : "blas";
+  return !use_library() ? "own" : MKL_Set_Num_Threads_Local != nullptr ? "mkl" : "blas";
 }
 
 int blas_threads_of_this_thread(int threads) {

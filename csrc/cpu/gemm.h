@@ -1,5 +1,5 @@
-// Matrix products on the calling thread: the vendor library that torch carries, or our own loops where its symbols
-// are not to be found. NASREC_BLAS=own forces the latter.
+// Matrix products on the calling thread: the vendor library that torch carries, or our own kernel where that is faster
+// or the library cannot be reached. NASREC_BLAS=vendor or own forces either.
 #pragma once
 
 #include <cstdint>

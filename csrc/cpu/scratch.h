@@ -6,28 +6,23 @@
 
 namespace nasrec {
 
-// Uninitialised memory on a cache-line boundary, for as long as the object lives. Each thread keeps its last block for
-// the next call: fresh pages cost more than many kernels. Blocks above kKept go back to the system.
+// Uninitialised memory on a cache-line boundary, for as long as the object lives. A thread keeps one block for each
+// depth of nesting: fresh pages cost more than many kernels. What goes beyond kKept bytes is given back at once.
 class Scratch {
  public:
-  explicit Scratch(int64_t bytes) : bytes_(static_cast<size_t>(bytes)) {
-    Keeper& kept = kept_block();
-    if (kept.bytes >= bytes_ && kept.data != nullptr) {
-      data_ = kept.data;
-      bytes_ = kept.bytes;
-      kept = Block{};
+  explicit Scratch(int64_t bytes) : slot_(slots().depth++) {
+    const size_t wanted = bytes > 0 ? static_cast<size_t>(bytes) : 1;
+    if (slot_ < kSlots && wanted <= kKept) {
+      Block& block = slots().blocks[slot_];
+      if (block.bytes < wanted) block.grow(wanted);
+      data_ = block.data;
     } else {
-      data_ = ::operator new(bytes_, kAlignment);
+      data_ = own_ = ::operator new(wanted, kAlignment);
     }
   }
   ~Scratch() {
-    Keeper& kept = kept_block();
-    if (bytes_ > kKept || bytes_ <= kept.bytes) {
-      ::operator delete(data_, kAlignment);
-      return;
-    }
-    if (kept.data != nullptr) ::operator delete(kept.data, kAlignment);
-    kept = Block{data_, bytes_};
+    --slots().depth;
+    if (own_ != nullptr) ::operator delete(own_, kAlignment);
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
@@ -36,27 +31,35 @@ class Scratch {
  private:
   static constexpr std::align_val_t kAlignment{64};
   static constexpr size_t kKept = 64 << 20;
+  static constexpr int kSlots = 4;
 
   struct Block {
     void* data = nullptr;
     size_t bytes = 0;
-  };
-  struct Keeper : Block {
-    ~Keeper() {
+    void grow(size_t wanted) {
+      release();
+      data = ::operator new(wanted, kAlignment);
+      bytes = wanted;
+    }
+    void release() {
       if (data != nullptr) ::operator delete(data, kAlignment);
+      data = nullptr;
+      bytes = 0;
     }
-    Keeper& operator=(const Block& block) {
-      Block::operator=(block);
-      return *this;
-    }
+    ~Block() { release(); }
   };
-  static Keeper& kept_block() {
-    thread_local Keeper keeper;
-    return keeper;
+  struct Slots {
+    Block blocks[kSlots];
+    int depth = 0;
+  };
+  static Slots& slots() {
+    thread_local Slots slots;
+    return slots;
   }
 
+  int slot_;
   void* data_;
-  size_t bytes_;
+  void* own_ = nullptr;
 };
 
 }  // namespace nasrec

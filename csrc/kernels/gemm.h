@@ -1,19 +1,22 @@
-// Matrix products in plain loops, for a torch whose BLAS cannot be reached; arguments as in cpu/gemm.h.
+// Matrix products on one thread; arguments as in cpu/gemm.h. kernels/gemm.cpp is compiled once per instruction set.
 #pragma once
 
 #include <stdint.h>
 
 namespace nasrec {
 
-template <class T, class C>
-using Gemm = void (*)(
-    bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b,
-    int64_t ldb, C beta, C* c, int64_t ldc);
+template <class T, class C> struct GemmKernel {
+  // Bytes of `scratch`, which is 64-byte aligned.
+  int64_t (*scratch_bytes)(int64_t m, int64_t n, int64_t k);
+  void (*run)(
+      bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b,
+      int64_t ldb, C beta, C* c, int64_t ldc, void* scratch);
+};
 
 struct GemmTable {
-  Gemm<float, float> float32;
-  Gemm<double, double> float64;
-  Gemm<uint16_t, float> bfloat16;  // the bits
+  GemmKernel<float, float> float32;
+  GemmKernel<double, double> float64;
+  GemmKernel<uint16_t, float> bfloat16;  // the bits
 };
 
 namespace baseline { extern const GemmTable gemm; }
