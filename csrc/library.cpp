@@ -3,8 +3,8 @@
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(nasrec, m) {
-  // x [B, r, e] -> [B, r(r-1)/2]: the strictly lower triangle of x x^T, row-major.
-  m.def("pairwise_dot(Tensor x) -> Tensor");
-  // grad [B, r(r-1)/2], x [B, r, e] -> gradient of x [B, r, e].
-  m.def("pairwise_dot_backward(Tensor grad, Tensor x) -> Tensor");
+  // x: parts [B, r_p, e] -> [B, r(r-1)/2]: the strictly lower triangle of x x^T, row-major, x the parts' r rows.
+  m.def("pairwise_dot(Tensor[] x) -> Tensor");
+  // grad [B, r(r-1)/2], x as above -> gradient of each part.
+  m.def("pairwise_dot_backward(Tensor grad, Tensor[] x) -> Tensor[]");
 }

@@ -106,7 +106,7 @@ EXECUTE: dict[str, Callable[[Sequence[Tensor], Attrs, Params], Tensor]] = {
     "concat": lambda xs, attrs, params: torch.cat(list(xs), dim=1),
     "reshape": lambda xs, attrs, params: xs[0].reshape(len(xs[0]), *attrs["shape"]),
     "sum": lambda xs, attrs, params: xs[0].sum(dim=attrs["axis"]),
-    "pairwise_dot": lambda xs, attrs, params: kernels.pairwise_dot(xs[0]),
+    "pairwise_dot": lambda xs, attrs, params: kernels.pairwise_dot(*xs),
     "factorization_machine": lambda xs, attrs, params: kernels.factorization_machine(xs[0]),
     "self_attention": lambda xs, attrs, params: kernels.self_attention(xs[0], attrs["heads"]),
     "hadamard_pairs": lambda xs, attrs, params: kernels.hadamard_pairs(*xs),

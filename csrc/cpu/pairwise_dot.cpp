@@ -4,6 +4,8 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include <vector>
+
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 #include "cpu/team.h"
@@ -24,42 +26,57 @@ template <class Run> void for_type(ScalarType type, const Run& run) {
   }
 }
 
-// x [B, r, e] -> [B, r(r-1)/2]
-Tensor pairwise_dot(const Tensor& x_any) {
+std::vector<Tensor> contiguous(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> out;
+  for (const Tensor& tensor : tensors) out.push_back(torch::stable::contiguous(tensor));
+  return out;
+}
+
+template <class T> std::vector<const T*> data_of(const std::vector<Tensor>& tensors) {
+  std::vector<const T*> out;
+  for (const Tensor& tensor : tensors) out.push_back(static_cast<const T*>(tensor.const_data_ptr()));
+  return out;
+}
+
+// parts [B, r_p, e] -> [B, r(r-1)/2] with r the sum of the r_p
+Tensor pairwise_dot(const std::vector<Tensor>& x_any) {
   const PairwiseDotShape s = check_pairwise_dot(x_any);
-  const Tensor x = torch::stable::contiguous(x_any);
+  const std::vector<Tensor> x = contiguous(x_any);
   const int64_t sizes[] = {s.batch, s.pairs()};
-  Tensor out = torch::stable::new_empty(x, {sizes, 2});
+  Tensor out = torch::stable::new_empty(x[0], {sizes, 2});
   if (out.numel() == 0) return out;
-  for_type(x.scalar_type(), [&]<class T>(const PairwiseDotKernels<T>& kernels) {
-    const T* from = static_cast<const T*>(x.const_data_ptr());
+  for_type(out.scalar_type(), [&]<class T>(const PairwiseDotKernels<T>& kernels) {
+    const std::vector<const T*> data = data_of<T>(x);
+    const Rows<const T> rows = {data.data(), s.part_rows.data(), static_cast<int64_t>(x.size())};
     T* to = static_cast<T*>(out.mutable_data_ptr());
     team_run(team_parts(work_of(s)), [&](int part, int parts) {
       const auto [begin, end] = split(s.batch, part, parts);
       const Scratch scratch(kernels.scratch_bytes(s.rows, s.channels));
-      kernels.forward(
-          from + begin * s.rows * s.channels, to + begin * s.pairs(), end - begin, s.rows, s.channels, scratch.data());
+      kernels.forward(rows, to, begin, end, s.rows, s.channels, scratch.data());
     });
   });
   return out;
 }
 
-// grad [B, r(r-1)/2], x [B, r, e] -> [B, r, e]
-Tensor pairwise_dot_backward(const Tensor& grad_any, const Tensor& x_any) {
+// grad [B, r(r-1)/2], parts [B, r_p, e] -> gradients of the parts
+std::vector<Tensor> pairwise_dot_backward(const Tensor& grad_any, const std::vector<Tensor>& x_any) {
   const PairwiseDotShape s = check_pairwise_dot_backward(grad_any, x_any);
-  const Tensor grad = torch::stable::contiguous(grad_any), x = torch::stable::contiguous(x_any);
-  Tensor grad_x = torch::stable::new_empty(x, x.sizes());
-  if (grad_x.numel() == 0) return grad_x;
-  for_type(x.scalar_type(), [&]<class T>(const PairwiseDotKernels<T>& kernels) {
-    const T* from_grad = static_cast<const T*>(grad.const_data_ptr());
-    const T* from = static_cast<const T*>(x.const_data_ptr());
-    T* to = static_cast<T*>(grad_x.mutable_data_ptr());
+  const Tensor grad = torch::stable::contiguous(grad_any);
+  const std::vector<Tensor> x = contiguous(x_any);
+  std::vector<Tensor> grad_x;
+  for (const Tensor& part : x) grad_x.push_back(torch::stable::new_empty(part, part.sizes()));
+  if (s.batch * s.rows * s.channels == 0) return grad_x;
+  for_type(grad.scalar_type(), [&]<class T>(const PairwiseDotKernels<T>& kernels) {
+    const std::vector<const T*> data = data_of<T>(x);
+    std::vector<T*> grad_data;
+    for (Tensor& part : grad_x) grad_data.push_back(static_cast<T*>(part.mutable_data_ptr()));
+    const Rows<const T> rows = {data.data(), s.part_rows.data(), static_cast<int64_t>(x.size())};
+    const Rows<T> grad_rows = {grad_data.data(), s.part_rows.data(), static_cast<int64_t>(x.size())};
+    const T* from = static_cast<const T*>(grad.const_data_ptr());
     team_run(team_parts(work_of(s)), [&](int part, int parts) {
       const auto [begin, end] = split(s.batch, part, parts);
       const Scratch scratch(kernels.scratch_bytes(s.rows, s.channels));
-      const int64_t at = begin * s.rows * s.channels;
-      kernels.backward(
-          from_grad + begin * s.pairs(), from + at, to + at, end - begin, s.rows, s.channels, scratch.data());
+      kernels.backward(from, rows, grad_rows, begin, end, s.rows, s.channels, scratch.data());
     });
   });
   return grad_x;

@@ -6,7 +6,7 @@
 namespace nasrec {
 namespace {
 
-constexpr int kBlock = 8;  // rows computed together: one load feeds eight multiply-adds
+constexpr int kBlock = 8;  // rows computed together: one load feeds eight multiply-adds or more
 
 inline int64_t triangle(int64_t row) { return row * (row - 1) / 2; }
 inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -24,28 +24,32 @@ template <class T> int64_t scratch_bytes(int64_t rows, int64_t channels) {
   return (2 * padded_elements<A>(rows, channels) + pairs) * static_cast<int64_t>(sizeof(A));
 }
 
-// A sample in the accumulation type with rows of a whole number of vectors, zero-filled. `*stride` is their distance.
+// A sample in the accumulation type, its parts' rows one after the other, each of a whole number of vectors (`stride`),
+// zero-filled.
 template <class T>
-const typename Accumulate<T>::type* padded(
-    const T* x, int64_t rows, int64_t channels, typename Accumulate<T>::type* copy, int64_t* stride) {
+const typename Accumulate<T>::type* gather(
+    const Rows<const T>& x, int64_t sample, int64_t channels, int64_t stride, typename Accumulate<T>::type* copy) {
   typedef typename Accumulate<T>::type A;
-  *stride = round_up(channels, Lanes<A>::count);
   if constexpr (sizeof(T) == sizeof(A)) {
-    if (*stride == channels) return x;
+    if (x.parts == 1 && stride == channels) return x.data[0] + sample * x.rows[0] * channels;
   }
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t k = 0; k < channels; ++k) copy[i * *stride + k] = widen(x[i * channels + k]);
-    for (int64_t k = channels; k < *stride; ++k) copy[i * *stride + k] = 0;
+  A* to = copy;
+  for (int64_t part = 0; part < x.parts; ++part) {
+    const T* from = x.data[part] + sample * x.rows[part] * channels;
+    for (int64_t i = 0; i < x.rows[part]; ++i, from += channels, to += stride) {
+      for (int64_t k = 0; k < channels; ++k) to[k] = widen(from[k]);
+      for (int64_t k = channels; k < stride; ++k) to[k] = 0;
+    }
   }
   return copy;
 }
 
-// x [rows, stride] -> tiles [rows / n][stride][n]: lane l of tile t, line k holds x[t n + l][k]. The lanes past the
-// last row repeat it; what they yield is never stored.
+// x [rows, stride] -> tiles [ceil((rows - 1) / n)][stride][n]: lane l of tile t, line k holds x[t n + l][k]. The last
+// row has no pair below it and is left out; lanes past it repeat it, and what they yield is never stored.
 template <class A> void transpose_sample(const A* x, int64_t rows, int64_t stride, A* tiles) {
   typedef typename Lanes<A>::vec vec;
   constexpr int n = Lanes<A>::count;
-  for (int64_t first = 0; first < rows; first += n) {
+  for (int64_t first = 0; first < rows - 1; first += n) {
     for (int64_t k = 0; k < stride; k += n) {
       vec square[n];
 #pragma GCC unroll 16
@@ -57,116 +61,167 @@ template <class A> void transpose_sample(const A* x, int64_t rows, int64_t strid
   }
 }
 
-// Whole vectors are stored; what spills past a row's end lands in later rows' first entries, and those are written
-// afterwards: tiles are taken from the last to the first, rows of a tile in ascending order.
-template <class A>
-void gram_lower(const A* x, const A* tiles, int64_t rows, int64_t channels, int64_t stride, A* out) {
+// Rows first..first+Count-1 against the `Tiles` tiles from `tile` on. Whole vectors are stored; what spills past a row's
+// end lands in later rows' first entries, and those are written afterwards: the caller goes from the last tile to the
+// first, blocks and the rows of a block ascend.
+template <class A, int Count, int Tiles>
+void gram_block(
+    const A* x, const A* tiles, int64_t first, int64_t tile, int64_t channels, int64_t stride, int64_t pairs, A* out) {
   typedef typename Lanes<A>::vec vec;
   constexpr int n = Lanes<A>::count;
-  const int64_t pairs = triangle(rows);
-  for (int64_t first = 0; first < rows; first += kBlock) {
-    const int64_t last = smaller(first + kBlock, rows) - 1;
-    const A* row[kBlock];
-    for (int i = 0; i < kBlock; ++i) row[i] = x + smaller(first + i, rows - 1) * stride;
-    for (int64_t tile = (last - 1 + n) / n - 1; tile >= 0; --tile) {
-      const A* lines = tiles + tile * n * stride;
-      vec sum[kBlock] = {};
-      for (int64_t k = 0; k < channels; ++k) {
-        const vec line = load<A>(lines + k * n);
-        for (int i = 0; i < kBlock; ++i) sum[i] += row[i][k] * line;
-      }
-      for (int i = 0; i < kBlock; ++i) {
-        if (first + i > last || tile * n >= first + i) continue;
-        const int64_t at = triangle(first + i) + tile * n;
-        if (at + n <= pairs)
-          store<A>(out + at, sum[i]);
-        else
-          store_first<A>(out + at, sum[i], pairs - at);
-      }
+  const A* rows = x + first * stride;
+  const A* lines = tiles + tile * n * stride;
+  vec sum[Count][Tiles] = {};
+  for (int64_t k = 0; k < channels; ++k) {
+    vec line[Tiles];
+#pragma GCC unroll 2
+    for (int t = 0; t < Tiles; ++t) line[t] = load<A>(lines + t * n * stride + k * n);
+#pragma GCC unroll 8
+    for (int i = 0; i < Count; ++i) {
+      const A factor = rows[i * stride + k];
+#pragma GCC unroll 2
+      for (int t = 0; t < Tiles; ++t) sum[i][t] += factor * line[t];
+    }
+  }
+#pragma GCC unroll 2
+  for (int t = Tiles - 1; t >= 0; --t) {
+#pragma GCC unroll 8
+    for (int i = 0; i < Count; ++i) {
+      if ((tile + t) * n >= first + i) continue;
+      const int64_t at = triangle(first + i) + (tile + t) * n;
+      if (at + n <= pairs)
+        store<A>(out + at, sum[i][t]);
+      else
+        store_first<A>(out + at, sum[i][t], pairs - at);
     }
   }
 }
 
+template <class A, int Count = kBlock>
+void gram_rows(
+    int64_t count, const A* x, const A* tiles, int64_t first, int64_t channels, int64_t stride, int64_t pairs, A* out) {
+  if constexpr (Count > 1) {
+    if (count < Count) return gram_rows<A, Count - 1>(count, x, tiles, first, channels, stride, pairs, out);
+  }
+  int64_t tile = (first + Count - 2) / Lanes<A>::count;  // of the last row's last pair
+  if (first + Count < 2) return;
+  for (; tile >= 1; tile -= 2) gram_block<A, Count, 2>(x, tiles, first, tile - 1, channels, stride, pairs, out);
+  if (tile == 0) gram_block<A, Count, 1>(x, tiles, first, 0, channels, stride, pairs, out);
+}
+
+template <class A>
+void gram_lower(const A* x, const A* tiles, int64_t rows, int64_t channels, int64_t stride, A* out) {
+  for (int64_t first = 0; first < rows; first += kBlock)
+    gram_rows<A>(smaller(kBlock, rows - first), x, tiles, first, channels, stride, triangle(rows), out);
+}
+
 template <class T>
-void forward(const T* x, T* out, int64_t samples, int64_t rows, int64_t channels, void* scratch) {
+void forward(
+    const Rows<const T>& x, T* out, int64_t begin, int64_t end, int64_t rows, int64_t channels, void* scratch) {
   typedef typename Accumulate<T>::type A;
-  const int64_t pairs = triangle(rows);
+  const int64_t pairs = triangle(rows), stride = round_up(channels, Lanes<A>::count);
   A* copy = static_cast<A*>(scratch);
   A* tiles = copy + padded_elements<A>(rows, channels);
   A* wide_out = tiles + padded_elements<A>(rows, channels);
-  for (int64_t b = 0; b < samples; ++b, x += rows * channels, out += pairs) {
-    int64_t stride;
-    const A* sample = padded<T>(x, rows, channels, copy, &stride);
-    transpose_sample<A>(sample, rows, stride, tiles);
+  out += begin * pairs;
+  for (int64_t sample = begin; sample < end; ++sample, out += pairs) {
+    const A* wide = gather<T>(x, sample, channels, stride, copy);
+    transpose_sample<A>(wide, rows, stride, tiles);
     if constexpr (sizeof(T) == sizeof(A)) {
-      gram_lower<A>(sample, tiles, rows, channels, stride, out);
+      gram_lower<A>(wide, tiles, rows, channels, stride, out);
     } else {
-      gram_lower<A>(sample, tiles, rows, channels, stride, wide_out);
+      gram_lower<A>(wide, tiles, rows, channels, stride, wide_out);
       for (int64_t p = 0; p < pairs; ++p) narrow(wide_out[p], out + p);
     }
   }
 }
 
 // grad_x_i = sum over j != i of g_ij x_j, where g_ij lies at triangle(max) + min. For a block of rows, the j below
-// the block read eight rows of g side by side, the j above it eight neighbours of one row; only the square on the
-// diagonal needs a choice per element.
-template <class T, class A>
-void gram_backward(const A* g, const A* x, int64_t rows, int64_t channels, int64_t stride, T* grad_x) {
+// the block read rows of g side by side, the j above it neighbours of one row; only the square on the diagonal needs a
+// choice per element. `to` holds where each row's gradient goes.
+template <class T, class A, int Count>
+void gram_backward_block(
+    const A* g, const A* x, int64_t first, int64_t rows, int64_t channels, int64_t stride, T* const* to) {
   typedef typename Lanes<A>::vec vec;
   constexpr int n = Lanes<A>::count;
-  for (int64_t first = 0; first < rows; first += kBlock) {
-    const int64_t end = smaller(first + kBlock, rows);
-    const A* below[kBlock];
-    for (int i = 0; i < kBlock; ++i) below[i] = g + triangle(smaller(first + i, rows - 1));
-    A diagonal[kBlock][kBlock] = {};
-    for (int64_t j = first; j < end; ++j)
-      for (int64_t i = first; i < j; ++i)
-        diagonal[j - first][i - first] = diagonal[i - first][j - first] = g[triangle(j) + i];
-    for (int64_t k = 0; k < stride; k += n) {
-      vec sum[kBlock] = {};
-      for (int64_t j = 0; j < first; ++j) {
-        const vec line = load<A>(x + j * stride + k);
-        for (int i = 0; i < kBlock; ++i) sum[i] += below[i][j] * line;
+  const int64_t end = first + Count;
+  const A* below[Count];
+  for (int i = 0; i < Count; ++i) below[i] = g + triangle(first + i);
+  A diagonal[Count][Count];
+#pragma GCC unroll 8
+  for (int j = 0; j < Count; ++j) {
+    diagonal[j][j] = 0;
+#pragma GCC unroll 8
+    for (int i = 0; i < j; ++i) diagonal[j][i] = diagonal[i][j] = below[j][first + i];
+  }
+  for (int64_t k = 0; k < stride; k += n) {
+    vec sum[Count] = {};
+    for (int64_t j = 0; j < first; ++j) {
+      const vec line = load<A>(x + j * stride + k);
+#pragma GCC unroll 8
+      for (int i = 0; i < Count; ++i) sum[i] += below[i][j] * line;
+    }
+    for (int j = 0; j < Count; ++j) {
+      const vec line = load<A>(x + (first + j) * stride + k);
+#pragma GCC unroll 8
+      for (int i = 0; i < Count; ++i) sum[i] += diagonal[j][i] * line;
+    }
+    for (int64_t j = end; j < rows; ++j) {
+      const vec line = load<A>(x + j * stride + k);
+      const A* above = g + triangle(j) + first;
+#pragma GCC unroll 8
+      for (int i = 0; i < Count; ++i) sum[i] += above[i] * line;
+    }
+    const int64_t width = smaller(n, channels - k);
+#pragma GCC unroll 8
+    for (int i = 0; i < Count; ++i) {
+      if constexpr (sizeof(T) == sizeof(A)) {
+        if (width == n) {
+          store<A>(to[first + i] + k, sum[i]);
+          continue;
+        }
       }
-      for (int64_t j = first; j < end; ++j) {
-        const vec line = load<A>(x + j * stride + k);
-        for (int i = 0; i < kBlock; ++i) sum[i] += diagonal[j - first][i] * line;
-      }
-      for (int64_t j = end; j < rows; ++j) {
-        const vec line = load<A>(x + j * stride + k);
-        const A* above = g + triangle(j) + first;
-        for (int i = 0; i < kBlock; ++i) sum[i] += above[i] * line;
-      }
-      const int64_t width = smaller(n, channels - k);
-      for (int64_t i = first; i < end; ++i) {
-        A lanes[n];
-        store<A>(lanes, sum[i - first]);
-        T* to = grad_x + i * channels + k;
-        if (width == n)
-          for (int lane = 0; lane < n; ++lane) narrow(lanes[lane], to + lane);
-        else
-          for (int64_t lane = 0; lane < width; ++lane) narrow(lanes[lane], to + lane);
-      }
+      A lanes[n];
+      store<A>(lanes, sum[i]);
+      for (int64_t lane = 0; lane < width; ++lane) narrow(lanes[lane], to[first + i] + k + lane);
     }
   }
 }
 
+template <class T, class A, int Count = kBlock>
+void gram_backward_rows(
+    int64_t count, const A* g, const A* x, int64_t first, int64_t rows, int64_t channels, int64_t stride, T* const* to) {
+  if constexpr (Count > 1) {
+    if (count < Count) return gram_backward_rows<T, A, Count - 1>(count, g, x, first, rows, channels, stride, to);
+  }
+  gram_backward_block<T, A, Count>(g, x, first, rows, channels, stride, to);
+}
+
 template <class T>
 void backward(
-    const T* grad, const T* x, T* grad_x, int64_t samples, int64_t rows, int64_t channels, void* scratch) {
+    const T* grad, const Rows<const T>& x, const Rows<T>& grad_x, int64_t begin, int64_t end, int64_t rows,
+    int64_t channels, void* scratch) {
   typedef typename Accumulate<T>::type A;
-  const int64_t pairs = triangle(rows);
+  const int64_t pairs = triangle(rows), stride = round_up(channels, Lanes<A>::count);
   A* copy = static_cast<A*>(scratch);
+  T** to = reinterpret_cast<T**>(copy + padded_elements<A>(rows, channels));
   A* wide_grad = copy + 2 * padded_elements<A>(rows, channels);
-  for (int64_t b = 0; b < samples; ++b, grad += pairs, x += rows * channels, grad_x += rows * channels) {
-    int64_t stride;
-    const A* sample = padded<T>(x, rows, channels, copy, &stride);
+  grad += begin * pairs;
+  for (int64_t sample = begin; sample < end; ++sample, grad += pairs) {
+    const A* wide = gather<T>(x, sample, channels, stride, copy);
+    const A* g;
     if constexpr (sizeof(T) == sizeof(A)) {
-      gram_backward<T, A>(grad, sample, rows, channels, stride, grad_x);
+      g = grad;
     } else {
       for (int64_t p = 0; p < pairs; ++p) wide_grad[p] = widen(grad[p]);
-      gram_backward<T, A>(wide_grad, sample, rows, channels, stride, grad_x);
+      g = wide_grad;
     }
+    int64_t row = 0;
+    for (int64_t part = 0; part < grad_x.parts; ++part)
+      for (int64_t i = 0; i < grad_x.rows[part]; ++i)
+        to[row++] = grad_x.data[part] + (sample * grad_x.rows[part] + i) * channels;
+    for (int64_t first = 0; first < rows; first += kBlock)
+      gram_backward_rows<T, A>(smaller(kBlock, rows - first), g, wide, first, rows, channels, stride, to);
   }
 }
 

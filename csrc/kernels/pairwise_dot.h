@@ -5,14 +5,23 @@
 
 namespace nasrec {
 
-// `samples` consecutive samples: x [samples, rows, channels], out and grad [samples, rows (rows - 1) / 2], all contiguous.
-// `scratch` is 64-byte aligned and holds scratch_bytes(rows, channels).
+// The rows of a sample stand in several tensors: part p is [samples, rows[p], channels], contiguous, at data[p].
+template <class T> struct Rows {
+  T* const* data;
+  const int64_t* rows;
+  int64_t parts;
+};
+
+// Samples begin..end of x and grad_x [samples, rows, channels], out and grad [samples, rows (rows - 1) / 2], where
+// `rows` is the sum over the parts. `scratch` is 64-byte aligned and holds scratch_bytes(rows, channels).
 template <class T>
 struct PairwiseDotKernels {
   int64_t (*scratch_bytes)(int64_t rows, int64_t channels);
-  void (*forward)(const T* x, T* out, int64_t samples, int64_t rows, int64_t channels, void* scratch);
+  void (*forward)(
+      const Rows<const T>& x, T* out, int64_t begin, int64_t end, int64_t rows, int64_t channels, void* scratch);
   void (*backward)(
-      const T* grad, const T* x, T* grad_x, int64_t samples, int64_t rows, int64_t channels, void* scratch);
+      const T* grad, const Rows<const T>& x, const Rows<T>& grad_x, int64_t begin, int64_t end, int64_t rows,
+      int64_t channels, void* scratch);
 };
 
 struct PairwiseDotTable {

@@ -182,7 +182,8 @@ def _embedding(xs: Sequence[Array], attrs: Attrs, params: Params) -> Array:
 
 
 def _pairwise_dot(xs: Sequence[Array], attrs: Attrs, params: Params) -> Array:
-    gram = xs[0] @ xs[0].transpose(0, 2, 1)
+    x = np.concatenate(xs, axis=1)
+    gram = x @ x.transpose(0, 2, 1)
     i, j = np.tril_indices(gram.shape[1], k=-1)
     return np.asarray(gram[:, i, j])
 

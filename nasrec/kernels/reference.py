@@ -39,18 +39,31 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def pairwise_dot(x: Tensor) -> Tensor:
-    """Dot products of all pairs of fields: [B, r, e] -> [B, r(r-1)/2].
+def pairwise_dot(*x: Tensor) -> Tensor:
+    """Dot products of all pairs of fields: parts [B, r_p, e] -> [B, r(r-1)/2], r the sum of the r_p.
 
-    The strictly lower triangle of the Gram matrix x x^T, row-major: (1,0), (2,0), (2,1), (3,0), ...
-    bfloat16 is accumulated in float32 and rounded once.
+    The parts' rows in order are the rows of x; the result is the strictly lower triangle of the Gram matrix x x^T,
+    row-major: (1,0), (2,0), (2,1), (3,0), ... bfloat16 is accumulated in float32 and rounded once.
     """
-    _require(x.dim() == 3, "pairwise_dot", f"x must be [B, r, e], got {_shape(x)}")
-    rows = x.shape[1]
-    wide = _widen(x)
+    _require(len(x) >= 1, "pairwise_dot", "needs at least one operand")
+    for part in x:
+        _require(part.dim() == 3, "pairwise_dot", f"x must be [B, r, e], got {_shape(part)}")
+    _require(
+        same_batch_and_channels(x),
+        "pairwise_dot",
+        f"operands must agree in batch and channels, got {', '.join(map(_shape, x))}",
+    )
+    joined = x[0] if len(x) == 1 else torch.cat(x, 1)
+    rows = joined.shape[1]
+    wide = _widen(joined)
     gram = torch.bmm(wide, wide.transpose(1, 2)).flatten(1)
     below = [i * rows + j for i in range(rows) for j in range(i)]
-    return gram.index_select(1, torch.tensor(below, dtype=torch.int64, device=x.device)).to(x.dtype)
+    return gram.index_select(1, torch.tensor(below, dtype=torch.int64, device=wide.device)).to(joined.dtype)
+
+
+def same_batch_and_channels(x: Sequence[Tensor]) -> bool:
+    """Whether parts [B, r_p, e] can stand below each other."""
+    return all(part.dim() == 3 and part.shape[::2] == x[0].shape[::2] for part in x[1:])
 
 
 def factorization_machine(x: Tensor) -> Tensor:

@@ -28,18 +28,19 @@ def definition(x: torch.Tensor) -> torch.Tensor:
     return torch.stack(pairs, dim=1) if pairs else x[:, :0].sum(2)
 
 
-def check_forward_and_backward(x: torch.Tensor) -> None:
-    """Face and gradient on x equal the definition's in float64."""
-    x = x.detach().requires_grad_()
-    exact_x = x.detach().double().requires_grad_()
-    out, exact = kernels.pairwise_dot(x), definition(exact_x)
-    assert out.dtype == x.dtype and out.shape == exact.shape
-    weight = torch.linspace(-1, 1, out.numel(), device=x.device, dtype=x.dtype).view_as(out)
-    (grad,) = torch.autograd.grad(out, x, weight)
-    (exact_grad,) = torch.autograd.grad((exact * weight.double()).sum(), exact_x, materialize_grads=True)
-    tolerance = TOLERANCE[x.dtype]
+def check_forward_and_backward(*x: torch.Tensor) -> None:
+    """Face and gradients on the parts of x equal the definition's in float64."""
+    parts = [part.detach().requires_grad_() for part in x]
+    exact_parts = [part.detach().double().requires_grad_() for part in x]
+    out, exact = kernels.pairwise_dot(*parts), definition(torch.cat(exact_parts, 1))
+    assert out.dtype == x[0].dtype and out.shape == exact.shape
+    weight = torch.linspace(-1, 1, out.numel(), device=out.device, dtype=out.dtype).view_as(out)
+    grads = torch.autograd.grad(out, parts, weight)
+    exact_grads = torch.autograd.grad((exact * weight.double()).sum(), exact_parts, materialize_grads=True)
+    tolerance = TOLERANCE[out.dtype]
     torch.testing.assert_close(out.double(), exact, rtol=tolerance, atol=tolerance)
-    torch.testing.assert_close(grad.double(), exact_grad, rtol=tolerance, atol=tolerance)
+    for grad, exact_grad in zip(grads, exact_grads, strict=True):
+        torch.testing.assert_close(grad.double(), exact_grad, rtol=tolerance, atol=tolerance)
 
 
 def sample(*shape: int, device: str = "cpu", dtype: torch.dtype = torch.float32, seed: int = 0) -> torch.Tensor:
@@ -68,6 +69,22 @@ def test_matches_definition(device: str, dtype: torch.dtype, batch: int, rows: i
 )
 def test_matches_definition_on_any_shape(batch: int, rows: int, channels: int, dtype: torch.dtype, seed: int) -> None:
     check_forward_and_backward(sample(batch, rows, channels, dtype=dtype, seed=seed))
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+@pytest.mark.parametrize(
+    "rows", [(1, 45), (1, 8, 3), (0, 4, 0), (2, 0, 1, 3, 1, 2), (16, 16, 1), (0, 0), (1, 1)], ids=str
+)
+def test_rows_in_several_parts(device: str, dtype: torch.dtype, rows: tuple[int, ...]) -> None:
+    for channels in (16, 5):
+        check_forward_and_backward(*(sample(3, n, channels, device=device, dtype=dtype, seed=n) for n in rows))
+
+
+def test_one_tensor_as_several_parts(device: str) -> None:
+    x = sample(3, 4, 8, device=device).requires_grad_()
+    (grad,) = torch.autograd.grad(kernels.pairwise_dot(x, x).sum(), x)
+    (expected,) = torch.autograd.grad(definition(torch.cat([x, x], 1)).sum(), x)
+    torch.testing.assert_close(grad, expected)
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 4), (3, 0, 4), (3, 1, 4), (3, 2, 4), (3, 4, 0), (0, 0, 0)])
@@ -126,6 +143,9 @@ def test_gradcheck(device: str) -> None:
     x = sample(2, 5, 3, device=device, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(kernels.pairwise_dot, (x,))
     assert torch.autograd.gradgradcheck(kernels.pairwise_dot, (x,))
+    parts = (x[:, :1].detach().requires_grad_(), x[:, 1:].detach().requires_grad_())
+    assert torch.autograd.gradcheck(kernels.pairwise_dot, parts)
+    assert torch.autograd.gradgradcheck(kernels.pairwise_dot, parts)
 
 
 @needs_extension
@@ -133,11 +153,10 @@ def test_gradcheck(device: str) -> None:
 def test_opcheck(device: str, dtype: torch.dtype) -> None:
     x = sample(3, 6, 4, device=device, dtype=dtype)
     grad = sample(3, 15, device=device, dtype=dtype)
-    torch.library.opcheck(torch.ops.nasrec.pairwise_dot.default, (x.clone().requires_grad_(),))
-    torch.library.opcheck(torch.ops.nasrec.pairwise_dot.default, (x.transpose(1, 2).requires_grad_(),))
-    torch.library.opcheck(
-        torch.ops.nasrec.pairwise_dot_backward.default, (grad.requires_grad_(), x.clone().requires_grad_())
-    )
+    parts = [x[:, :2].clone().requires_grad_(), x[:, 2:].clone().requires_grad_()]
+    torch.library.opcheck(torch.ops.nasrec.pairwise_dot.default, (parts,))
+    torch.library.opcheck(torch.ops.nasrec.pairwise_dot.default, ([x.transpose(1, 2).requires_grad_()],))
+    torch.library.opcheck(torch.ops.nasrec.pairwise_dot_backward.default, (grad.requires_grad_(), parts))
 
 
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
@@ -169,9 +188,9 @@ def test_exported_program_keeps_the_operator() -> None:
 
 @needs_extension
 def test_use_reference_leaves_the_kernel_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[torch.Tensor] = []
+    calls: list[tuple[torch.Tensor, ...]] = []
     definition_of_kernel = reference.pairwise_dot
-    monkeypatch.setattr(reference, "pairwise_dot", lambda x: calls.append(x) or definition_of_kernel(x))
+    monkeypatch.setattr(reference, "pairwise_dot", lambda *x: calls.append(x) or definition_of_kernel(*x))
     x = sample(2, 3, 4)
     kernels.pairwise_dot(x)
     assert not calls
@@ -190,6 +209,12 @@ def test_types_without_a_kernel_use_the_reference() -> None:
 def test_wrong_shape_is_one_clear_error(device: str) -> None:
     with pytest.raises(KernelError, match=r"^pairwise_dot: x must be \[B, r, e\], got \[2, 3\]$"):
         kernels.pairwise_dot(torch.zeros(2, 3, device=device))
+    x = torch.zeros(2, 3, 4, device=device)
+    message = r"^pairwise_dot: operands must agree in batch and channels, got \[2, 3, 4\], \[2, 3, 3\]$"
+    with pytest.raises(KernelError, match=message):
+        kernels.pairwise_dot(x, x[..., 1:])
+    with pytest.raises(KernelError, match=r"^pairwise_dot: needs at least one operand$"):
+        kernels.pairwise_dot()
 
 
 @needs_extension
@@ -198,18 +223,22 @@ def test_operator_checks_its_operands(device: str) -> None:
     forward, backward = torch.ops.nasrec.pairwise_dot, torch.ops.nasrec.pairwise_dot_backward
     x, grad = torch.zeros(2, 4, 3, device=device), torch.zeros(2, 6, device=device)
     with pytest.raises(RuntimeError, match=r"pairwise_dot: x must be \[B, r, e\], got \[4, 3\]"):
-        forward(x[0])
+        forward([x[0]])
+    with pytest.raises(RuntimeError, match=r"must agree in batch and channels, got \[2, 4, 3\] and \[1, 4, 3\]"):
+        forward([x, x[1:]])
+    with pytest.raises(RuntimeError, match="an operand must have the type of the first, got Double and Float"):
+        forward([x, x.double()])
     with pytest.raises(RuntimeError, match="pairwise_dot: x must be float32, float64 or bfloat16, got Half"):
-        forward(x.half())
+        forward([x.half()])
     with pytest.raises(RuntimeError, match="pairwise_dot: x must be float32, float64 or bfloat16, got Long"):
-        forward(x.long())
+        forward([x.long()])
     with pytest.raises(
         RuntimeError,
-        match=r"pairwise_dot_backward: grad must be \[2, 6\] for x \[2, 4, 3\], got \[2, 5\]",
+        match=r"pairwise_dot_backward: grad must be \[2, 6\] for 4 rows, got \[2, 5\]",
     ):
-        backward(grad[:, 1:], x)
+        backward(grad[:, 1:], [x])
     with pytest.raises(RuntimeError, match="pairwise_dot_backward: grad must have the type of x, got Double and Float"):
-        backward(grad.double(), x)
+        backward(grad.double(), [x])
 
 
 ISA_PROBE = """

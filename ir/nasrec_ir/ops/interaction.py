@@ -8,23 +8,37 @@ from nasrec_ir.types import TensorType
 
 def _infer_pairwise_dot(types: Types, attrs: Attrs) -> TensorType:
     require_rank(types, 2)
-    rows = types[0].shape[0]
-    low, high = types[0].live
+    require(len({t.shape[1] for t in types}) == 1, "operands differ in their channels: {}", Listed(types))
+    rows = _rows(types)
+    low, high = _live_rows(types)
     live = (low * (low + 1) // 2 + low, high * (high - 1) // 2)
     return TensorType((rows * (rows - 1) // 2,), live=live if live[0] < live[1] else (0, 0))
 
 
+def _rows(types: Types) -> int:
+    return sum(t.shape[0] for t in types)
+
+
+def _live_rows(types: Types) -> tuple[int, int]:
+    """The hull of the operands' live rows, one below the other."""
+    starts = [sum(t.shape[0] for t in types[:i]) for i in range(len(types))]
+    live = [
+        (start + t.live[0], start + t.live[1]) for start, t in zip(starts, types, strict=True) if t.live[0] < t.live[1]
+    ]
+    return (live[0][0], live[-1][1]) if live else (0, 0)
+
+
 def _gram_macs(types: Types, attrs: Attrs) -> int:
-    rows, channels = types[0].shape
-    return rows * rows * channels
+    return _rows(types) ** 2 * types[0].shape[1]
 
 
 register(
     Op(
         name="pairwise_dot",
-        doc="""<x_i, x_j> for all i > j, row-major: the strictly lower triangle of the Gram matrix X X^T, [B, r, e] ->
-        [B, r(r-1)/2]. Dot-product, section 3.1; operator-balanced by projecting the fields first, section 4.2.""",
-        arity=(1, 1),
+        doc="""<x_i, x_j> for all i > j, row-major: the strictly lower triangle of the Gram matrix X X^T, where the
+        operands' rows stand below each other: [B, r_p, e]... -> [B, r(r-1)/2]. Dot-product, section 3.1;
+        operator-balanced by projecting the fields first, section 4.2.""",
+        arity=(1, None),
         infer=_infer_pairwise_dot,
         # Counted as the full square, as the paper's figures are.
         products=_gram_macs,

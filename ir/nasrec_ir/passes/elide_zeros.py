@@ -282,7 +282,7 @@ class _Elision:
 
     def _pairwise_dot(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         """Only pairs of rows that are both there; row i's pairs with j < i start at i(i-1)/2."""
-        x = xs[0]
+        x = self._concat(node, xs)
         pairs = merge(
             (i * (i - 1) // 2 + start, i * (i - 1) // 2 + min(stop, i))
             for low, high in x.segments
@@ -292,7 +292,7 @@ class _Elision:
         )
         if not pairs:
             return _Packed(node.type.shape, ())
-        return _Packed(node.type.shape, (_Part(self._add(node, [self._live(x)]), pairs),))
+        return _Packed(node.type.shape, (_Part(self._add(node, [part.id for part in x.parts]), pairs),))
 
 
 Rule = Callable[[_Elision, Node, Sequence[_Packed]], _Packed]
