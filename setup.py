@@ -1,7 +1,7 @@
 """Package map, and the CMake build of the extension `nasrec._C`; everything else stands in pyproject.toml.
 
 Environment: USE_CUDA=auto|0|1 (auto: where a fitting nvcc is found), NASREC_CUDA_ARCHS (CMake's list, e.g.
-"80-real;90"), CXX, CMAKE_BUILD_PARALLEL_LEVEL.
+"80-real;90"), CXX, CMAKE_BUILD_PARALLEL_LEVEL, NASREC_SANITIZE (what -fsanitize takes, e.g. "address,undefined").
 """
 
 import os
@@ -28,7 +28,9 @@ class CMakeBuild(build_ext):
                 f"{error}: install torch and pybind11 first, then nasrec with `pip install --no-build-isolation`"
             ) from None
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
-        build = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}-torch-{torch.__version__}"
+        sanitize = os.environ.get("NASREC_SANITIZE", "")
+        variant = f"-{sanitize.replace(',', '-')}" if sanitize else ""
+        build = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}-torch-{torch.__version__}{variant}"
         tool_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         cmake, ninja = (shutil.which(tool, path=tool_path) for tool in ("cmake", "ninja"))
         if cmake is None:
@@ -41,6 +43,7 @@ class CMakeBuild(build_ext):
             "NASREC_TORCH_CUDA": torch.version.cuda or "",
             "NASREC_GIT_COMMIT": git_commit(),
             "NASREC_USE_CUDA": os.environ.get("USE_CUDA", "auto"),
+            "NASREC_SANITIZE": sanitize,
             "NASREC_CUDA_ARCHS": os.environ.get("NASREC_CUDA_ARCHS", "80-real;90"),
             "Python_EXECUTABLE": sys.executable,
             "pybind11_DIR": pybind11.get_cmake_dir(),

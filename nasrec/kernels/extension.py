@@ -2,12 +2,13 @@
 
 Importing this module imports `nasrec._C`, which registers the compiled operators. Without it the reference
 functions serve, slower, and one warning says so; with NASREC_REQUIRE_KERNELS=1 a missing extension raises
-`KernelUnavailable`.
+`KernelUnavailable`. NASREC_EXTENSION names another file to load it from, such as a build with sanitizers.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import threading
@@ -67,7 +68,7 @@ def reference_forced() -> bool:
 def _load() -> tuple[ModuleType | None, str | None]:
     """The extension, or the reason why there is none."""
     try:
-        module = importlib.import_module("nasrec._C")
+        module = _import()
         module.build_info()  # raises if NASREC_ISA names no instruction set
     except ImportError as error:
         reason = " ".join(str(error).split())
@@ -83,6 +84,18 @@ def _load() -> tuple[ModuleType | None, str | None]:
         raise KernelUnavailable(f"{message}, or unset NASREC_REQUIRE_KERNELS")
     _log.warning("%s; running the slower plain-torch reference", message)
     return None, reason
+
+
+def _import() -> ModuleType:
+    path = os.environ.get("NASREC_EXTENSION")
+    if not path:
+        return importlib.import_module("nasrec._C")
+    spec = importlib.util.spec_from_file_location("nasrec._C", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"NASREC_EXTENSION={path} is no extension module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 _module, _reason = _load()
