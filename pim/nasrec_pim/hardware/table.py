@@ -1,0 +1,28 @@
+"""A description as a table in Markdown, for the documentation and for reading."""
+
+from __future__ import annotations
+
+from nasrec_pim.hardware.hardware import FigureRow, Hardware
+
+__all__ = ["figure_table"]
+
+COLUMNS = ("field", "value", "unit", "meaning", "source", "confidence")
+
+
+def figure_table(hardware: Hardware) -> str:
+    """Every figure of a description, one row each."""
+    lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
+    lines += [f"| {' | '.join(_cells(row))} |" for row in hardware.figures()]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row: FigureRow) -> tuple[str, ...]:
+    return (f"`{row.section}.{row.name}`", _value(row.value), row.unit, row.doc, row.source, row.confidence)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(_value, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
