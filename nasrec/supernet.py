@@ -113,7 +113,7 @@ class Supernet(nn.Module):
             raise SpaceError(
                 f"the genotype has layer_norm={genotype.layer_norm}, the supernet {self.layer_norm}; they must agree"
             )
-        return OPTIMISE.run(lower_path(genotype, self.space, self.features, self.masking))
+        return OPTIMISE.run(lower_path(genotype, self.space, self.features, self.masking), check_each=False)
 
     def _stored(self, ref: ParamRef) -> Tensor:
         return self.get_parameter(ref.name)
