@@ -7,4 +7,8 @@ STABLE_TORCH_LIBRARY(nasrec, m) {
   m.def("pairwise_dot(Tensor[] x) -> Tensor");
   // grad [B, r(r-1)/2], x as above -> gradient of each part.
   m.def("pairwise_dot_backward(Tensor grad, Tensor[] x) -> Tensor[]");
+  // qkv [B, f, 3e] -> out [B, f, e] and, for the backward, 1 / the softmax's denominators [B, heads, f].
+  m.def("self_attention(Tensor qkv, int heads) -> (Tensor out, Tensor reciprocals)");
+  // grad [B, f, e], the forward's argument and results -> gradient of qkv [B, f, 3e].
+  m.def("self_attention_backward(Tensor grad, Tensor qkv, Tensor out, Tensor reciprocals, int heads) -> Tensor");
 }

@@ -64,6 +64,30 @@ template <class A> void store_first(A* to, typename Lanes<A>::vec v, int64_t cou
   for (int64_t i = 0; i < count; ++i) to[i] = lanes[i];
 }
 
+// The greater of each lane; where either is NaN, `a`.
+template <class A> typename Lanes<A>::vec greater(typename Lanes<A>::vec a, typename Lanes<A>::vec b) {
+  return b > a ? b : a;
+}
+
+template <class A> A sum_of_lanes(typename Lanes<A>::vec v) {
+  A sum = 0;
+  for (int lane = 0; lane < Lanes<A>::count; ++lane) sum += v[lane];
+  return sum;
+}
+
+// Lanes of a (0 .. count - 1) and b (count .. 2 count - 1) by index.
+template <class A> typename Lanes<A>::vec pick(
+    typename Lanes<A>::vec a, typename Lanes<A>::vec b, typename Lanes<A>::index from) {
+#if defined(__clang__)
+  typename Lanes<A>::vec out;
+  for (int lane = 0; lane < Lanes<A>::count; ++lane)
+    out[lane] = from[lane] < Lanes<A>::count ? a[from[lane]] : b[from[lane] - Lanes<A>::count];
+  return out;
+#else
+  return __builtin_shuffle(a, b, from);
+#endif
+}
+
 // Transposes the square of Lanes<A>::count vectors in registers: swaps off-diagonal blocks of size 1, 2, 4, ...
 template <class A, int Block = 1> void transpose(typename Lanes<A>::vec* v) {
   constexpr int n = Lanes<A>::count;
@@ -76,17 +100,28 @@ template <class A, int Block = 1> void transpose(typename Lanes<A>::vec* v) {
     for (int i = 0; i < n; ++i) {
       if (i & Block) continue;
       const typename Lanes<A>::vec a = v[i], b = v[i + Block];
-#if defined(__clang__)
-      for (int lane = 0; lane < n; ++lane) {
-        v[i][lane] = lane & Block ? b[lane - Block] : a[lane];
-        v[i + Block][lane] = lane & Block ? b[lane] : a[lane + Block];
-      }
-#else
-      v[i] = __builtin_shuffle(a, b, low);
-      v[i + Block] = __builtin_shuffle(a, b, high);
-#endif
+      v[i] = pick<A>(a, b, low);
+      v[i + Block] = pick<A>(a, b, high);
     }
     transpose<A, Block * 2>(v);
+  }
+}
+
+// Lane l of the result is the sum over the lanes of v[l]: pairs of vectors are interleaved and added, until one is left.
+template <class A, int Block = 1> typename Lanes<A>::vec sums_of_lanes(typename Lanes<A>::vec* v) {
+  constexpr int n = Lanes<A>::count;
+  if constexpr (Block == n) {
+    return v[0];
+  } else {
+    typename Lanes<A>::vec half[n / Block / 2];
+    typename Lanes<A>::index low, high;
+    for (int lane = 0; lane < n; ++lane) {
+      low[lane] = lane & Block ? n + lane - Block : lane;
+      high[lane] = lane & Block ? n + lane : lane + Block;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n / Block / 2; ++i) half[i] = pick<A>(v[2 * i], v[2 * i + 1], low) + pick<A>(v[2 * i], v[2 * i + 1], high);
+    return sums_of_lanes<A, Block * 2>(half);
   }
 }
 

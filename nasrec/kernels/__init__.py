@@ -21,8 +21,8 @@ from nasrec.kernels.reference import (
     layer_norm,
     linear,
     numeric_embedding,
-    self_attention,
 )
+from nasrec.kernels.self_attention import self_attention
 
 __all__ = [
     "channel_linear",
