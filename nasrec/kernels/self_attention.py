@@ -67,7 +67,8 @@ def _by_softmax(qkv: Tensor, heads: int) -> Tensor:
     """The definition in operations that can be differentiated any number of times, which SDPA's cannot."""
     q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind()  # each [B, heads, f, e/heads]
     weights = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[3]), dim=3)
-    return (weights @ v).transpose(1, 2).flatten(2)
+    mixed: Tensor = weights @ v
+    return mixed.transpose(1, 2).flatten(2)
 
 
 if compiled_operators("self_attention", "self_attention", "self_attention_backward"):
