@@ -16,6 +16,7 @@ __all__ = [
     "NasrecError",
     "ParseError",
     "PassError",
+    "ProfileError",
     "SpaceError",
     "StateDictError",
     "TrainError",
@@ -53,6 +54,10 @@ class StateDictError(NasrecError):
 
 class ExportError(NasrecError):
     """A model cannot be written in the format asked for, or the written file disagrees with the model."""
+
+
+class ProfileError(NasrecError):
+    """A model cannot be timed as asked for on this machine, or the result cannot be written."""
 
 
 class KernelError(NasrecError):

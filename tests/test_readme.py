@@ -48,7 +48,7 @@ def test_every_command_runs(tmp_path: Path) -> None:
             [sys.executable, "-m", "nasrec", *full], cwd=tmp_path, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, f"nasrec {shlex.join(full)}\n{done.stderr}"
-        for option in ("-o", "--output", "--dump-ir", "--save-weights"):
+        for option in ("-o", "--output", "--dump-ir", "--save-weights", "--trace", "--roofline"):
             if option in full:
                 assert (tmp_path / full[len(full) - full[::-1].index(option)]).exists(), shlex.join(full)
 

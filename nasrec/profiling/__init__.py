@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
+from nasrec.profiling.entry import profile_genotype, profile_graph
+from nasrec.profiling.measure import RIVALS
 from nasrec.profiling.peaks import Peaks, measure_peaks
+from nasrec.profiling.result import Event, NodeProfile, Profile, Total, What
+from nasrec.profiling.roofline import roofline
+from nasrec.profiling.trace import chrome_trace
 
-__all__ = ["Peaks", "measure_peaks"]
+__all__ = [
+    "RIVALS",
+    "Event",
+    "NodeProfile",
+    "Peaks",
+    "Profile",
+    "Total",
+    "What",
+    "chrome_trace",
+    "measure_peaks",
+    "profile_genotype",
+    "profile_graph",
+    "roofline",
+]

@@ -52,7 +52,7 @@ def test_unknown_command(cli: Any) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_unknown_option(cli: Any, command: str) -> None:
     needed = {"train": ["dlrm", "--data", "x"], "export": ["dlrm", "--format", "pt2", "-o", "x"]}
-    positional = needed.get(command, ["dlrm"] if command in ("compile", "inspect") else [])
+    positional = needed.get(command, ["dlrm"] if command in ("compile", "inspect", "profile") else [])
     cli(command, *positional, "--bogus").fails_with("--bogus", "--help'")
 
 

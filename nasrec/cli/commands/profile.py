@@ -1,0 +1,143 @@
+"""Time a genotype node by node against this machine's peaks, beside plain PyTorch and torch.compile."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrec.cli import architectures, columns, output, timings
+from nasrec.cli.usage import UsageError, number
+from nasrec.errors import ProfileError
+from nasrec.files import replacing
+
+if TYPE_CHECKING:
+    from nasrec.cli.architectures import Architecture
+    from nasrec.features import FeatureSpec
+    from nasrec.profiling import Profile
+
+HELP = "time every node against the machine's peaks"
+
+WHAT = ("forward", "train", "supernet")
+RIVALS = ("eager", "compile")
+PICTURES = ("svg", "png")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    architectures.add_argument(parser)
+    columns.add_options(parser)
+    parser.add_argument(
+        "--what",
+        choices=WHAT,
+        default="forward",
+        help="a pass without gradients (default), a training step (forward, backward, optimiser), or a training step "
+        "of a supernet with the genotype as its path",
+    )
+    parser.add_argument("--batch", type=number(1), default=512, metavar="N", help="rows (default 512)")
+    parser.add_argument(
+        "--masking",
+        choices=("published", "sliced"),
+        default="published",
+        help="of the supernet: layer norm over the full width, or over the sampled one (default published)",
+    )
+    parser.add_argument(
+        "--rivals",
+        type=_rivals,
+        default=("eager",),
+        metavar="NAMES",
+        help="what to time beside it: eager (the same graph in plain PyTorch), compile (torch.compile of ours, takes "
+        "a minute), both as eager,compile, or none (default eager)",
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
+    parser.add_argument("--threads", type=number(1, 4096), metavar="N", help="threads of torch (default: its own)")
+    parser.add_argument("--rounds", type=number(1, 100_000), metavar="N", help="default: as many as fit into 3 s")
+    parser.add_argument("--seed", type=number(0, 2**63 - 1), default=0, help="of weights and rows (default 0)")
+    parser.add_argument("--trace", metavar="FILE", help="write a step as a Chrome trace (chrome://tracing, Perfetto)")
+    parser.add_argument("--roofline", metavar="FILE", help="draw the nodes under the machine's roofs (.svg or .png)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Times, prints, draws. Files are opened first: a path that cannot be written costs no waiting."""
+    architecture = architectures.load(args.genotype)
+    features = columns.resolve(args, architecture)
+    if args.what == "supernet" and architecture.genotype is None:
+        raise UsageError(f"nasrec profile: baseline {architecture.name} is no path of a supernet; leave out --what")
+
+    from nasrec.profiling import chrome_trace, roofline
+
+    form = _picture_format(args.roofline) if args.roofline else ""
+    with ExitStack() as files:
+        trace, picture = (
+            files.enter_context(replacing(path, ProfileError)) if path else None for path in (args.trace, args.roofline)
+        )
+        with _threads(args.threads):
+            machine = timings.machine(args.device)
+            profile = _profile(args, architecture, features)
+        title = timings.title(architecture.name, profile)
+        if trace:
+            trace.write_text(json.dumps(chrome_trace(profile, title=title, machine=machine)), encoding="utf-8")
+        if picture:
+            picture.write_bytes(roofline(profile, form, title=title, machine=timings.where(machine)))
+    written = {"trace": args.trace, "roofline": args.roofline}
+    if args.json:
+        print(output.json_text(_as_json(architecture, features, profile, machine) | written))
+        return 0
+    print(timings.text(architecture.name, profile, machine))
+    for what, path in written.items():
+        if path:
+            print(f"{what:<10}{path}")
+    return 0
+
+
+def _profile(args: argparse.Namespace, architecture: Architecture, features: FeatureSpec) -> Profile:
+    import torch
+
+    from nasrec.profiling import profile_genotype, profile_graph
+
+    device = torch.device(args.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError("nasrec profile: this torch sees no CUDA device; leave out --device cuda")
+    options = {name: getattr(args, name) for name in ("batch", "rivals", "rounds", "seed")} | {"device": device}
+    if args.what == "supernet":
+        assert architecture.genotype is not None
+        return profile_genotype(architecture.genotype, features, masking=args.masking, **options)
+    return profile_graph(architecture.graph(features), features, args.what, **options)
+
+
+def _as_json(
+    architecture: Architecture, features: FeatureSpec, profile: Profile, machine: dict[str, Any]
+) -> dict[str, Any]:
+    return {"name": architecture.name, "features": features.to_dict(), "machine": machine, **profile.to_dict()}
+
+
+def _picture_format(path: str) -> str:
+    form = Path(path).suffix.lower().removeprefix(".")
+    if form not in PICTURES:
+        raise UsageError(f"nasrec profile: --roofline {path}: name a file that ends in .{' or .'.join(PICTURES)}")
+    return form
+
+
+def _rivals(text: str) -> tuple[str, ...]:
+    names = () if text == "none" else tuple(text.split(","))
+    for name in names:
+        if name not in RIVALS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(RIVALS)}, or none")
+    return tuple(name for name in RIVALS if name in names)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

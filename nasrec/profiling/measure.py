@@ -1,0 +1,230 @@
+"""Runs sweeps, the untouched model and its rivals in turns, and takes medians."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from nasrec import kernels
+from nasrec.profiling.clock import Clock, clock_of, quiet
+from nasrec.profiling.peaks import measure_peaks
+from nasrec.profiling.result import Event, NodeProfile, Profile, Total, What
+from nasrec.profiling.subject import Subject
+from nasrec.profiling.sweep import Lap, Part, forward_sweep, step_sweep, still
+from nasrec.profiling.work import NO_WORK, NodeWork, node_work
+from nasrec.train import TrainConfig
+
+__all__ = ["RIVALS", "profile"]
+
+_log = logging.getLogger(__name__)
+
+RIVALS = ("eager", "compile")
+"""`eager`: the same graph by plain PyTorch operations; `compile`: ours through torch.compile, as one graph."""
+
+_FEWEST, _MOST = 5, 200
+_BUDGET_S = 3.0
+
+
+def profile(
+    subject: Subject,
+    what: What,
+    *,
+    rivals: Sequence[str] = ("eager",),
+    rounds: int | None = None,
+    masking: str | None = None,
+) -> Profile:
+    """Times every node of a subject, and the whole of it beside its rivals.
+
+    Each round runs the untouched model, each rival and one sweep, so that a change of the machine's speed meets all.
+
+    Args:
+        subject: a model or a supernet's path, with a batch.
+        what: `"forward"`, or a step (`"train"` and `"supernet"` differ in their subject alone).
+        rivals: some of `RIVALS`.
+        rounds: how often each is timed. Default: for about 3 seconds, 5 to 200 times.
+        masking: of the supernet, for the record.
+    """
+    device = subject.batch.dense.device
+    clock = clock_of(device)
+    measure_peaks(device)
+    optimiser = None if what == "forward" else _optimiser(subject)
+    runs = _prepared(subject, rivals, clock, optimiser)
+    ready = [run for run in runs if run.failure is None]
+
+    def sweep() -> list[Lap]:
+        return (forward_sweep(subject, clock) if optimiser is None else step_sweep(subject, clock, optimiser))[0]
+
+    sweeps: list[list[Lap]] = []
+    with quiet():
+        started = time.perf_counter()
+        for run in ready:
+            run.once(clock)
+        sweep()
+        clock.wait()
+        needed = max(time.perf_counter() - started, 1e-6)
+        count = rounds or max(_FEWEST, min(_MOST, int(_BUDGET_S / needed)))
+        _log.info("timing %d rounds of about %.3g s", count, needed)
+        for index in range(count):
+            for place in range(len(ready)):
+                run = ready[(place + index) % len(ready)]  # nobody always follows the same one
+                run.laps.append(run.once(clock))
+            sweeps.append(sweep())
+            clock.wait()
+    return Profile(
+        graph=subject.graph,
+        what=what,
+        batch=len(subject.batch),
+        masking=masking,
+        peaks=measure_peaks(device, again=True),  # a busy moment at the start would lower the roof
+        nodes=_nodes(subject, sweeps, clock, trained=optimiser is not None),
+        other_s=_other(sweeps, clock),
+        ours=_total(runs[0], clock),
+        rivals=tuple(_total(run, clock) for run in runs[1:]),
+        rounds=count,
+        events=_events(sweeps, clock),
+    )
+
+
+@dataclass
+class _Run:
+    """One way to run the whole."""
+
+    name: str
+    once: Callable[[Clock], list[Lap]]
+    laps: list[list[Lap]]
+    prepare_s: float | None = None
+    failure: str | None = None
+
+
+def _optimiser(subject: Subject) -> torch.optim.Optimizer:
+    """That of training; a learning rate of 0 costs as much as any, and leaves weights and activations as they are."""
+    return torch.optim.Adagrad(subject.parameters, lr=0.0, eps=TrainConfig().denominator_eps, fused=True)
+
+
+def _prepared(
+    subject: Subject, rivals: Sequence[str], clock: Clock, optimiser: torch.optim.Optimizer | None
+) -> list[_Run]:
+    """Ours and the rivals, warmed up."""
+
+    def run(name: str, model: Callable[[Tensor, Tensor], Tensor]) -> _Run:
+        once = (
+            (lambda clock: _pass(subject, model, clock))
+            if optimiser is None
+            else (lambda clock: _step(subject, model, optimiser, clock))
+        )
+        return _Run(name, once, [])
+
+    runs = [run("ours", subject.model)]
+    _warm_up(runs[0], clock)
+    for name in rivals:
+        if name == "eager":
+            runs.append(run(name, _plain(subject.model)))
+            _warm_up(runs[-1], clock)
+        else:
+            runs.append(run(name, torch.compile(subject.model, fullgraph=True)))
+            started = time.perf_counter()
+            try:
+                runs[-1].once(clock)
+                runs[-1].prepare_s = time.perf_counter() - started
+                _warm_up(runs[-1], clock)
+            except Exception as error:  # whatever the compiler raises, the others' times are worth showing
+                runs[-1].failure = " ".join(str(error).split())[:200] or type(error).__name__
+    return runs
+
+
+def _plain(model: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    def run(dense: Tensor, sparse: Tensor) -> Tensor:
+        with kernels.use_reference():
+            return model(dense, sparse)
+
+    return run
+
+
+def _warm_up(run: _Run, clock: Clock) -> None:
+    for _ in range(2):
+        run.once(clock)
+    clock.wait()
+
+
+def _pass(subject: Subject, model: Callable[[Tensor, Tensor], Tensor], clock: Clock) -> list[Lap]:
+    with torch.no_grad():
+        first = clock.mark()
+        model(subject.batch.dense, subject.batch.sparse)
+        return [Lap("forward", "forward", first, clock.mark())]
+
+
+def _step(
+    subject: Subject, model: Callable[[Tensor, Tensor], Tensor], optimiser: torch.optim.Optimizer, clock: Clock
+) -> list[Lap]:
+    marks = [clock.mark()]
+    optimiser.zero_grad(set_to_none=True)
+    marks.append(clock.mark())
+    if subject.lower is not None:
+        subject.lower()
+    marks.append(clock.mark())
+    logits = model(subject.batch.dense, subject.batch.sparse)
+    marks.append(clock.mark())
+    loss = binary_cross_entropy_with_logits(logits, subject.batch.label)
+    marks.append(clock.mark())
+    loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
+    marks.append(clock.mark())
+    optimiser.step()
+    marks.append(clock.mark())
+    parts: list[Part] = ["optimiser", "lowering", "forward", "loss", "backward", "optimiser"]
+    laps = [Lap(part, part, *ends) for part, *ends in zip(parts, marks, marks[1:], strict=False)]
+    return [lap for lap in laps if lap.part != "lowering" or subject.lower is not None]
+
+
+def _total(run: _Run, clock: Clock) -> Total:
+    if run.failure is not None:
+        return Total(run.name, 0.0, (0.0, 0.0), {}, failure=run.failure)
+    whole = [clock.seconds(laps[0].first, laps[-1].last) for laps in run.laps]
+    low, middle, high = statistics.quantiles(whole, n=4, method="inclusive") if len(whole) > 1 else whole * 3
+    return Total(run.name, middle, (low, high), _parts(run.laps, clock), run.prepare_s)
+
+
+def _parts(rounds: Sequence[Sequence[Lap]], clock: Clock) -> dict[Part, float]:
+    """Median over the rounds of what each part takes in one."""
+    sums: list[dict[Part, float]] = []
+    for laps in rounds:
+        sums.append({})
+        for lap in laps:
+            sums[-1][lap.part] = sums[-1].get(lap.part, 0.0) + clock.seconds(lap.first, lap.last)
+    return {part: statistics.median(found[part] for found in sums) for part in sums[0]}
+
+
+def _other(sweeps: Sequence[Sequence[Lap]], clock: Clock) -> dict[Part, float]:
+    return {part: s for part, s in _parts(sweeps, clock).items() if part not in ("forward", "backward")}
+
+
+def _nodes(
+    subject: Subject, sweeps: Sequence[Sequence[Lap]], clock: Clock, *, trained: bool
+) -> tuple[NodeProfile, ...]:
+    found: dict[tuple[Part, str], list[float]] = {}
+    for laps in sweeps:
+        for lap in laps:
+            found.setdefault((lap.part, lap.name), []).append(clock.seconds(lap.first, lap.last))
+    times = {key: statistics.median(values) for key, values in found.items()}
+    work = node_work(subject.graph, len(subject.batch), still(subject, trained=trained))
+    rows = []
+    for node in (bound.node for bound in subject.nodes):
+        own = work[node.id] if trained else NodeWork(work[node.id].forward, NO_WORK)
+        forward, backward = times["forward", node.id], times.get(("backward", node.id))
+        rows.append(NodeProfile(node.id, node.op, node.type, forward, backward, own))
+    return tuple(rows)
+
+
+def _events(sweeps: Sequence[Sequence[Lap]], clock: Clock) -> tuple[Event, ...]:
+    by_length = sorted(sweeps, key=lambda laps: clock.seconds(laps[0].first, laps[-1].last))
+    laps = by_length[len(by_length) // 2]
+    begin = laps[0].first
+    return tuple(
+        Event(lap.part, lap.name, clock.seconds(begin, lap.first), clock.seconds(lap.first, lap.last)) for lap in laps
+    )
