@@ -10,7 +10,7 @@ from nasrec.cli import output
 from nasrec.environment import environment
 
 if TYPE_CHECKING:
-    from nasrec.profiling import NodeProfile, Profile
+    from nasrec.profiling import NodeProfile, Peaks, Profile
 
 __all__ = ["machine", "text", "title", "where"]
 
@@ -68,8 +68,8 @@ def text(name: str, profile: Profile, described: dict[str, Any]) -> str:
     lines = [
         f"{title(name, profile)} ({output.plural(profile.rounds, 'round')}, medians)",
         f"  on       {where(described)}",
-        f"  peaks    {peaks.gemm_gflops:,.0f} GFLOP/s matrix products, {peaks.copy_gb_s:,.1f} GB/s copies "
-        f"({peaks.cached_copy_gb_s:,.1f} within the caches)",
+        f"  peaks    {peaks.gemm_gflops:,.0f} GFLOP/s matrix products ({_by(peaks)}), {peaks.copy_gb_s:,.1f} GB/s "
+        f"copies ({peaks.cached_copy_gb_s:,.1f} within the caches)",
         "",
         _nodes(profile),
         "",
@@ -85,6 +85,10 @@ def text(name: str, profile: Profile, described: dict[str, Any]) -> str:
         )
     lines += [f"{RIVALS[rival.name]} failed: {rival.failure}" for rival in profile.rivals if rival.failure]
     return "\n".join(lines)
+
+
+def _by(peaks: Peaks) -> str:
+    return peaks.gemm_by if peaks.gemm_by == "torch.mm" else f"{peaks.gemm_by}; torch.mm {peaks.mm_gflops:,.0f}"
 
 
 def _nodes(profile: Profile) -> str:

@@ -38,7 +38,8 @@ def test_measured_once_for_each_setting(device: str, one_thread: None) -> None:
     assert other is not first and other.threads == 2
     for found in (first, other):
         figures = [getattr(found, f.name) for f in fields(found) if f.name.endswith(("gflops", "gb_s"))]
-        assert len(figures) == 3 and all(math.isfinite(figure) and figure > 0 for figure in figures)
+        assert len(figures) == 4 and all(math.isfinite(figure) and figure > 0 for figure in figures)
+        assert found.gemm_gflops >= found.mm_gflops and found.gemm_by in ("torch.mm", "oneDNN")
         assert found.cached_copy_gb_s >= found.copy_gb_s
 
 
@@ -89,3 +90,9 @@ def test_quiet_restores_the_collector() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_without_another_library_torch_mm_is_the_roof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    found = peaks._measure("cpu", torch.float32, torch.get_num_threads())
+    assert found.gemm_by == "torch.mm" and found.gemm_gflops == found.mm_gflops
