@@ -24,12 +24,16 @@ void require(bool condition, const char* op, const Parts&... parts) {
   throw std::runtime_error(message.str());
 }
 
-inline std::string shape_of(const Tensor& tensor) {
-  std::ostringstream text;
+// A shape as text, put together only when it is written: checks that hold cost nothing.
+struct ShapeText {
+  const Tensor& tensor;
+};
+inline ShapeText shape_of(const Tensor& tensor) { return {tensor}; }
+
+inline std::ostream& operator<<(std::ostream& text, const ShapeText& shape) {
   text << '[';
-  for (int64_t axis = 0; axis < tensor.dim(); ++axis) text << (axis ? ", " : "") << tensor.size(axis);
-  text << ']';
-  return text.str();
+  for (int64_t axis = 0; axis < shape.tensor.dim(); ++axis) text << (axis ? ", " : "") << shape.tensor.size(axis);
+  return text << ']';
 }
 
 // float32, float64 or bfloat16: the types that the kernels are compiled for.

@@ -11,4 +11,16 @@ STABLE_TORCH_LIBRARY(nasrec, m) {
   m.def("self_attention(Tensor qkv, int heads) -> (Tensor out, Tensor reciprocals)");
   // grad [B, f, e], the forward's argument and results -> gradient of qkv [B, f, 3e].
   m.def("self_attention_backward(Tensor grad, Tensor qkv, Tensor out, Tensor reciprocals, int heads) -> Tensor");
+
+  // The linear operators. inputs [B, n_j], the weight as one or several column pieces [out, k_i] with sum k_i =
+  // sum n_j, vectors [out]; activation 0 none, 1 relu, 2 sigmoid (a string argument leaks memory in torch 2.13's stable
+  // ABI); keep -1: all rows. -> y [B, keep], and with a norm and save the normalised rows [B, out] and 1/std [B] in the
+  // accumulation type, else [0].
+  m.def(
+      "linear(Tensor[] inputs, Tensor[] weights, Tensor? bias, Tensor? norm_weight, Tensor? norm_bias, float eps, "
+      "int activation, int keep, bool save) -> (Tensor y, Tensor normalized, Tensor rstd)");
+  // needs: for each input, each piece, bias, gain, offset -> gradients in that order, [0] where not needed.
+  m.def(
+      "linear_backward(Tensor grad, Tensor[] inputs, Tensor[] weights, Tensor? norm_weight, Tensor y, "
+      "Tensor normalized, Tensor rstd, int activation, bool[] needs) -> Tensor[]");
 }

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from nasrec import kernels
-from nasrec.slices import take
+from nasrec.slices import pieces, take
 from nasrec_ir import Graph, ParamRef
 from nasrec_ir.ops import attributes
 
 __all__ = ["execute"]
 
 Attrs = Mapping[str, Any]
-Params = Mapping[str, Tensor]
+Params = Mapping[str, Any]
+"""A tensor for each role; the weight of a product as column pieces."""
 
 
 def execute(graph: Graph, parameter: Callable[[ParamRef], Tensor], inputs: Sequence[Tensor]) -> Tensor:
@@ -36,7 +37,10 @@ def execute(graph: Graph, parameter: Callable[[ParamRef], Tensor], inputs: Seque
         if node.op == "input":
             values[node.id] = next(given)
             continue
-        params = {role: take(parameter(ref), ref) for role, ref in node.params}
+        params = {
+            role: (pieces if role == "weight" and node.op in PRODUCTS else take)(parameter(ref), ref)
+            for role, ref in node.params
+        }
         if node.op == "zeros":
             values[node.id] = _zeros(inputs, node.type.shape)
             continue
@@ -88,6 +92,9 @@ def _add(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
         total = total + x
     return total
 
+
+PRODUCTS = frozenset({"linear", "field_linear"})
+"""Ops whose weight may come in pieces, so that a slice of several column ranges is never copied together."""
 
 EXECUTE: dict[str, Callable[[Sequence[Tensor], Attrs, Params], Tensor]] = {
     "embedding": lambda xs, attrs, params: kernels.embedding(xs[0], list(params.values())),

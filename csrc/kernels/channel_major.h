@@ -3,7 +3,7 @@
 // behind the last field.
 #pragma once
 
-#include "kernels/lanes.h"
+#include "kernels/wide.h"
 
 namespace nasrec {
 namespace {
@@ -14,16 +14,6 @@ template <class A> int64_t row_stride(int64_t fields) {
   return (fields + n - 1) / n * n;
 }
 
-inline Lanes<float>::vec load_wide(const float* from) { return load<float>(from); }
-inline Lanes<double>::vec load_wide(const double* from) { return load<double>(from); }
-inline Lanes<float>::vec load_wide(const uint16_t* from) {
-  typedef uint16_t half __attribute__((vector_size(kVectorBytes / 2)));
-  typedef uint32_t bits __attribute__((vector_size(kVectorBytes)));
-  half narrow_bits;
-  __builtin_memcpy(&narrow_bits, from, sizeof narrow_bits);
-  return reinterpret_cast<Lanes<float>::vec>(__builtin_convertvector(narrow_bits, bits) << 16);
-}
-
 // `count` elements and zeros behind them.
 template <class T> auto load_wide_first(const T* from, int64_t count) {
   typedef typename Accumulate<T>::type A;
@@ -31,17 +21,6 @@ template <class T> auto load_wide_first(const T* from, int64_t count) {
   T lanes[Lanes<A>::count] = {};
   for (int64_t i = 0; i < count; ++i) lanes[i] = from[i];
   return load_wide(lanes);
-}
-
-inline void store_narrow(float* to, Lanes<float>::vec v) { store<float>(to, v); }
-inline void store_narrow(double* to, Lanes<double>::vec v) { store<double>(to, v); }
-inline void store_narrow(uint16_t* to, Lanes<float>::vec v) {  // as narrow() of lanes.h
-  typedef uint16_t half __attribute__((vector_size(kVectorBytes / 2)));
-  typedef uint32_t wide __attribute__((vector_size(kVectorBytes)));
-  const wide bits = reinterpret_cast<wide>(v);
-  const wide rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  const half out = __builtin_convertvector(v != v ? wide{} + 0x7fc0 : rounded, half);
-  __builtin_memcpy(to, &out, sizeof out);
 }
 
 template <class T> void store_narrow_first(T* to, typename Lanes<typename Accumulate<T>::type>::vec v, int64_t count) {

@@ -11,6 +11,7 @@ backward is an operator of its own.
 from __future__ import annotations
 
 from nasrec.kernels.extension import use_reference
+from nasrec.kernels.linear import linear
 from nasrec.kernels.pairwise_dot import pairwise_dot
 from nasrec.kernels.reference import (
     channel_linear,
@@ -19,7 +20,6 @@ from nasrec.kernels.reference import (
     field_linear,
     hadamard_pairs,
     layer_norm,
-    linear,
     numeric_embedding,
 )
 from nasrec.kernels.self_attention import self_attention

@@ -101,7 +101,7 @@ def self_attention(qkv: Tensor, heads: int) -> Tensor:
 
 def linear(
     inputs: Sequence[Tensor],
-    weight: Tensor,
+    weight: Tensor | Sequence[Tensor],
     bias: Tensor | None = None,
     *,
     norm: tuple[Tensor, Tensor] | None = None,
@@ -111,11 +111,12 @@ def linear(
 ) -> Tensor:
     """Linear over several inputs as if concatenated: inputs [B, n_j], weight [out, sum n_j] -> [B, out].
 
-    Then, in this order and each only if asked for: layer norm over the `out` units with (gain, offset),
-    activation (`none`, `relu` or `sigmoid`), and the cut to the leading `keep` units.
+    The weight may be given as pieces [out, k_i] with as many columns in all. Then, in this order and each only if
+    asked for: layer norm over the `out` units with (gain, offset), activation (`none`, `relu` or `sigmoid`), and the
+    cut to the leading `keep` units.
     """
-    x = _concatenate("linear", inputs, dims=2, weight=weight)
-    y = functional.linear(x, weight, bias)
+    x, matrix = _operands("linear", inputs, weight, bias, norm, dims=2)
+    y = functional.linear(x, matrix, bias)
     if norm is not None:
         y = layer_norm(y, *norm, axis=1, eps=eps)
     return _keep("linear", _activate("linear", y, activation), keep)
@@ -123,7 +124,7 @@ def linear(
 
 def field_linear(
     inputs: Sequence[Tensor],
-    weight: Tensor,
+    weight: Tensor | Sequence[Tensor],
     bias: Tensor | None = None,
     *,
     norm: tuple[Tensor, Tensor] | None = None,
@@ -133,11 +134,11 @@ def field_linear(
 ) -> Tensor:
     """Linear along the field axis: inputs [B, f_j, e], weight [out, sum f_j], bias [out] -> [B, out, e].
 
-    The same map for every channel (the embedded fully connected operator, NASRec section 3.1). Layer norm,
-    where asked for, runs over the `out` fields of each channel; activation and `keep` as in `linear`.
+    The same map for every channel (the embedded fully connected operator, NASRec section 3.1). Layer norm, where
+    asked for, runs over the `out` fields of each channel; pieces of the weight, activation and `keep` as in `linear`.
     """
-    x = _concatenate("field_linear", inputs, dims=3, weight=weight)
-    y = functional.linear(x.transpose(1, 2), weight, bias)  # [B, e, out]: the layer norm's own layout
+    x, matrix = _operands("field_linear", inputs, weight, bias, norm, dims=3)
+    y = functional.linear(x.transpose(1, 2), matrix, bias)  # [B, e, out]: the layer norm's own layout
     if norm is not None:
         y = layer_norm(y, *norm, axis=2, eps=eps)
     y = y.transpose(1, 2)
@@ -214,22 +215,44 @@ def numeric_embedding(x: Tensor, weight: Tensor) -> Tensor:
     return x.unsqueeze(2) * weight
 
 
-def _concatenate(op: str, inputs: Sequence[Tensor], *, dims: int, weight: Tensor) -> Tensor:
-    """The inputs joined along axis 1, held against the columns of the weight."""
+def _operands(
+    op: str,
+    inputs: Sequence[Tensor],
+    weight: Tensor | Sequence[Tensor],
+    bias: Tensor | None,
+    norm: tuple[Tensor, Tensor] | None,
+    *,
+    dims: int,
+) -> tuple[Tensor, Tensor]:
+    """The inputs joined along axis 1, and the weight's pieces joined; all held against each other."""
     layout = "[B, n]" if dims == 2 else "[B, f, e]"
     _require(len(inputs) >= 1, op, "needs at least one input")
+    shapes = ", ".join(map(_shape, inputs))
+    _require(all(x.dim() == dims for x in inputs), op, f"inputs must be {layout}, got {shapes}")
     _require(
-        all(x.dim() == dims for x in inputs),
+        all(x.shape[0] == inputs[0].shape[0] and x.shape[2:] == inputs[0].shape[2:] for x in inputs),
         op,
-        f"inputs must be {layout}, got {', '.join(map(_shape, inputs))}",
+        f"inputs must agree in all but axis 1, got {shapes}",
     )
+    pieces = [weight] if isinstance(weight, Tensor) else list(weight)
+    _require(len(pieces) >= 1, op, "needs at least one piece of the weight")
     columns = sum(x.shape[1] for x in inputs)
     _require(
-        weight.dim() == 2 and weight.shape[1] == columns,
+        all(w.dim() == 2 and w.shape[0] == pieces[0].shape[0] for w in pieces)
+        and sum(w.shape[1] for w in pieces) == columns,
         op,
-        f"weight must be [out, {columns}] for inputs {', '.join(map(_shape, inputs))}, got {_shape(weight)}",
+        f"weight must be [out, {columns}] for inputs {shapes}, got {', '.join(map(_shape, pieces))}",
     )
-    return inputs[0] if len(inputs) == 1 else torch.cat(list(inputs), dim=1)
+    gain, offset = norm or (None, None)
+    out = pieces[0].shape[0]
+    for name, vector in (("bias", bias), ("norm_weight", gain), ("norm_bias", offset)):
+        if vector is not None:
+            _require(vector.shape == (out,), op, f"{name} must be [{out}], got {_shape(vector)}")
+    return _join(inputs), _join(pieces)
+
+
+def _join(tensors: Sequence[Tensor]) -> Tensor:
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), dim=1)
 
 
 def _activate(op: str, x: Tensor, activation: str) -> Tensor:

@@ -177,7 +177,7 @@ BAD_CALLS: list[tuple[str, Callable[[], object]]] = [
         lambda: reference.linear([X2], W, activation="tanh"),
     ),
     (r"linear: keep must lie in 0\.\.5, got 6", lambda: reference.linear([X2], W, keep=6)),
-    (r"layer_norm: weight and bias must be \[5\]", lambda: reference.linear([X2], W, norm=(X2[0], X2[0]))),
+    (r"linear: norm_weight must be \[5\], got \[3\]", lambda: reference.linear([X2], W, norm=(X2[0], X2[0]))),
     (r"field_linear: inputs must be \[B, f, e\], got \[2, 3\]", lambda: reference.field_linear([X2], W)),
     (r"field_linear: weight must be \[out, 6\]", lambda: reference.field_linear([X3, X3], W)),
     ("channel_linear: x .* do not fit", lambda: reference.channel_linear(X3, W)),

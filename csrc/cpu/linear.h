@@ -1,0 +1,55 @@
+// What forward and backward of the linear operator share.
+#pragma once
+
+#include "cpu/isa.h"
+#include "cpu/matrix.h"
+#include "cpu/team.h"
+#include "front/product.h"
+#include "kernels/linear.h"
+
+namespace nasrec {
+
+// Rows of a block: their z stays in the level-2 cache from the product to the norm, yet they are enough to pay for
+// what a product does once per call (packing the weight).
+inline int64_t rows_of_block(int64_t width, int64_t element_bytes) {
+  constexpr int64_t bytes = 512 << 10, least = 128;
+  return std::max(least, bytes / std::max<int64_t>(1, width * element_bytes));
+}
+
+// With so few rows a part, dividing the batch would have every part walk the whole weight for little work; units or
+// columns are divided instead.
+inline bool few_rows(int64_t batch, int parts) { return parts > 1 && batch < int64_t{64} * parts; }
+
+template <class T> std::vector<Matrix<const T>> matrices_of(const std::vector<Tensor>& walkable) {
+  std::vector<Matrix<const T>> matrices;
+  matrices.reserve(walkable.size());
+  for (const Tensor& tensor : walkable) matrices.push_back(matrix_of<T>(tensor));
+  return matrices;
+}
+
+inline std::vector<Tensor> all_walkable(const std::vector<Tensor>& tensors) {
+  std::vector<Tensor> out;
+  out.reserve(tensors.size());
+  for (const Tensor& tensor : tensors) out.push_back(walkable(tensor));
+  return out;
+}
+
+template <class T> const T* data_of(const std::optional<Tensor>& vector) {
+  return vector ? static_cast<const T*>(vector->const_data_ptr()) : nullptr;
+}
+
+inline std::optional<Tensor> packed(const std::optional<Tensor>& vector) {
+  return vector ? std::optional<Tensor>(torch::stable::contiguous(*vector)) : std::nullopt;
+}
+
+// `run` with the kernels for the element type.
+template <class Run> void for_linear_type(ScalarType type, const Run& run) {
+  const LinearTable& table = NASREC_KERNELS(linear);
+  switch (type) {
+    case ScalarType::Float: return run(table.float32);
+    case ScalarType::Double: return run(table.float64);
+    default: return run(table.bfloat16);  // the front check lets nothing else through
+  }
+}
+
+}  // namespace nasrec
