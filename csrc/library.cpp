@@ -23,4 +23,27 @@ STABLE_TORCH_LIBRARY(nasrec, m) {
   m.def(
       "linear_backward(Tensor grad, Tensor[] inputs, Tensor[] weights, Tensor? norm_weight, Tensor y, "
       "Tensor normalized, Tensor rstd, int activation, bool[] needs) -> Tensor[]");
+  // ids int64 [B, n], tables [rows_j, e] -> [B, n, e]: row ids[b, j] of table j. With `sparse`, tables get sparse
+  // gradients.
+  m.def("embedding(Tensor ids, Tensor[] tables, bool sparse) -> Tensor");
+  // grad [B, n, e], ids, rows of each table -> gradients [rows_j, e].
+  m.def("embedding_backward(Tensor grad, Tensor ids, int[] rows) -> Tensor[]");
+  // The same for the rows that occur: their ids int64 [n, B] in ascending order, their gradients [n, B, e], both filled
+  // up with zeros, and their number int64 [n].
+  m.def("embedding_backward_rows(Tensor grad, Tensor ids, int[] rows) -> (Tensor, Tensor, Tensor)");
+
+  // Adagrad for lists of parameters, their sums of squares and gradients: g = grad + weight_decay p;  state += g g;
+  // p -= lr g / (sqrt(state) + eps).
+  m.def(
+      "adagrad_(Tensor(a!)[] params, Tensor(b!)[] states, Tensor[] grads, float lr, float eps, float weight_decay) "
+      "-> ()");
+  // The same for the rows of tables [rows_j, e] that ids int64 [B, n] name, grad [B, n, e] being the gradient of the
+  // rows looked up; duplicates are added first. States are like the tables, or [rows_j]: one a row, for the mean of its
+  // squared gradients.
+  m.def(
+      "row_adagrad_(Tensor(a!)[] tables, Tensor(b!)[] states, Tensor ids, Tensor grad, float lr, float eps) -> ()");
+  // The same with rows int64 [u_j] and gradients [u_j, e] of their own for each table.
+  m.def(
+      "sparse_adagrad_(Tensor(a!)[] tables, Tensor(b!)[] states, Tensor[] rows, Tensor[] grads, float lr, float eps) "
+      "-> ()");
 }

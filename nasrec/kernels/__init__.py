@@ -1,7 +1,7 @@
-"""The operations of a model, each by one name: a compiled kernel where there is one, else plain PyTorch.
+"""The operations of a model and of its optimiser, each by one name: a compiled kernel, or else plain PyTorch.
 
-`nasrec.kernels.reference` defines every operation; `nasrec.kernels.availability` says which of them run
-compiled, and why the others do not. `use_reference()` forces plain PyTorch for a while.
+`nasrec.kernels.reference` and `reference_updates` define every operation; `nasrec.kernels.availability` says which of
+them run compiled, and why the others do not. `use_reference()` forces plain PyTorch for a while.
 
 Each family with compiled operators has a module of its own here. Schemas stand in csrc/library.cpp. Fake kernels and
 autograd are attached in Python rather than in C++, so that `torch.compile` and `torch.export` see through them; every
@@ -10,12 +10,12 @@ backward is an operator of its own.
 
 from __future__ import annotations
 
+from nasrec.kernels.embedding import embedding
 from nasrec.kernels.extension import use_reference
 from nasrec.kernels.linear import linear
 from nasrec.kernels.pairwise_dot import pairwise_dot
 from nasrec.kernels.reference import (
     channel_linear,
-    embedding,
     factorization_machine,
     field_linear,
     hadamard_pairs,
@@ -23,8 +23,10 @@ from nasrec.kernels.reference import (
     numeric_embedding,
 )
 from nasrec.kernels.self_attention import self_attention
+from nasrec.kernels.updates import adagrad_, row_adagrad_, sparse_adagrad_
 
 __all__ = [
+    "adagrad_",
     "channel_linear",
     "embedding",
     "factorization_machine",
@@ -34,6 +36,8 @@ __all__ = [
     "linear",
     "numeric_embedding",
     "pairwise_dot",
+    "row_adagrad_",
     "self_attention",
+    "sparse_adagrad_",
     "use_reference",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nasrec.kernels import extension, reference
+from nasrec.kernels import extension, reference, reference_updates
 from nasrec.kernels.dispatch import COMPILED
 
 __all__ = ["Availability", "Build", "availability", "build"]
@@ -43,7 +43,8 @@ class Build:
 
 def availability() -> tuple[Availability, ...]:
     """The table of all operations and devices, sorted by operation."""
-    return tuple(_row(operation, device) for operation in sorted(reference.__all__) for device in DEVICES)
+    operations = sorted([*reference.__all__, *reference_updates.__all__])
+    return tuple(_row(operation, device) for operation in operations for device in DEVICES)
 
 
 def build() -> Build:

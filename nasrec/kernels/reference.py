@@ -189,20 +189,34 @@ def hadamard_pairs(a: Tensor, b: Tensor) -> Tensor:
     return (a.unsqueeze(2) * b.unsqueeze(1)).flatten(1, 2)
 
 
-def embedding(ids: Tensor, tables: Sequence[Tensor]) -> Tensor:
+def embedding(ids: Tensor, tables: Sequence[Tensor], *, sparse: bool = False) -> Tensor:
     """One row of each table: ids int64 [B, n], tables[j] [rows_j, e] -> [B, n, e].
 
     An id outside its table raises `FeatureError` naming field and value. The check reads the data, so it is
-    left out of traced and exported programs.
+    left out of traced and exported programs. With `sparse`, gradients of tables are sparse COO tensors that hold
+    only the rows looked up; traced programs know only dense ones.
     """
+    tracing = torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    require_lookup(ids, tables)
+    if not (tracing or ids.is_meta):
+        require_ids(ids, tables)
+    sparse = sparse and not tracing
+    rows = [functional.embedding(ids[:, j], table, sparse=sparse) for j, table in enumerate(tables)]
+    return torch.stack(rows, dim=1)
+
+
+def require_lookup(ids: Tensor, tables: Sequence[Tensor]) -> None:
+    """Raises `KernelError` unless ids and tables fit each other in shape."""
     _require(
         ids.dim() == 2 and len(tables) >= 1 and ids.shape[1] == len(tables),
         "embedding",
         f"ids must be [B, {len(tables)}], one column for each of at least one table, got {_shape(ids)}",
     )
-    if not (torch.compiler.is_compiling() or torch.compiler.is_exporting() or ids.is_meta):
-        _check_ids(ids, tables)
-    return torch.stack([functional.embedding(ids[:, j], table) for j, table in enumerate(tables)], dim=1)
+    _require(
+        all(table.dim() == 2 and table.shape[1:] == tables[0].shape[1:] for table in tables),
+        "embedding",
+        f"tables must be [rows, e] with one e, got {', '.join(map(_shape, tables))}",
+    )
 
 
 def numeric_embedding(x: Tensor, weight: Tensor) -> Tensor:
@@ -271,7 +285,8 @@ def _keep(op: str, x: Tensor, keep: int | None) -> Tensor:
     return x[:, :keep]
 
 
-def _check_ids(ids: Tensor, tables: Sequence[Tensor]) -> None:
+def require_ids(ids: Tensor, tables: Sequence[Tensor]) -> None:
+    """Raises `FeatureError` about the first id of ids [B, n] that lies outside its table."""
     rows = torch.tensor([table.shape[0] for table in tables], device=ids.device)
     wrong = (ids < 0) | (ids >= rows)
     if bool(wrong.any()):

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from nasrec import kernels
-from nasrec.kernels import extension, reference
+from nasrec.kernels import extension, reference, reference_updates
 from nasrec.kernels.availability import availability, build
+
+OPERATIONS = [*reference.__all__, *reference_updates.__all__]
 
 needs_extension = pytest.mark.skipif(extension.extension() is None, reason="the extension is not built")
 
@@ -69,15 +71,15 @@ def test_unknown_instruction_set_is_an_error() -> None:
 
 
 def test_every_operation_has_a_face() -> None:
-    assert set(kernels.__all__) == {*reference.__all__, "use_reference"}
-    for operation in reference.__all__:
+    assert set(kernels.__all__) == {*OPERATIONS, "use_reference"}
+    for operation in OPERATIONS:
         assert callable(getattr(kernels, operation))
 
 
 def test_table_names_every_operation_and_device() -> None:
     rows = availability()
     assert [(row.operation, row.device) for row in rows] == [
-        (operation, device) for operation in sorted(reference.__all__) for device in ("cpu", "cuda")
+        (operation, device) for operation in sorted(OPERATIONS) for device in ("cpu", "cuda")
     ]
     assert all(row.kernel != bool(row.reason) for row in rows)
 

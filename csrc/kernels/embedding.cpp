@@ -1,0 +1,76 @@
+// Table lookups and sums of their gradients, for one instruction set.
+#include "kernels/embedding.h"
+
+#include "kernels/lanes.h"
+#include "kernels/row_sums.h"
+
+namespace nasrec {
+namespace {
+
+template <class T> inline void copy_row(const T* from, T* to, int64_t channels) {
+  for (int64_t k = 0; k < channels; ++k) to[k] = from[k];
+}
+
+template <class T>
+int64_t gather(const int64_t* ids, const Tables<const T>& tables, T* out, int64_t begin, int64_t end, int64_t channels) {
+  const int64_t fields = tables.count, first = begin * fields, last = end * fields;
+  const int64_t row_bytes = channels * static_cast<int64_t>(sizeof(T));
+  int64_t wrong = -1, ahead = first, ahead_field = 0;
+  const auto fetch = [&] {  // a wrong id fetches nothing that matters: a prefetch cannot fail
+    const uintptr_t offset = static_cast<uintptr_t>(ids[ahead] * tables.strides[ahead_field]) * sizeof(T);
+    prefetch_row<0>(
+        reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(tables.data[ahead_field]) + offset), row_bytes);
+    ++ahead;
+    if (++ahead_field == fields) ahead_field = 0;
+  };
+  while (ahead < last && ahead < first + kAhead) fetch();
+  int64_t field = 0;
+  for (int64_t i = first; i < last; ++i) {
+    if (ahead < last) fetch();
+    if (static_cast<uint64_t>(ids[i]) < static_cast<uint64_t>(tables.rows[field]))
+      copy_row(tables.data[field] + ids[i] * tables.strides[field], out + i * channels, channels);
+    else if (wrong < 0)
+      wrong = i;
+    if (++field == fields) field = 0;
+  }
+  return wrong;
+}
+
+template <class T> void scatter(const RowGradients<T>& grad, T* table, int64_t channels, void* sum) {
+  typedef typename Accumulate<T>::type A;
+  const int64_t bytes = channels * static_cast<int64_t>(sizeof(T));
+  for_each_row(
+      grad, 0, grad.count, channels, static_cast<A*>(sum),
+      [&](int64_t id) { prefetch_row<1>(table + id * channels, bytes); },
+      [&](int64_t id, const A* total) {
+        for (int64_t k = 0; k < channels; ++k) narrow(total[k], table + id * channels + k);
+      });
+}
+
+template <class T>
+int64_t compact(const RowGradients<T>& grad, int64_t* ids, T* values, int64_t channels, void* sum) {
+  typedef typename Accumulate<T>::type A;
+  int64_t count = 0;
+  for_each_row(
+      grad, 0, grad.count, channels, static_cast<A*>(sum), [](int64_t) {},
+      [&](int64_t id, const A* total) {
+        for (int64_t k = 0; k < channels; ++k) narrow(total[k], values + count * channels + k);
+        ids[count++] = id;
+      });
+  for (int64_t i = count; i < grad.count; ++i) ids[i] = 0;
+  for (int64_t k = count * channels; k < grad.count * channels; ++k) values[k] = 0;
+  return count;
+}
+
+}  // namespace
+
+namespace NASREC_ISA {
+
+extern const EmbeddingTable embedding = {
+    {gather<float>, scatter<float>, compact<float>},
+    {gather<double>, scatter<double>, compact<double>},
+    {gather<uint16_t>, scatter<uint16_t>, compact<uint16_t>},
+};
+
+}  // namespace NASREC_ISA
+}  // namespace nasrec
