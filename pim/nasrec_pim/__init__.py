@@ -6,7 +6,10 @@ from nasrec_pim.chip import NetworkCost, chain_cost
 from nasrec_pim.crossbar import LinearCost, linear_cost
 from nasrec_pim.deltas import Delta, Measured, correction_deltas, measure_linear
 from nasrec_pim.errors import HardwareError, MappingError
+from nasrec_pim.estimate import NodeEstimate, Report, Tail, Totals, estimate, estimate_many, tail_latency
 from nasrec_pim.hardware import CORRECTIONS, QUIRKS, Hardware, figure_table, presets
+from nasrec_pim.mapping import MappedNode, Mapping, map_graph
+from nasrec_pim.memory import Popularity, measured_popularity, zipf_popularity
 from nasrec_pim.placement import Placed, place
 
 __all__ = [
@@ -16,15 +19,28 @@ __all__ = [
     "Hardware",
     "HardwareError",
     "LinearCost",
+    "MappedNode",
+    "Mapping",
     "MappingError",
     "Measured",
     "NetworkCost",
+    "NodeEstimate",
     "Placed",
+    "Popularity",
+    "Report",
+    "Tail",
+    "Totals",
     "chain_cost",
     "correction_deltas",
+    "estimate",
+    "estimate_many",
     "figure_table",
     "linear_cost",
+    "map_graph",
     "measure_linear",
+    "measured_popularity",
     "place",
     "presets",
+    "tail_latency",
+    "zipf_popularity",
 ]

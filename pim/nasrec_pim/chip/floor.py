@@ -75,15 +75,16 @@ class Distances:
 
 
 @lru_cache(maxsize=32)
-def _floor(rows: int, columns: int, order: str) -> Floor:
+def _floor(rows: int, columns: int, order: str, hub: tuple[float, ...]) -> Floor:
     places = np.array(list(ORDERS[order](rows, columns)), dtype=np.int64)
     row, column = places[:, 0], places[:, 1]
-    return Floor(row, column, row + column, row - column, row * columns + column, (rows / 2, 0.0))
+    return Floor(row, column, row + column, row - column, row * columns + column, (hub[0], hub[1]))
 
 
 def floor_of(hardware: Hardware) -> Floor:
     """The tiles of a chip in the order in which layers take them."""
-    return _floor(*hardware.noc.grid, hardware.noc.order)
+    rows, columns = hardware.noc.grid
+    return _floor(rows, columns, hardware.noc.order, hardware.noc.hub)
 
 
 def extents(floor: Floor, tiles: Ints, starts: Ints) -> Extents:
@@ -124,6 +125,12 @@ def distances(
     best = np.minimum.reduceat(key, starts)
     chosen = np.flatnonzero(key == best[layer])
     return Distances(merge[chosen], onward[chosen], tiles[chosen])
+
+
+def from_hub(floor: Floor, tiles: Ints, starts: Ints) -> Floats:
+    """Largest distance from the hub to each set of tiles."""
+    row, column = (np.array(place) for place in floor.hub)
+    return extents(floor, tiles, starts).farthest(row + column, row - column)
 
 
 def check_room(needed: int, hardware: Hardware) -> None:

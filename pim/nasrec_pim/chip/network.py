@@ -13,7 +13,7 @@ from nasrec_pim.crossbar.linear import CostTable, Floats
 from nasrec_pim.errors import MappingError
 from nasrec_pim.hardware import Hardware
 
-__all__ = ["LayerCost", "NetworkCost", "alone_hops", "chain_cost", "merge_transfer_ns", "onward_transfer_ns"]
+__all__ = ["LayerCost", "NetworkCost", "alone_hops", "chain_cost", "hop_ns", "merge_transfer_ns", "onward_transfer_ns"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,15 @@ def onward_transfer_ns(bits: Floats | np.ndarray, hops: Floats, hardware: Hardwa
     """Time to send results on: D_out times the bits over the bandwidth."""
     router = hardware.periphery.period_ns if hardware.mends("network") else 0.0
     return _hops_ns(bits, hops, hardware, router)
+
+
+def hop_ns(bits: float, hops: float, hardware: Hardware, *, router: bool = False) -> float:
+    """Time of one transfer; `router` adds a clock a hop in MNSIM too, as it does where tiles are merged."""
+    streamed = bits / hardware.noc.bandwidth_Gbps
+    period = hardware.periphery.period_ns
+    if hardware.mends("network"):
+        return hops * period + streamed if hops > 0 else 0.0
+    return hops * ((period if router else 0.0) + streamed)
 
 
 def _hops_ns(bits: np.ndarray, hops: Floats, hardware: Hardware, router_ns: float) -> Floats:

@@ -230,6 +230,11 @@ class Hardware:
     # What the formulas read where a correction replaces a value rather than a formula.
 
     @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """Room for results that depend on this description alone; it lives and dies with the object."""
+        return {}
+
+    @cached_property
     def subarray_rows(self) -> int:
         """Rows of a subarray, U."""
         return min(self.crossbar.subarray_rows, self.crossbar.size)

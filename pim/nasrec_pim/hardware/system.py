@@ -30,6 +30,11 @@ class DigitalUnit(Part):
     special_lane_area_um2: float = figure("um^2", "area of a special lane", at_least=0)
     leakage_mW: float = figure("mW", "leakage of one unit", at_least=0)
 
+    @property
+    def area_um2(self) -> float:
+        """Area of all units."""
+        return self.units * (self.lanes * self.lane_area_um2 + self.special_lanes * self.special_lane_area_um2)
+
 
 @dataclass(frozen=True)
 class Noc(Part):
@@ -38,6 +43,7 @@ class Noc(Part):
     section: ClassVar[str] = "noc"
 
     grid: tuple[int, ...] = figure("", "tiles across and down", at_least=1, at_most=1024, length=2)
+    hub: tuple[float, ...] = figure("tiles", "place of digital units and memory port: row, column", length=2)
     order: str = figure("", "how layers take tiles", choices=("rows", "snake", "shells", "zigzag"))
     bandwidth_Gbps: float = figure("Gb/s", "link between neighbouring tiles", above=0)
     hop_pJ_per_bit: float = figure("pJ/bit", "router and link of one hop (correction `network`)", at_least=0)
@@ -81,6 +87,7 @@ class Memory(Part):
     cache_pJ: float = figure("pJ", "energy of a cache access", at_least=0)
     zipf_exponent: float = figure("", "popularity of a table's rows: share of rank r ~ r^-exponent", at_least=0)
     pooling: int = figure("", "rows of a table per sample that are summed (1 on Criteo, Avazu and KDD)", at_least=1)
+    reram_area_factor: float = figure("", "area of ReRAM tables over that of their cells", at_least=1)
     near_memory_area_mm2: float = figure("mm^2", "logic beside the memory, per two ranks", at_least=0)
 
 
