@@ -13,7 +13,7 @@ import nasrec
 from benchmarks.common import arguments, interleaved, report
 from nasrec import presets
 from nasrec.compiler import compile_graph
-from nasrec.executor import execute
+from nasrec.executor import execute, slices_of
 from nasrec.interop import release
 
 PAPER_MEGA_MACS = {
@@ -49,7 +49,7 @@ def measure(name: str, batch: int, rounds: int, device: str) -> dict[str, object
 
     def plain() -> torch.Tensor:
         with torch.no_grad():
-            return execute(lowered, lambda ref: weights[ref.name], (dense, sparse))
+            return execute(lowered, slices_of(weights.__getitem__), (dense, sparse))
 
     def compiled() -> torch.Tensor:
         with torch.no_grad():

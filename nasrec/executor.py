@@ -10,23 +10,32 @@ from torch import Tensor, nn
 
 from nasrec import kernels
 from nasrec.slices import pieces, take
-from nasrec_ir import Graph, ParamRef
+from nasrec_ir import Graph, Node
 from nasrec_ir.ops import attributes
 
-__all__ = ["execute"]
+__all__ = ["PRODUCTS", "Params", "execute", "slices_of"]
 
 Attrs = Mapping[str, Any]
 Params = Mapping[str, Any]
-"""A tensor for each role; the weight of a product as column pieces."""
+"""A tensor for each role; the weight of one of `PRODUCTS` may be a tuple of column pieces."""
+
+PRODUCTS = frozenset({"linear", "field_linear"})
+"""Ops whose weight may come in pieces, so that a slice of several column ranges is never copied together."""
 
 
-def execute(graph: Graph, parameter: Callable[[ParamRef], Tensor], inputs: Sequence[Tensor]) -> Tensor:
+def execute(
+    graph: Graph,
+    parameters: Callable[[Node], Params],
+    inputs: Sequence[Tensor],
+    look_up: Callable[[Node, Tensor], Tensor] | None = None,
+) -> Tensor:
     """Runs a graph.
 
     Args:
         graph: an executable graph.
-        parameter: gives the stored tensor that a reference is a slice of.
+        parameters: gives the slices that a node's references name; see `slices_of`.
         inputs: one tensor for each argument of the graph, in order.
+        look_up: what to do for an embedding instead, given the node and the ids.
 
     Returns:
         The output, `[B, ...]`.
@@ -36,17 +45,26 @@ def execute(graph: Graph, parameter: Callable[[ParamRef], Tensor], inputs: Seque
     for node in graph:
         if node.op == "input":
             values[node.id] = next(given)
-            continue
-        params = {
-            role: (pieces if role == "weight" and node.op in PRODUCTS else take)(parameter(ref), ref)
+        elif node.op == "zeros":
+            values[node.id] = _zeros(inputs, node.type.shape)
+        elif node.op == "embedding" and look_up is not None:
+            values[node.id] = look_up(node, values[node.inputs[0]])
+        else:
+            operands = [values[operand] for operand in node.inputs]
+            values[node.id] = EXECUTE[node.op](operands, attributes(node), parameters(node))
+    return values[graph.output]
+
+
+def slices_of(stored: Callable[[str], Tensor]) -> Callable[[Node], Params]:
+    """Parameters of nodes as slices of stored tensors, which are given by name; gradients reach those in full size."""
+
+    def slices(node: Node) -> Params:
+        return {
+            role: (pieces if role == "weight" and node.op in PRODUCTS else take)(stored(ref.name), ref)
             for role, ref in node.params
         }
-        if node.op == "zeros":
-            values[node.id] = _zeros(inputs, node.type.shape)
-            continue
-        operands = [values[operand] for operand in node.inputs]
-        values[node.id] = EXECUTE[node.op](operands, attributes(node), params)
-    return values[graph.output]
+
+    return slices
 
 
 def _zeros(inputs: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
@@ -92,9 +110,6 @@ def _add(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
         total = total + x
     return total
 
-
-PRODUCTS = frozenset({"linear", "field_linear"})
-"""Ops whose weight may come in pieces, so that a slice of several column ranges is never copied together."""
 
 EXECUTE: dict[str, Callable[[Sequence[Tensor], Attrs, Params], Tensor]] = {
     "embedding": lambda xs, attrs, params: kernels.embedding(xs[0], list(params.values())),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from nasrec_ir import ParamRef
 from nasrec_ir.types import Segments
 
-__all__ = ["pieces", "take"]
+__all__ = ["Cell", "cells", "pieces", "split_columns", "take"]
 
 
 def take(tensor: Tensor, ref: ParamRef) -> Tensor:
@@ -21,14 +24,43 @@ def take(tensor: Tensor, ref: ParamRef) -> Tensor:
 
 def pieces(tensor: Tensor, ref: ParamRef) -> tuple[Tensor, ...]:
     """The columns of `take` as one view for each segment; one copy where the rows are not contiguous."""
-    if ref.whole or len(ref.rows) != 1 or len(ref.columns) < 2:
-        return (take(tensor, ref),)
-    rows = _along(tensor, ref.rows, 0)
-    return tuple(rows.narrow(1, start, stop - start) for start, stop in ref.columns)
+    return tuple(take(tensor, part) for part in split_columns(ref))
+
+
+def split_columns(ref: ParamRef) -> tuple[ParamRef, ...]:
+    """A reference to each column segment; the reference itself where that makes no views."""
+    if len(ref.rows) != 1 or len(ref.columns) < 2:
+        return (ref,)
+    return tuple(replace(ref, columns=(segment,)) for segment in ref.columns)
+
+
+class Cell(NamedTuple):
+    """A contiguous range of a stored tensor, and where `take` puts it."""
+
+    stored: tuple[slice, ...]
+    taken: tuple[slice, ...]
+
+
+def cells(ref: ParamRef) -> tuple[Cell, ...]:
+    """The contiguous ranges that a reference consists of."""
+    rows = _placed(ref.rows)
+    if len(ref.shape) == 1:
+        return tuple(Cell((stored,), (taken,)) for stored, taken in rows)
+    columns = _placed(ref.columns)
+    return tuple(Cell((r, c), (to_r, to_c)) for r, to_r in rows for c, to_c in columns)
+
+
+def _placed(segments: Segments) -> list[tuple[slice, slice]]:
+    """Each segment, and its place when they stand side by side."""
+    out, offset = [], 0
+    for start, stop in segments:
+        out.append((slice(start, stop), slice(offset, offset + stop - start)))
+        offset += stop - start
+    return out
 
 
 def _along(tensor: Tensor, segments: Segments, dim: int) -> Tensor:
-    pieces = [tensor.narrow(dim, start, stop - start) for start, stop in segments]
-    if len(pieces) == 1:
-        return pieces[0]
-    return torch.cat(pieces, dim) if pieces else tensor.narrow(dim, 0, 0)
+    parts = [tensor.narrow(dim, start, stop - start) for start, stop in segments]
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat(parts, dim) if parts else tensor.narrow(dim, 0, 0)

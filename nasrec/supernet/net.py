@@ -10,14 +10,15 @@ from torch import Tensor, nn
 
 from nasrec.compiler import CompiledModel, compile_graph
 from nasrec.errors import SpaceError
-from nasrec.executor import execute
+from nasrec.executor import execute, slices_of
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
 from nasrec.lowering.layout import Masking
 from nasrec.lowering.store import lower_path, store_parameters
 from nasrec.slices import take
 from nasrec.space import SearchSpace
-from nasrec_ir import Graph, ParamRef
+from nasrec.supernet.path import Path
+from nasrec_ir import Graph
 from nasrec_ir.passes import OPTIMISE
 
 __all__ = ["Supernet"]
@@ -71,7 +72,17 @@ class Supernet(nn.Module):
         Raises:
             SpaceError: the genotype is not in the space.
         """
-        return execute(self.graph(genotype), self._stored, (dense, sparse))
+        return execute(self.graph(genotype), slices_of(self.get_parameter), (dense, sparse))
+
+    def path(self, genotype: Genotype) -> Path:
+        """The path on leaves of its own that view the shared weights: how to train, with `PathAdagrad`.
+
+        `forward` gives every stored parameter a gradient of its full size; a path's gradients are slice-sized.
+
+        Raises:
+            SpaceError: the genotype is not in the space.
+        """
+        return Path(self.graph(genotype), self.get_parameter)
 
     def graph(self, genotype: Genotype) -> Graph:
         """The optimised graph of a path; its parameters are slices of the store.
@@ -100,7 +111,7 @@ class Supernet(nn.Module):
             for node in graph:
                 for role, ref in node.params:
                     target = model.get_parameter(f"{model.layer_names[node.id]}.{role}")
-                    target.copy_(take(self._stored(ref), ref))
+                    target.copy_(take(self.get_parameter(ref.name), ref))
         return model
 
     def __getstate__(self) -> dict[str, Any]:
@@ -114,9 +125,6 @@ class Supernet(nn.Module):
                 f"the genotype has layer_norm={genotype.layer_norm}, the supernet {self.layer_norm}; they must agree"
             )
         return OPTIMISE.run(lower_path(genotype, self.space, self.features, self.masking), check_each=False)
-
-    def _stored(self, ref: ParamRef) -> Tensor:
-        return self.get_parameter(ref.name)
 
 
 def _put(root: nn.Module, name: str, parameter: nn.Parameter) -> None:

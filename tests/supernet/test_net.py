@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 import nasrec
-from nasrec import Block, FeatureSpec, Genotype, SearchSpace, SpaceError, Supernet, supernet
+from nasrec import Block, FeatureSpec, Genotype, SearchSpace, SpaceError, Supernet
 from nasrec.errors import NasrecError
 from nasrec.lowering.layout import Masking
 from nasrec.slices import take
+from nasrec.supernet import net as supernet_module
 from nasrec_ir import ParamRef, verify
 
 FEATURES = FeatureSpec(5, [4, 9, 2], 16)
@@ -202,7 +203,7 @@ def test_a_supernet_that_nobody_holds_is_freed_at_once() -> None:
 
 
 def test_paths_are_lowered_once_and_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supernet, "CACHED_PATHS", 3)
+    monkeypatch.setattr(supernet_module, "CACHED_PATHS", 3)
     net = Supernet(SPACE, FEATURES, seed=0)
     first, *others = draw(5)
     graph = net.graph(first)

@@ -1,0 +1,107 @@
+"""One training step along a path of a supernet, on leaf views of the shared weights.
+
+Through slices of a stored parameter, autograd writes a gradient of the parameter's full size for every path, which
+costs more than the path itself. Here each slice is a leaf that views the store, so gradients are born slice-sized; the
+embeddings that a batch looks up are leaves too, so no gradient has the size of a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nasrec import kernels
+from nasrec.executor import PRODUCTS, Params, execute
+from nasrec.slices import Cell, cells, split_columns, take
+from nasrec_ir import Graph, Node, ParamRef
+
+__all__ = ["Lookup", "Path", "Touched"]
+
+
+@dataclass(frozen=True)
+class Touched:
+    """A leaf that holds a slice of a stored parameter.
+
+    Attributes:
+        name: the stored parameter.
+        leaf: the slice; after a backward pass `leaf.grad` is its gradient.
+        cells: which ranges of the leaf lie where in the store.
+    """
+
+    name: str
+    leaf: Tensor
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The embeddings of a batch.
+
+    Attributes:
+        names: the stored tables, one a field.
+        ids: int64 [B, n].
+        leaf: [B, n, e]; after a backward pass `leaf.grad` is its gradient.
+    """
+
+    names: tuple[str, ...]
+    ids: Tensor
+    leaf: Tensor
+
+
+class Path:
+    """A graph on leaves that view the store, for one step or several.
+
+    Args:
+        graph: an optimised graph whose parameters are slices of stored ones, each stored one read by one node.
+        stored: gives a stored parameter by its name.
+
+    Attributes:
+        touched: the slices, in the graph's order.
+        lookups: the embeddings of the last call.
+    """
+
+    def __init__(self, graph: Graph, stored: Callable[[str], Tensor]) -> None:
+        self.graph = graph
+        self.touched: list[Touched] = []
+        self.lookups: list[Lookup] = []
+        self._stored = stored
+        self._params = {node.id: self._leaves(node) for node in graph if node.params and node.op != "embedding"}
+
+    def __call__(self, dense: Tensor, sparse: Tensor) -> Tensor:
+        """Logits: dense [B, num_dense], sparse int64 [B, num_sparse] -> [B]. Drops the gradients of an earlier call."""
+        self.lookups = []
+        for touched in self.touched:
+            touched.leaf.grad = None
+        return execute(self.graph, self._parameters, (dense, sparse), self._look_up)
+
+    def gradients(self) -> list[Tensor]:
+        """Gradients of all leaves that the last backward pass reached."""
+        leaves = [touched.leaf for touched in self.touched] + [lookup.leaf for lookup in self.lookups]
+        return [leaf.grad for leaf in leaves if leaf.grad is not None]
+
+    def _parameters(self, node: Node) -> Params:
+        return self._params.get(node.id, {})
+
+    def _look_up(self, node: Node, ids: Tensor) -> Tensor:
+        """The rows of a batch as a leaf: the tables themselves need no gradient."""
+        names = tuple(ref.name for _, ref in node.params)
+        with torch.no_grad():
+            rows = kernels.embedding(ids, [self._stored(name) for name in names])
+        self.lookups.append(Lookup(names, ids, rows.requires_grad_()))
+        return rows
+
+    def _leaves(self, node: Node) -> Params:
+        return {
+            role: tuple(map(self._leaf, split_columns(ref)))
+            if role == "weight" and node.op in PRODUCTS
+            else self._leaf(ref)
+            for role, ref in node.params
+        }
+
+    def _leaf(self, ref: ParamRef) -> Tensor:
+        leaf = take(self._stored(ref.name).detach(), ref).requires_grad_()
+        self.touched.append(Touched(ref.name, leaf, cells(ref)))
+        return leaf
