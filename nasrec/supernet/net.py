@@ -65,6 +65,7 @@ class Supernet(nn.Module):
             for name, shape in store_parameters(space, features, masking, layer_norm=layer_norm).items():
                 _put(self, name, _initial(name, shape))
         self._paths: OrderedDict[Genotype, Graph] = OrderedDict()
+        self._by_name: dict[str, nn.Parameter] = {}
 
     def forward(self, dense: Tensor, sparse: Tensor, genotype: Genotype) -> Tensor:
         """Logits of one path: dense [B, num_dense], sparse int64 [B, num_sparse] -> [B].
@@ -72,7 +73,7 @@ class Supernet(nn.Module):
         Raises:
             SpaceError: the genotype is not in the space.
         """
-        return execute(self.graph(genotype), slices_of(self.get_parameter), (dense, sparse))
+        return execute(self.graph(genotype), slices_of(self._stored), (dense, sparse))
 
     def path(self, genotype: Genotype) -> Path:
         """The path on leaves of its own that view the shared weights: how to train, with `PathAdagrad`.
@@ -82,7 +83,7 @@ class Supernet(nn.Module):
         Raises:
             SpaceError: the genotype is not in the space.
         """
-        return Path(self.graph(genotype), self.get_parameter)
+        return Path(self.graph(genotype), self._stored)
 
     def graph(self, genotype: Genotype) -> Graph:
         """The optimised graph of a path; its parameters are slices of the store.
@@ -111,11 +112,23 @@ class Supernet(nn.Module):
             for node in graph:
                 for role, ref in node.params:
                     target = model.get_parameter(f"{model.layer_names[node.id]}.{role}")
-                    target.copy_(take(self.get_parameter(ref.name), ref))
+                    target.copy_(take(self._stored(ref.name), ref))
         return model
 
+    def _stored(self, name: str) -> nn.Parameter:
+        """`get_parameter`, which walks the modules for every name, at the price of a look-up."""
+        if not self._by_name:
+            self._by_name = dict(self.named_parameters())
+        return self._by_name[name]
+
+    def _apply(self, *args: Any, **options: Any) -> Supernet:
+        """Parameters may be other objects after a move or a change of type."""
+        self._by_name = {}
+        moved: Supernet = super()._apply(*args, **options)
+        return moved
+
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_paths": OrderedDict()}
+        return self.__dict__ | {"_paths": OrderedDict(), "_by_name": {}}
 
     def _lower(self, genotype: Genotype) -> Graph:
         if (reason := self.space.why_not(genotype)) is not None:
