@@ -73,7 +73,7 @@ class Supernet(nn.Module):
         Raises:
             SpaceError: the genotype is not in the space.
         """
-        return execute(self.graph(genotype), slices_of(self._stored), (dense, sparse))
+        return execute(self.graph(genotype), slices_of(self.get_parameter), (dense, sparse))
 
     def path(self, genotype: Genotype) -> Path:
         """The path on leaves of its own that view the shared weights: how to train, with `PathAdagrad`.
@@ -124,7 +124,7 @@ class Supernet(nn.Module):
     def _apply(self, *args: Any, **options: Any) -> Supernet:
         """Parameters may be other objects after a move or a change of type."""
         self._by_name = {}
-        moved: Supernet = super()._apply(*args, **options)
+        moved: Supernet = super()._apply(*args, **options)  # type: ignore[no-untyped-call]
         return moved
 
     def __getstate__(self) -> dict[str, Any]:
