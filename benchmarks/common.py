@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import os
 import platform
 import statistics
@@ -24,6 +25,7 @@ import torch
 __all__ = ["Timing", "arguments", "interleaved", "machine", "report"]
 
 ROOT = Path(__file__).resolve().parents[1]
+MIN_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -37,34 +39,53 @@ class Timing:
     rounds: int
 
 
-def arguments(description: str, **defaults: int) -> argparse.Namespace:
-    """The options of every benchmark; `defaults` adds integer options of its own."""
-    parser = argparse.ArgumentParser(description=description)
+def arguments(description: str, *, rounds: int = 50, **defaults: Any) -> argparse.Namespace:
+    """The options of every benchmark; `defaults` adds options of its own by the value they have when left out.
+
+    A number or a text makes `--name VALUE`, a truth value `--name` and `--no-name`, a tuple `--name VALUE ...` (none
+    at all included).
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the result to this file as well")
-    parser.add_argument("--rounds", type=int, default=50, help="timed rounds of each rival")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"timed rounds of each rival ({rounds})")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     for name, value in defaults.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
+        _add_option(parser, f"--{name.replace('_', '-')}", value)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     return options
 
 
 def interleaved(
-    rivals: Mapping[str, Callable[[], object]], *, rounds: int, device: str = "cpu", slice_s: float = 0.003
+    rivals: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    device: str = "cpu",
+    slice_s: float = 0.003,
+    budget_s: float = math.inf,
 ) -> dict[str, Timing]:
-    """Times all rivals in turns: in each round every one runs for about `slice_s` seconds, after a warm-up."""
+    """Times all rivals in turns: in each round every one runs for about `slice_s` seconds, after a warm-up.
+
+    Rounds end early, after the third at the earliest, when `budget_s` seconds are spent. Garbage is collected between
+    rounds, never within one.
+    """
     repeats = {name: _calls_in(run, slice_s, device) for name, run in rivals.items()}
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
+    end = time.perf_counter() + budget_s
     gc.collect()
+    gc.freeze()  # what is alive now need not be looked through again in each round
     gc.disable()
     try:
-        for _ in range(rounds):
+        for done in range(rounds):
+            if done >= MIN_ROUNDS and time.perf_counter() > end:
+                break
             for name, run in rivals.items():
                 seconds[name].append(_time(run, repeats[name], device) / repeats[name])
+            gc.collect()
     finally:
         gc.enable()
+        gc.unfreeze()
     return {name: _timing(values) for name, values in seconds.items()}
 
 
@@ -78,35 +99,55 @@ def machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "load_average": os.getloadavg()[0],
         "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
         "commit": _commit(),
         **asdict(build()),
     }
 
 
-def report(name: str, rows: list[dict[str, Any]], json_path: Path | None) -> None:
-    """Prints the rows as a table, and writes machine and rows to the file if one is named."""
-    described = machine()
+def report(
+    name: str, rows: list[dict[str, Any]], json_path: Path | None, notes: Mapping[str, Any] | None = None
+) -> None:
+    """Prints the rows as a table, and writes machine, notes and rows to the file if one is named.
+
+    `notes` say what the figures mean; those that are texts or numbers are printed above the table.
+    """
+    described, notes = machine(), dict(notes or {})
+    gpu = f", {described['gpu']}" if described["gpu"] else ""
     print(
-        f"{name}: {described['cpu']}, {described['threads']} threads, torch {described['torch_running']}, "
+        f"{name}: {described['cpu']}{gpu}, {described['threads']} threads, torch {described['torch_running']}, "
         f"{described['isa_active']} kernels, OMP_WAIT_POLICY {described['omp_wait_policy']}"
     )
-    columns = list(rows[0])
-    cells = [columns, *([_cell(row[column]) for column in columns] for row in rows)]
+    for key, note in notes.items():
+        if isinstance(note, (str, int, float)):
+            print(f"  {key.replace('_', ' ')}: {_cell(note)}")
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     for line in cells:
         print("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)))
     if json_path is not None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         partial = json_path.with_suffix(".partial")
-        partial.write_text(json.dumps({"name": name, "machine": described, "rows": rows}, indent=2) + "\n")
+        result = {"name": name, "machine": described, "notes": notes, "rows": rows}
+        partial.write_text(json.dumps(result, indent=2) + "\n")
         os.replace(partial, json_path)
+
+
+def _add_option(parser: argparse.ArgumentParser, name: str, value: Any) -> None:
+    if isinstance(value, bool):
+        parser.add_argument(name, action=argparse.BooleanOptionalAction, default=value)
+    elif isinstance(value, tuple):
+        parser.add_argument(name, type=type(value[0]), nargs="*", default=list(value), help=f"({value})")
+    else:
+        parser.add_argument(name, type=type(value), default=value, help=f"({value})")
 
 
 def _calls_in(run: Callable[[], object], slice_s: float, device: str) -> int:
     """How many calls fill a slice; finding out is the warm-up."""
     count = 1
-    _time(run, 3, device)
+    _time(run, 1, device)
     while (elapsed := _time(run, count, device)) < slice_s:
         count = max(2 * count, int(count * slice_s / max(elapsed, 1e-9) * 0.9))
     return count
@@ -132,6 +173,8 @@ def _timing(seconds: list[float]) -> Timing:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
