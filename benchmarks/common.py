@@ -42,8 +42,8 @@ class Timing:
 def arguments(description: str, *, rounds: int = 50, **defaults: Any) -> argparse.Namespace:
     """The options of every benchmark; `defaults` adds options of its own by the value they have when left out.
 
-    A number or a text makes `--name VALUE`, a truth value `--name` and `--no-name`, a tuple `--name VALUE ...` (none
-    at all included).
+    A number or a text makes `--name VALUE`, a tuple `--name VALUE ...` (none at all included); a mapping is passed on
+    to `ArgumentParser.add_argument` as it is.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the result to this file as well")
@@ -136,8 +136,8 @@ def report(
 
 
 def _add_option(parser: argparse.ArgumentParser, name: str, value: Any) -> None:
-    if isinstance(value, bool):
-        parser.add_argument(name, action=argparse.BooleanOptionalAction, default=value)
+    if isinstance(value, Mapping):
+        parser.add_argument(name, **value)
     elif isinstance(value, tuple):
         parser.add_argument(name, type=type(value[0]), nargs="*", default=list(value), help=f"({value})")
     else:

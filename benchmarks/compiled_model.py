@@ -1,17 +1,18 @@
 """The published genotypes' models: ours against the release's way of computing, forward pass and training step.
 
 Rivals: `release`, the stand-alone reference in eager PyTorch (see benchmarks/release); `inductor`, torch.compile of
-it, for the genotypes that --compile names (about a minute each); `ours`, what `nasrec.compile` gives. All have the
+it, for the genotypes that --compile names (a minute and more each); `ours`, what `nasrec.compile` gives. All have the
 same weights, and agree in their logits and in one step of the optimiser before they are timed. A forward pass is of
 an evaluated model without gradients; a step is forward, binary cross-entropy, backward, Adagrad and zero_grad.
 
-The floor is that of the optimised graph: products of its matrices at the measured peak of a large one, then its bytes
-(every node's operands, parameters and result once) at the measured rate of a copy through memory.
+The floor is that of the optimised graph: its matrix products at the measured peak of a large one, then its bytes (see
+`nasrec.profiling.work`; a step's also those of the optimiser) at the measured rate of a copy through memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -21,32 +22,44 @@ import nasrec
 from benchmarks.agreement import check_logits, check_step, copy_weights, model_links
 from benchmarks.common import Timing, arguments, interleaved, report
 from benchmarks.release import ReleaseSubnet
-from benchmarks.steps import Batch, adagrad, train_step
+from benchmarks.steps import ADAGRAD, adagrad, our_adagrad, train_step
 from nasrec import presets
+from nasrec.compiler import CompiledModel
 from nasrec.profiling import Peaks, measure_peaks
-from nasrec_ir import Cost
+from nasrec.profiling.subject import Batch, compiled_model
+from nasrec.profiling.sweep import still
+from nasrec.profiling.work import NO_WORK, Work, node_work
 
-Call = Callable[[], object]
+NAMES = presets.names()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One pass of one genotype at one batch size: the rivals' times, and the work of ours."""
+
+    genotype: str
+    batch: int
+    kind: str
+    timed: dict[str, Timing]
+    work: Work
 
 
 def main() -> None:
     """Command line of the benchmark."""
     options = arguments(
         __doc__ or "",
-        rounds=20,
-        genotypes=presets.names(),
+        rounds=30,
+        genotypes={"nargs": "*", "default": NAMES, "choices": NAMES, "metavar": "NAME"},
         batch=(512, 4096),
         rows=1000,
-        compile=("criteo-full",),
-        adagrad="release",
+        compile={"nargs": "*", "default": ("criteo-full",), "choices": NAMES, "metavar": "NAME"},
+        adagrad={"default": "release", "choices": list(ADAGRAD)},
         budget=5,
     )
-    peaks = measure_peaks(options.device)
-    rows = []
-    for name in options.genotypes:
-        for batch in options.batch:
-            rows += measure(name, batch, options, peaks)
-    report("compiled_model", rows, options.json, notes(options, peaks))
+    measure_peaks(options.device)
+    found = [line for name in options.genotypes for batch in options.batch for line in measure(name, batch, options)]
+    peaks = measure_peaks(options.device, again=True)  # a busy moment at the start would lower the roof
+    report("compiled_model", [row(line, peaks) for line in found], options.json, notes(options, peaks))
 
 
 def notes(options: Any, peaks: Peaks) -> dict[str, Any]:
@@ -56,18 +69,18 @@ def notes(options: Any, peaks: Peaks) -> dict[str, Any]:
         "layer_norm": "over the genotype's own widths, on both sides",
         "tables": f"{options.rows} rows each",
         "adagrad_of_the_reference": options.adagrad,
-        "gemm_gflops": peaks.gemm_gflops,
-        "copy_gb_s": peaks.copy_gb_s,
+        "floor": f"{peaks.gemm_gflops:.0f} GFLOP/s by {peaks.gemm_by}, {peaks.copy_gb_s:.1f} GB/s",
+        "peaks": asdict(peaks),
     }
 
 
-def measure(name: str, batch_size: int, options: Any, peaks: Peaks) -> list[dict[str, Any]]:
-    """A row for the forward pass and one for the step of a published genotype."""
+def measure(name: str, rows: int, options: Any) -> list[Measured]:
+    """The forward pass and the step of a published genotype."""
     genotype, features = presets.load(name), presets.PRESETS[name].features(options.rows)
     torch.manual_seed(0)
     reference = ReleaseSubnet(genotype, features).to(options.device)
     model = nasrec.compile(genotype, features).to(options.device)
-    batch = Batch.random(features, batch_size, options.device)
+    batch = Batch.random(features, rows, device=torch.device(options.device))
     links = model_links(model)
     copy_weights(reference, links)
 
@@ -79,22 +92,28 @@ def measure(name: str, batch_size: int, options: Any, peaks: Peaks) -> list[dict
     logits = {key: run() for key, run in forwards.items()}
     for key in rivals:
         check_logits(f"{name}, {key}", logits[key], logits["release"])
-    timed = {"forward": interleaved(forwards, **timing(options))}
+    length = {"rounds": options.rounds, "device": options.device, "budget_s": options.budget}
+    timed = {"forward": interleaved(forwards, **length)}
 
     for rival in rivals.values():
         rival.train()
-    first = [step(rival, batch, adagrad(rival.parameters())) for rival in (reference, model)]
-    check_step(name, reference, links, (first[0], first[1]))
-    settings = {key: "release" if key == "ours" else options.adagrad for key in rivals}
-    steps = {key: step(rival, batch, adagrad(rival.parameters(), settings[key])) for key, rival in rivals.items()}
-    timed["step"] = interleaved(steps, **timing(options))
-    floors = {"forward": floor_s(nasrec.cost(genotype, features, optimised=True), batch_size, peaks), "step": None}
-    return [row(name, batch_size, kind, timed[kind], floors[kind]) for kind in timed]
+    first = (
+        step(reference, batch, adagrad(reference.parameters())),
+        step(model, batch, our_adagrad(model.parameters())),
+    )
+    check_step(name, reference, links, first)
+    steps = {
+        key: step(rival, batch, our_adagrad(rival.parameters()) if key == "ours" else theirs(rival, options))
+        for key, rival in rivals.items()
+    }
+    timed["step"] = interleaved(steps, **length)
+    work = least_work(model, batch)
+    return [Measured(name, rows, kind, timed[kind], work[kind]) for kind in timed]
 
 
-def timing(options: Any) -> dict[str, Any]:
-    """How long to time."""
-    return {"rounds": options.rounds, "device": options.device, "budget_s": options.budget}
+def theirs(rival: nn.Module, options: Any) -> torch.optim.Optimizer:
+    """The optimiser of the reference, eager or compiled."""
+    return adagrad(rival.parameters(), options.adagrad)
 
 
 def forward(model: nn.Module, batch: Batch) -> Callable[[], Tensor]:
@@ -108,34 +127,44 @@ def forward(model: nn.Module, batch: Batch) -> Callable[[], Tensor]:
     return run
 
 
-def step(model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer) -> Call:
+def step(model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer) -> Callable[[], object]:
     """One training step."""
-    return lambda: train_step(lambda: model(batch.dense, batch.sparse), batch.target, optimizer)
+    return lambda: train_step(lambda: model(batch.dense, batch.sparse), batch.label, optimizer)
 
 
-def floor_s(cost: Cost, batch: int, peaks: Peaks) -> float:
-    """Least seconds of a forward pass; of the tables only the rows looked up are read."""
-    parameters = sum(node.parameter_bytes for node in cost.nodes if node.home != "memory")
-    moved = parameters + batch * sum(node.read_bytes + node.written_bytes for node in cost.nodes)
-    return peaks.least_seconds(batch * cost.macs, moved)
+def least_work(model: CompiledModel, batch: Batch) -> dict[str, Work]:
+    """Products and bytes that a forward pass and a step cannot do without.
+
+    The optimiser reads gradient, weight and sum of squares and writes the latter two, of tables for the rows that the
+    batch looks up.
+    """
+    nodes = node_work(model.graph, len(batch), still(compiled_model(model, batch), trained=True)).values()
+    forwards = sum((node.forward for node in nodes), NO_WORK)
+    backwards = sum((node.backward for node in nodes), NO_WORK)
+    updated = 0
+    for node in model.graph:
+        for _, ref in node.params:
+            rows = min(len(batch), ref.shape[0]) if node.op == "embedding" else ref.shape[0]
+            updated += ref.elements * rows // ref.shape[0]
+    return {"forward": forwards, "step": forwards + backwards + Work(0, 5 * 4 * updated)}
 
 
-def row(name: str, batch: int, kind: str, timed: dict[str, Timing], floor: float | None) -> dict[str, Any]:
+def row(line: Measured, peaks: Peaks) -> dict[str, Any]:
     """A line of the table, milliseconds."""
-    ours = timed["ours"].median_us
-    inductor = timed["inductor"].median_us if "inductor" in timed else None
+    ms = {key: timing.median_us / 1e3 for key, timing in line.timed.items()}
+    inductor, floor = ms.get("inductor"), 1e3 * peaks.least_seconds(line.work.macs, line.work.moved_bytes)
     return {
-        "genotype": name,
-        "batch": batch,
-        "pass": kind,
-        "rounds": timed["ours"].rounds,
-        "release_ms": timed["release"].median_us / 1e3,
-        "inductor_ms": inductor and inductor / 1e3,
-        "ours_ms": ours / 1e3,
-        "x_release": timed["release"].median_us / ours,
-        "x_inductor": inductor and inductor / ours,
-        "floor_ms": floor and 1e3 * floor,
-        "of_floor": floor and 1e-6 * ours / floor,
+        "genotype": line.genotype,
+        "batch": line.batch,
+        "pass": line.kind,
+        "rounds": line.timed["ours"].rounds,
+        "release_ms": ms["release"],
+        "inductor_ms": inductor,
+        "ours_ms": ms["ours"],
+        "x_release": ms["release"] / ms["ours"],
+        "x_inductor": inductor and inductor / ms["ours"],
+        "floor_ms": floor,
+        "of_floor": ms["ours"] / floor,
     }
 
 

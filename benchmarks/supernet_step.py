@@ -24,8 +24,9 @@ from torch import Tensor, nn
 from benchmarks.agreement import check_logits, check_step, copy_weights, path_links
 from benchmarks.common import arguments, interleaved, report
 from benchmarks.release import ReleaseSubnet, ReleaseSupernet
-from benchmarks.steps import Batch, adagrad, train_step
+from benchmarks.steps import ADAGRAD, adagrad, our_adagrad, train_step
 from nasrec import FeatureSpec, Genotype, SearchSpace, Supernet
+from nasrec.profiling.subject import Batch
 
 SPACES = {"full": SearchSpace.full, "small": SearchSpace.small}
 MASKINGS = ("published", "sliced")
@@ -36,14 +37,14 @@ def main() -> None:
     options = arguments(
         __doc__ or "",
         rounds=5,
-        spaces=tuple(SPACES),
+        spaces={"nargs": "+", "default": tuple(SPACES), "choices": tuple(SPACES)},
         draws=10,
         seed=0,
         batch=512,
         blocks=7,
         rows=1000,
         gate_inputs=1,
-        adagrad="release",
+        adagrad={"default": "release", "choices": list(ADAGRAD)},
     )
     features = FeatureSpec(num_dense=13, cardinalities=[options.rows] * 26, embedding_dim=16)
     rows, paths = [], {}
@@ -65,12 +66,12 @@ def measure(
 ) -> list[dict[str, Any]]:
     """A row for every draw, then their mean and median."""
     torch.manual_seed(options.seed)
-    batch = Batch.random(features, options.batch, options.device, options.seed)
+    batch = Batch.random(features, options.batch, device=torch.device(options.device), seed=options.seed)
     reference = ReleaseSupernet(space, features).to(options.device)
     nets = {masking: Supernet(space, features, masking=masking).to(options.device) for masking in MASKINGS}
     for masking, net in nets.items():
         check_agreement(f"{name}, {masking}", net, reference, paths, batch)
-    updates = {masking: adagrad(net.parameters()) for masking, net in nets.items()}
+    updates = {masking: our_adagrad(net.parameters()) for masking, net in nets.items()}
     theirs = adagrad(reference.parameters(), options.adagrad)
 
     rows = []
@@ -87,10 +88,10 @@ def measure(
 
 
 def our_step(
-    net: Supernet, genotype: Genotype, dense: Tensor, sparse: Tensor, target: Tensor, optimizer: torch.optim.Optimizer
+    net: Supernet, genotype: Genotype, dense: Tensor, sparse: Tensor, label: Tensor, optimizer: torch.optim.Optimizer
 ) -> None:
     """Our step along a path."""
-    train_step(lambda: net(dense, sparse, genotype), target, optimizer)
+    train_step(lambda: net(dense, sparse, genotype), label, optimizer)
 
 
 def fresh_step(net: Supernet, path: Genotype, batch: Batch, optimizer: torch.optim.Optimizer) -> Callable[[], object]:
@@ -98,7 +99,7 @@ def fresh_step(net: Supernet, path: Genotype, batch: Batch, optimizer: torch.opt
 
     def run() -> None:
         net._paths.clear()
-        our_step(net, path, batch.dense, batch.sparse, batch.target, optimizer)
+        our_step(net, path, batch.dense, batch.sparse, batch.label, optimizer)
 
     return run
 
@@ -107,7 +108,7 @@ def release_step(
     net: ReleaseSupernet, path: Genotype, batch: Batch, optimizer: torch.optim.Optimizer
 ) -> Callable[[], object]:
     """The reference's step along a path."""
-    return lambda: train_step(lambda: net(batch.dense, batch.sparse, path), batch.target, optimizer)
+    return lambda: train_step(lambda: net(batch.dense, batch.sparse, path), batch.label, optimizer)
 
 
 def check_agreement(
@@ -130,8 +131,8 @@ def check_agreement(
             check_logits(what, net(batch.dense, batch.sparse, path), rival(*inputs))
     theirs = adagrad(rival.parameters())
     steps = (
-        lambda: train_step(lambda: rival(*inputs), batch.target, theirs),
-        fresh_step(net, path, batch, adagrad(net.parameters())),
+        lambda: train_step(lambda: rival(*inputs), batch.label, theirs),
+        fresh_step(net, path, batch, our_adagrad(net.parameters())),
     )
     check_step(what, rival, links, steps)
 

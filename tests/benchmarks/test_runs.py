@@ -34,7 +34,7 @@ def test_compiled_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys:
     words = ("--genotypes", "kdd-full", "criteo-small", "--batch", "16", "--compile", "--threads", "1")
     result = run(compiled_model, monkeypatch, tmp_path, *words)
     assert result["machine"]["threads"] == 1 and "omp_wait_policy" in result["machine"]
-    assert {"reference", "layer_norm", "gemm_gflops", "copy_gb_s"} <= set(result["notes"])
+    assert {"reference", "layer_norm", "floor", "peaks"} <= set(result["notes"])
     assert [(row["genotype"], row["pass"]) for row in result["rows"]] == [
         ("kdd-full", "forward"),
         ("kdd-full", "step"),
@@ -44,7 +44,9 @@ def test_compiled_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys:
     for row in result["rows"]:
         assert row["x_release"] == pytest.approx(row["release_ms"] / row["ours_ms"])
         assert row["inductor_ms"] is None
-        assert row["floor_ms"] is None or 0 < row["floor_ms"]
+        assert row["of_floor"] == pytest.approx(row["ours_ms"] / row["floor_ms"])
+    forward, step = result["rows"][:2]
+    assert 0 < 2 * forward["floor_ms"] < step["floor_ms"]
     assert "OMP_WAIT_POLICY" in capsys.readouterr().out
 
 
