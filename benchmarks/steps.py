@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nasrec import optim
 
-__all__ = ["ADAGRAD", "adagrad", "our_adagrad", "train_step"]
+__all__ = ["ADAGRAD", "LEARNING_RATE", "adagrad", "our_adagrad", "train_step"]
 
 ADAGRAD: Mapping[str, Mapping[str, Any]] = {
     "release": {"eps": 1e-2},

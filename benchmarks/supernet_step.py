@@ -20,16 +20,19 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.agreement import check_logits, check_step, copy_weights, path_links
 from benchmarks.common import arguments, interleaved, report
 from benchmarks.release import ReleaseSubnet, ReleaseSupernet
-from benchmarks.steps import ADAGRAD, adagrad, our_adagrad, train_step
+from benchmarks.steps import ADAGRAD, LEARNING_RATE, adagrad, train_step
 from nasrec import FeatureSpec, Genotype, SearchSpace, Supernet
+from nasrec.lowering.layout import Masking
 from nasrec.profiling.subject import Batch
+from nasrec.supernet import PathAdagrad
 
 SPACES = {"full": SearchSpace.full, "small": SearchSpace.small}
-MASKINGS = ("published", "sliced")
+MASKINGS: tuple[Masking, ...] = ("published", "sliced")
 
 
 def main() -> None:
@@ -71,7 +74,7 @@ def measure(
     nets = {masking: Supernet(space, features, masking=masking).to(options.device) for masking in MASKINGS}
     for masking, net in nets.items():
         check_agreement(f"{name}, {masking}", net, reference, paths, batch)
-    updates = {masking: our_adagrad(net.parameters()) for masking, net in nets.items()}
+    updates = {masking: our_adagrad(net) for masking, net in nets.items()}
     theirs = adagrad(reference.parameters(), options.adagrad)
 
     rows = []
@@ -88,13 +91,20 @@ def measure(
 
 
 def our_step(
-    net: Supernet, genotype: Genotype, dense: Tensor, sparse: Tensor, label: Tensor, optimizer: torch.optim.Optimizer
+    net: Supernet, genotype: Genotype, dense: Tensor, sparse: Tensor, label: Tensor, optimizer: PathAdagrad
 ) -> None:
-    """Our step along a path."""
-    train_step(lambda: net(dense, sparse, genotype), label, optimizer)
+    """Our step along a path. Its gradients are the path's and go with it."""
+    path = net.path(genotype)
+    binary_cross_entropy_with_logits(path(dense, sparse), label).backward()
+    optimizer.step(path)
 
 
-def fresh_step(net: Supernet, path: Genotype, batch: Batch, optimizer: torch.optim.Optimizer) -> Callable[[], object]:
+def our_adagrad(net: Supernet) -> PathAdagrad:
+    """Our optimiser, with the reference's settings."""
+    return PathAdagrad(net, lr=LEARNING_RATE, eps=ADAGRAD["release"]["eps"])
+
+
+def fresh_step(net: Supernet, path: Genotype, batch: Batch, optimizer: PathAdagrad) -> Callable[[], object]:
     """Our step along a path that the supernet has not met before."""
 
     def run() -> None:
@@ -132,7 +142,7 @@ def check_agreement(
     theirs = adagrad(rival.parameters())
     steps = (
         lambda: train_step(lambda: rival(*inputs), batch.label, theirs),
-        fresh_step(net, path, batch, our_adagrad(net.parameters())),
+        fresh_step(net, path, batch, our_adagrad(net)),
     )
     check_step(what, rival, links, steps)
 

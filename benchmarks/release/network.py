@@ -39,7 +39,8 @@ class _Network(nn.Module):
             d, s = block(inputs, choice)
             units.append(d)
             fields.append(s)
-        return self._final(torch.cat([units[-1], fields[-1].flatten(1)], dim=1)).squeeze(1)
+        logits: Tensor = self._final(torch.cat([units[-1], fields[-1].flatten(1)], dim=1))
+        return logits.squeeze(1)
 
 
 class ReleaseSubnet(_Network):

@@ -72,10 +72,9 @@ class DotProduct(nn.Module):
         super().__init__()
         rows = round(math.sqrt(2 * sizes.dense))
         pairs = rows * (rows + 1) // 2
-        self._dense_proj = self._dense_layernorm = nn.Identity()
-        if sizes.dense_in != sizes.channels:
-            self._dense_proj = linear(sizes.dense_in, sizes.channels, sizes)
-            self._dense_layernorm = norm(sizes.channels, sizes)
+        differ = sizes.dense_in != sizes.channels
+        self._dense_proj = linear(sizes.dense_in, sizes.channels, sizes) if differ else nn.Identity()
+        self._dense_layernorm = norm(sizes.channels, sizes) if differ else nn.Identity()
         self.projects_fields = sizes.sparse_in != rows
         if self.projects_fields:
             self._sparse_inp_proj = linear(sizes.sparse_in, rows, sizes)
@@ -101,14 +100,13 @@ class SigmoidGating(nn.Module):
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self._left_self_linear = nn.Module()
-        self._left_self_linear._linear = nn.Linear(sizes.gate_in, sizes.gate_in)
+        self._left_self_linear = nn.ModuleDict({"_linear": nn.Linear(sizes.gate_in, sizes.gate_in)})
         self._linear_proj = nn.Linear(sizes.gate_in, sizes.dense) if sizes.gate_in != sizes.dense else nn.Identity()
         self._layernorm = norm(sizes.dense, sizes)
 
     def forward(self, x: Inputs, keep: int | None) -> Tensor:
         left, right = _padded(x.left, x.right)
-        gate = torch.sigmoid(self._left_self_linear._linear(left))
+        gate = torch.sigmoid(self._left_self_linear["_linear"](left))
         return masked(self._layernorm(self._linear_proj(gate * right)), keep)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import nasrec
+from benchmarks import supernet_step
 from benchmarks.agreement import Disagreement, Link, check_logits, check_step, copy_weights, model_links, path_links
 from benchmarks.release import ReleaseSubnet, ReleaseSupernet
 from benchmarks.steps import adagrad, our_adagrad, train_step
@@ -51,6 +52,11 @@ def test_a_compiled_model_agrees() -> None:
     check_step("model", reference, links, (stepper(reference), stepper(model)))
 
 
+def path_stepper(net: Supernet, path: nasrec.Genotype) -> Callable[[], None]:
+    update = supernet_step.our_adagrad(net)
+    return lambda: supernet_step.our_step(net, path, BATCH.dense, BATCH.sparse, BATCH.label, update)
+
+
 @pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
 def test_a_published_path_agrees_with_the_reference_supernet(path: nasrec.Genotype) -> None:
     torch.manual_seed(0)
@@ -58,7 +64,7 @@ def test_a_published_path_agrees_with_the_reference_supernet(path: nasrec.Genoty
     links = path_links(net, path)
     copy_weights(reference, links)
     check_logits("path", logits(net, path), logits(reference, path))
-    check_step("path", reference, links, (stepper(reference, path), stepper(net, path)))
+    check_step("path", reference, links, (stepper(reference, path), path_stepper(net, path)))
 
 
 @pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
@@ -68,7 +74,7 @@ def test_a_sliced_path_agrees_with_its_stand_alone_reference(path: nasrec.Genoty
     links = path_links(net, path)
     copy_weights(reference, links)
     check_logits("path", logits(net, path), logits(reference))
-    check_step("path", reference, links, (stepper(reference), stepper(net, path)))
+    check_step("path", reference, links, (stepper(reference), path_stepper(net, path)))
 
 
 def test_one_changed_weight_is_seen_in_the_logits() -> None:
