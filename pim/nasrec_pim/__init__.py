@@ -7,6 +7,7 @@ from nasrec_pim.crossbar import LinearCost, linear_cost
 from nasrec_pim.deltas import Delta, Measured, correction_deltas, measure_linear
 from nasrec_pim.errors import HardwareError, MappingError
 from nasrec_pim.estimate import NodeEstimate, Report, Tail, Totals, estimate, estimate_many, tail_latency
+from nasrec_pim.functional import IDEAL, CrossbarModel, Nonideal
 from nasrec_pim.hardware import CORRECTIONS, QUIRKS, Hardware, figure_table, presets
 from nasrec_pim.mapping import MappedNode, Mapping, map_graph
 from nasrec_pim.memory import Popularity, measured_popularity, zipf_popularity
@@ -14,7 +15,9 @@ from nasrec_pim.placement import Placed, place
 
 __all__ = [
     "CORRECTIONS",
+    "IDEAL",
     "QUIRKS",
+    "CrossbarModel",
     "Delta",
     "Hardware",
     "HardwareError",
@@ -25,6 +28,7 @@ __all__ = [
     "Measured",
     "NetworkCost",
     "NodeEstimate",
+    "Nonideal",
     "Placed",
     "Popularity",
     "Report",

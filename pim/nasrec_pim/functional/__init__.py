@@ -1,0 +1,8 @@
+"""Functional simulation: what a model computes on the crossbars that it was costed on."""
+
+from __future__ import annotations
+
+from nasrec_pim.functional.cells import IDEAL, Nonideal
+from nasrec_pim.functional.simulate import CrossbarModel
+
+__all__ = ["IDEAL", "CrossbarModel", "Nonideal"]
