@@ -87,14 +87,15 @@ class GraphBuilder:
         return OPS[op], [self._nodes[operand].type for operand in inputs]
 
     def copy(self, node: Node, inputs: Iterable[str]) -> str:
-        """Adds a node of another graph as it is, reading `inputs` here; returns its id."""
+        """Adds a node of another graph, reading `inputs` here; returns its id.
+
+        The operands must have the types that the node's own had: nothing is inferred or checked again, which passes
+        that copy most of a graph would spend their time on.
+        """
         operands = tuple(inputs)
         if operands == node.inputs and node.id not in self._nodes:
             return self._put(node)
-        attrs: dict[str, Any] = dict(node.attrs)
-        if node.op == "input":
-            return self.input(node.id, node.type)
-        return self.add(node.op, operands, id=node.id, params=dict(node.params), **attrs)
+        return self._put(Node(self._fresh(node.id), node.op, operands, node.attrs, node.params, node.type))
 
     def finish(self, output: str) -> Graph:
         """The graph whose result is `output`."""

@@ -85,10 +85,8 @@ class _Elision:
         return _Packed(shape, (_Part(node_id, positions),) if positions else ())
 
     def _add(self, node: Node, inputs: Sequence[str], **changed: Any) -> str:
-        """The same node on other operands, the very node where nothing differs."""
-        if not changed and all(
-            operand in self._graph and self._b.type(operand) == self._graph[operand].type for operand in inputs
-        ):
+        """The same node on other operands, a copy where those are of the same types."""
+        if not changed and [self._b.type(i) for i in inputs] == [self._graph[i].type for i in node.inputs]:
             return self._b.copy(node, inputs)
         attrs = dict(node.attrs) | changed
         return self._b.add(node.op, inputs, id=node.id, params=dict(node.params), **attrs)
