@@ -46,4 +46,12 @@ STABLE_TORCH_LIBRARY(nasrec, m) {
   m.def(
       "sparse_adagrad_(Tensor(a!)[] tables, Tensor(b!)[] states, Tensor[] rows, Tensor[] grads, float lr, float eps) "
       "-> ()");
+  // The same along the fields: inputs [B, f_j, e] -> y [B, keep, e], and with a norm and save the normalised rows
+  // [B, out, e] and 1/std [B, e].
+  m.def(
+      "field_linear(Tensor[] inputs, Tensor[] weights, Tensor? bias, Tensor? norm_weight, Tensor? norm_bias, float eps, "
+      "int activation, int keep, bool save) -> (Tensor y, Tensor normalized, Tensor rstd)");
+  m.def(
+      "field_linear_backward(Tensor grad, Tensor[] inputs, Tensor[] weights, Tensor? norm_weight, Tensor y, "
+      "Tensor normalized, Tensor rstd, int activation, bool[] needs) -> Tensor[]");
 }

@@ -1,39 +1,13 @@
 // Bias, layer norm, activation and the cut to the leading units, forward and backward, for one instruction set.
 #include "kernels/linear.h"
 
-#include "kernels/exp2.h"
+#include "kernels/activation.h"
 #include "kernels/wide.h"
 
 namespace nasrec {
 namespace {
 
-enum { kNone, kRelu, kSigmoid };
-
 template <class A> using Vec = typename Lanes<A>::vec;
-
-inline float square_root(float value) { return __builtin_sqrtf(value); }
-inline double square_root(double value) { return __builtin_sqrt(value); }
-
-// 1 / (1 + 2^(-x log2 e)); the power stays within the normal numbers.
-template <class A> Vec<A> sigmoid(Vec<A> x) {
-  const A most = sizeof(A) == sizeof(float) ? 126 : 1022;
-  Vec<A> power = x * static_cast<A>(-1.4426950408889634074);
-  power = power > most ? Vec<A>{} + most : power;
-  return 1 / (1 + exp2<A>(power));
-}
-
-template <class A, int Activation> Vec<A> activate(Vec<A> x) {
-  if constexpr (Activation == kRelu) return x < 0 ? Vec<A>{} : x;
-  if constexpr (Activation == kSigmoid) return sigmoid<A>(x);
-  return x;
-}
-
-// The gradient before the activation, from the one behind it and the result.
-template <class A, int Activation> Vec<A> deactivate(Vec<A> grad, Vec<A> y) {
-  if constexpr (Activation == kRelu) return y <= 0 ? Vec<A>{} : grad;
-  if constexpr (Activation == kSigmoid) return grad * (1 - y) * y;
-  return grad;
-}
 
 template <class T, class A, int Activation> void plain_row(const LinearForward<T, A>& f, const A* z, T* y) {
   each_vector<A>(0, f.keep, [&](int64_t j, auto at) {

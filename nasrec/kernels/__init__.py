@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from nasrec.kernels.embedding import embedding
 from nasrec.kernels.extension import use_reference
+from nasrec.kernels.field_linear import field_linear
 from nasrec.kernels.linear import linear
 from nasrec.kernels.pairwise_dot import pairwise_dot
 from nasrec.kernels.reference import (
     channel_linear,
     factorization_machine,
-    field_linear,
     hadamard_pairs,
     layer_norm,
     numeric_embedding,

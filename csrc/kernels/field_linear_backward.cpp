@@ -1,0 +1,306 @@
+// The linear map along the fields, backward, for one instruction set. Of a group of samples the gradient before the
+// product (dz) is formed once, in a panel, and meets both the weight (for the inputs) and, transposed, the inputs
+// themselves (for the weight, which is summed up transposed: its rows are the fields).
+#include "kernels/activation.h"
+#include "kernels/field_tile.h"
+#include "kernels/field_weight.h"
+
+namespace nasrec {
+namespace {
+
+enum { kBias, kGain, kOffset, kVectorSums };
+
+// Where one part's sums over its samples lie; see FieldLinearGradients.
+template <class A> struct SumsLayout {
+  int64_t stride;                 // of the transposed weight gradient, [columns][rows, filled up to whole vectors]
+  int64_t vectors[kVectorSums];   // where [rows][a vector's lanes] begin
+  int64_t elements;
+
+  explicit SumsLayout(const FieldLinearShape& s) : stride(round_up(s.rows(), Lanes<A>::count)) {
+    elements = s.columns * stride;
+    for (int64_t& vector : vectors) {
+      vector = elements;
+      elements += s.rows() * Lanes<A>::count;
+    }
+  }
+};
+
+template <class A> struct Sums {
+  SumsLayout<A> layout;
+  A* data;
+  void add(int vector, int64_t row, typename Lanes<A>::vec v) const {
+    A* at = data + layout.vectors[vector] + row * Lanes<A>::count;
+    store<A>(at, load<A>(at) + v);
+  }
+};
+
+template <class A> struct BackwardScratch {
+  int64_t matrix_stride;
+  A *matrix, *packed, *gain, *dz, *transposed, *panel;
+  int64_t bytes;
+
+  BackwardScratch(const FieldLinearShape& s, void* base) {
+    constexpr int64_t n = Lanes<A>::count;
+    const int64_t stride = grouping<A>(s.channels).stride, rows = round_up(s.rows(), n);
+    matrix_stride = round_up(s.columns, n);
+    Carver carver(base);
+    matrix = carver.take<A>(s.rows() * matrix_stride);
+    packed = carver.take<A>(s.rows() * s.columns);
+    gain = carver.take<A>(s.out);
+    dz = carver.take<A>(rows * stride);
+    transposed = carver.take<A>(round_up(stride, n) * rows);
+    panel = carver.take<A>(s.columns * stride);
+    bytes = carver.bytes();
+  }
+};
+
+// The weight packed for each input that needs a gradient, one after the other in the order of the inputs.
+template <class T, class A> void prepare(const FieldLinearBackward<T, A>& f, const BackwardScratch<A>& to) {
+  const FieldLinearShape& s = f.s;
+  join_pieces(f.pieces, s.pieces, s.rows(), to.matrix, to.matrix_stride);
+  widen_vector(f.gain, A(1), s.out, to.gain);
+  int64_t first = 0;
+  for (int64_t j = 0; j < s.inputs; first += f.inputs[j++].fields)
+    pack_columns(to.matrix + first, to.matrix_stride, f.inputs[j].fields, s.rows(), to.packed + first * s.rows());
+}
+
+// dz = (g - mean(g) - normalized mean(g normalized)) rstd with g = gain d(activation), zero behind `keep`; lanes behind
+// a tail stay zero in every sum.
+template <class T, class A, int Activation, int V, class At>
+void norm_columns(
+    const FieldLinearBackward<T, A>& f, const Column* columns, const BackwardScratch<A>& scratch, int64_t stride,
+    const Sums<A>& sums, At at) {
+  typedef typename Lanes<A>::vec vec;
+  const FieldLinearShape& s = f.s;
+  A* dz[V];
+  const T *grad[V], *y[V], *normalized[V];
+  vec mean[V] = {}, slope[V] = {}, scale[V];
+#pragma GCC unroll 3
+  for (int v = 0; v < V; ++v) {
+    dz[v] = scratch.dz + columns[v].lane;
+    grad[v] = columns[v].in(f.grad);
+    if constexpr (Activation != kNone) y[v] = f.y + columns[v].sample * s.keep * s.channels + columns[v].channel;
+    normalized[v] = f.normalized + columns[v].sample * s.out * s.channels + columns[v].channel;
+    scale[v] = at.load(f.rstd + columns[v].sample * s.channels + columns[v].channel);
+  }
+  for (int64_t i = 0; i < s.keep; ++i) {
+    const A gain = scratch.gain[i];
+    vec for_gain = {}, for_offset = {};
+#pragma GCC unroll 3
+    for (int v = 0; v < V; ++v) {
+      const vec value = at.load(normalized[v] + i * s.channels);
+      vec result = {};
+      if constexpr (Activation != kNone) result = at.load(y[v] + i * s.channels);
+      const vec d = deactivate<A, Activation>(at.load(grad[v] + i * f.grad.field_stride), result), g = d * gain;
+      at.store(dz[v] + i * stride, g);
+      mean[v] += g;
+      slope[v] += g * value;
+      for_offset += d;
+      for_gain += d * value;
+    }
+    if (!f.for_vectors) continue;
+    sums.add(kGain, i, for_gain);
+    sums.add(kOffset, i, for_offset);
+  }
+#pragma GCC unroll 3
+  for (int v = 0; v < V; ++v) {
+    mean[v] *= scale[v] / static_cast<A>(s.out);
+    slope[v] *= scale[v] / static_cast<A>(s.out);
+  }
+  for (int64_t i = 0; i < s.out; ++i) {
+    vec for_bias = {};
+#pragma GCC unroll 3
+    for (int v = 0; v < V; ++v) {
+      const vec g = i < s.keep ? at.load(dz[v] + i * stride) : vec{};
+      const vec d = g * scale[v] - (mean[v] + at.load(normalized[v] + i * s.channels) * slope[v]);
+      at.store(dz[v] + i * stride, d);
+      for_bias += d;
+    }
+    if (f.for_vectors) sums.add(kBias, i, for_bias);
+  }
+}
+
+template <class T, class A, int Activation, int V, class At>
+void plain_columns(
+    const FieldLinearBackward<T, A>& f, const Column* columns, const BackwardScratch<A>& scratch, int64_t stride,
+    const Sums<A>& sums, At at) {
+  typedef typename Lanes<A>::vec vec;
+  const FieldLinearShape& s = f.s;
+  A* dz[V];
+  const T *grad[V], *y[V];
+#pragma GCC unroll 3
+  for (int v = 0; v < V; ++v) {
+    dz[v] = scratch.dz + columns[v].lane;
+    grad[v] = columns[v].in(f.grad);
+    if constexpr (Activation != kNone) y[v] = f.y + columns[v].sample * s.keep * s.channels + columns[v].channel;
+  }
+  for (int64_t i = 0; i < s.keep; ++i) {
+    vec for_bias = {};
+#pragma GCC unroll 3
+    for (int v = 0; v < V; ++v) {
+      vec result = {};
+      if constexpr (Activation != kNone) result = at.load(y[v] + i * s.channels);
+      const vec d = deactivate<A, Activation>(at.load(grad[v] + i * f.grad.field_stride), result);
+      at.store(dz[v] + i * stride, d);
+      for_bias += d;
+    }
+    if (f.for_vectors) sums.add(kBias, i, for_bias);
+  }
+}
+
+// dz [rows][stride] -> [lanes][to_stride]; both have room for whole vectors in either direction.
+template <class A>
+void transpose_panel(const A* dz, int64_t stride, int64_t rows, int64_t lanes, A* to, int64_t to_stride) {
+  typedef typename Lanes<A>::vec vec;
+  constexpr int n = Lanes<A>::count;
+  for (int64_t lane = 0; lane < lanes; lane += n) {
+    for (int64_t row = 0; row < rows; row += n) {
+      vec square[n];
+#pragma GCC unroll 16
+      for (int i = 0; i < n; ++i) square[i] = load<A>(dz + (row + i) * stride + lane);
+      transpose<A>(square);
+#pragma GCC unroll 16
+      for (int i = 0; i < n; ++i) store<A>(to + (lane + i) * to_stride + row, square[i]);
+    }
+  }
+}
+
+template <class T, class A>
+void inputs_gradient(
+    const FieldLinearBackward<T, A>& f, const Group& group, const BackwardScratch<A>& scratch, int64_t stride) {
+  const int64_t rows = f.s.rows(), vectors = vectors_of<A>(group);
+  const A* at[kMostVectors];
+  vectors_of_panel(scratch.dz, vectors, at);
+  const Lines<A> lines = {at, rows, stride};
+  const A* packed = scratch.packed;
+  for (int64_t j = 0; j < f.s.inputs; packed += f.inputs[j++].fields * rows) {
+    const Fields<T>& dx = f.grad_inputs[j];
+    if (dx.data == nullptr) continue;
+    const Packed<A> weight = {packed, dx.fields, rows};
+    A* to[kMostVectors];
+    if constexpr (sizeof(T) == sizeof(A)) {
+      if (in_place<T>(group)) {
+        vectors_in_place(group, dx, to);
+        product<A>(weight, nullptr, &lines, 1, vectors, to, dx.field_stride);
+        continue;
+      }
+    }
+    vectors_of_panel(scratch.panel, vectors, to);
+    product<A>(weight, nullptr, &lines, 1, vectors, to, stride);
+    out_of_panel<T, A>(group, scratch.panel, stride, dx);
+  }
+}
+
+template <class T, class A>
+void weight_gradient(
+    const FieldLinearBackward<T, A>& f, const Group& group, const BackwardScratch<A>& scratch, int64_t stride,
+    const Sums<A>& sums) {
+  const int64_t line = sums.layout.stride;
+  transpose_panel(scratch.dz, stride, f.s.rows(), group.lanes(), scratch.transposed, line);
+  A* to = sums.data;
+  for (int64_t j = 0; j < f.s.inputs; to += f.inputs[j++].fields * line) {
+    const Fields<const T>& x = f.inputs[j];
+    if constexpr (sizeof(T) == sizeof(A)) {
+      const Runs<A> runs = {x.data + group.first_sample * x.sample_stride + group.first_channel, x.field_stride,
+                            x.sample_stride, group.samples, group.width};
+      add_outer(runs, x.fields, scratch.transposed, line, to);
+    } else {
+      into_panel<T, A>(group, x, scratch.panel, stride);
+      add_outer(Runs<A>{scratch.panel, stride, 0, 1, group.lanes()}, x.fields, scratch.transposed, line, to);
+    }
+  }
+}
+
+template <class T, class A, int Activation>
+void backward(const FieldLinearBackward<T, A>& f, int64_t begin, int64_t end, A* sums_memory, void* memory) {
+  const FieldLinearShape& s = f.s;
+  const BackwardScratch<A> scratch(s, memory);
+  const Sums<A> sums = {SumsLayout<A>(s), sums_memory};
+  prepare(f, scratch);
+  const int64_t stride = grouping<A>(s.channels).stride;
+  for (int64_t i = 0; i < sums.layout.elements; ++i) sums_memory[i] = 0;
+  for (int64_t i = s.rows() * stride; i < sums.layout.stride * stride; ++i) scratch.dz[i] = 0;
+  each_group<A>(s.channels, begin, end, [&](const Group& group) {
+    each_columns<A>(group, [&](const Column* columns, auto count, auto at) {
+      if (s.norm)
+        norm_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch, stride, sums, at);
+      else
+        plain_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch, stride, sums, at);
+    });
+    inputs_gradient(f, group, scratch, stride);
+    if (f.for_weight) weight_gradient(f, group, scratch, stride, sums);
+  });
+}
+
+template <class A> int64_t scratch_bytes(const FieldLinearShape& s) { return BackwardScratch<A>(s, nullptr).bytes; }
+template <class A> int64_t sums_elements(const FieldLinearShape& s) { return SumsLayout<A>(s).elements; }
+
+template <class T, class A>
+void run(const FieldLinearBackward<T, A>& f, int64_t begin, int64_t end, A* sums, void* scratch) {
+  if (f.s.activation == kRelu) return backward<T, A, kRelu>(f, begin, end, sums, scratch);
+  if (f.s.activation == kSigmoid) return backward<T, A, kSigmoid>(f, begin, end, sums, scratch);
+  backward<T, A, kNone>(f, begin, end, sums, scratch);
+}
+
+// Columns of one piece, from lines `line`.. of every part's transposed gradient.
+template <class T, class A>
+void finish_piece(const FieldLinearGradients<T, A>& f, int64_t line, const WeightPiece<T>& to, int64_t begin, int64_t end) {
+  typedef typename Lanes<A>::vec vec;
+  constexpr int n = Lanes<A>::count;
+  const SumsLayout<A> layout(f.s);
+  for (int64_t column = begin; column < end; column += n) {
+    const int64_t width = smaller(n, end - column);
+    for (int64_t row = 0; row < f.s.rows(); row += n) {
+      vec square[n] = {};
+      const A* from = f.sums + (line + column) * layout.stride + row;
+      for (int64_t part = 0; part < f.parts; ++part, from += layout.elements)
+        for (int64_t i = 0; i < width; ++i) square[i] += load<A>(from + i * layout.stride);
+      transpose<A>(square);
+      for (int64_t i = 0; i < smaller(n, f.s.rows() - row); ++i) {
+        T* at = to.data + (row + i) * to.stride + column;
+        width == n ? Whole{}.store(at, square[i]) : Part{width}.store(at, square[i]);
+      }
+    }
+    for (int64_t row = f.s.rows(); row < f.s.out; ++row)  // no norm ties rows behind `keep` to the result
+      for (int64_t i = 0; i < width; ++i) to.data[row * to.stride + column + i] = 0;
+  }
+}
+
+template <class T, class A> void finish_weight(const FieldLinearGradients<T, A>& f, int64_t begin, int64_t end) {
+  int64_t line = 0;
+  for (int64_t p = 0; p < f.s.pieces; line += f.pieces[p++].columns) {
+    const int64_t from = begin < line ? 0 : begin - line, to = smaller(end - line, f.pieces[p].columns);
+    if (f.pieces[p].data != nullptr && from < to) finish_piece<T, A>(f, line, f.pieces[p], from, to);
+  }
+}
+
+template <class T, class A> void finish_vectors(const FieldLinearGradients<T, A>& f) {
+  constexpr int n = Lanes<A>::count;
+  const SumsLayout<A> layout(f.s);
+  T* const vectors[kVectorSums] = {f.bias, f.gain, f.offset};
+  for (int which = 0; which < kVectorSums; ++which) {
+    if (vectors[which] == nullptr) continue;
+    for (int64_t i = 0; i < f.s.out; ++i) {
+      typename Lanes<A>::vec sum = {};
+      const A* from = f.sums + layout.vectors[which] + i * n;
+      for (int64_t part = 0; i < f.s.rows() && part < f.parts; ++part) sum += load<A>(from + part * layout.elements);
+      narrow(sum_of_lanes<A>(sum), vectors[which] + i);
+    }
+  }
+}
+
+}  // namespace
+
+namespace NASREC_ISA {
+
+extern const FieldLinearBackwardTable field_linear_backward = {
+    {scratch_bytes<float>, sums_elements<float>, run<float, float>, finish_weight<float, float>,
+     finish_vectors<float, float>},
+    {scratch_bytes<double>, sums_elements<double>, run<double, double>, finish_weight<double, double>,
+     finish_vectors<double, double>},
+    {scratch_bytes<float>, sums_elements<float>, run<uint16_t, float>, finish_weight<uint16_t, float>,
+     finish_vectors<uint16_t, float>},
+};
+
+}  // namespace NASREC_ISA
+}  // namespace nasrec
