@@ -64,7 +64,8 @@ def cases(batch: int, fields: int, device: str) -> dict[str, tuple[Tensor, Seque
     x = torch.randn(batch, fields, CHANNELS, device=device)
     attention = nn.MultiheadAttention(CHANNELS, HEADS, batch_first=True, device=device)
     fields_first = nn.MultiheadAttention(CHANNELS, HEADS, device=device)
-    fields_first.load_state_dict(attention.state_dict())
+    fields_first.in_proj_weight, fields_first.in_proj_bias = attention.in_proj_weight, attention.in_proj_bias
+    fields_first.out_proj = attention.out_proj
     projections = [attention.in_proj_weight, attention.in_proj_bias]
     projections += [attention.out_proj.weight, attention.out_proj.bias]
 
@@ -74,7 +75,8 @@ def cases(batch: int, fields: int, device: str) -> dict[str, tuple[Tensor, Seque
 
     operator = layers.FieldAttention(CHANNELS, HEADS).to(device)
     masked = layers.FieldAttention(CHANNELS, HEADS, padded=PADDED_TO - fields).to(device)
-    masked.load_state_dict(operator.state_dict())
+    for role, parameter in operator.named_parameters():
+        masked.register_parameter(role, parameter)
     chain = ReleaseChain(operator)
     found: dict[str, tuple[Tensor, Sequence[Tensor], dict[str, Run]]] = {
         "self_attention": (

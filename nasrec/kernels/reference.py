@@ -135,7 +135,7 @@ def field_attention(
     """
     op = "field_attention"
     _require(x.dim() == 3, op, f"x must be [B, f, e], got {_shape(x)}")
-    fields, channels = x.shape[1:]
+    channels = x.shape[2]
     _require(
         heads >= 1 and channels % heads == 0,
         op,

@@ -18,7 +18,7 @@ from nasrec.kernels import extension, reference
 
 needs_extension = pytest.mark.skipif(extension.extension() is None, reason="the extension is not built")
 
-# Rounding errors of the whole chain, relative to the largest entry of each result; bfloat16 is rounded once, at the end.
+# Rounding errors of the whole chain, relative to the largest entry of each result; bfloat16 is rounded once.
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12, torch.bfloat16: 2.0**-8}
 TYPES = list(TOLERANCE)
 
