@@ -180,7 +180,9 @@ class FieldAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Applies the operator."""
-        return kernels.field_attention(x, list(self._parameters.values()), self.heads, padded=self.padded, eps=self.eps)
+        return kernels.field_attention(
+            x, list(self.parameters(recurse=False)), self.heads, padded=self.padded, eps=self.eps
+        )
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
