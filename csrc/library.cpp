@@ -54,4 +54,13 @@ STABLE_TORCH_LIBRARY(nasrec, m) {
   m.def(
       "field_linear_backward(Tensor grad, Tensor[] inputs, Tensor[] weights, Tensor? norm_weight, Tensor y, "
       "Tensor normalized, Tensor rstd, int activation, bool[] needs) -> Tensor[]");
+  // x [B, f, e], 12 parameters -> LN(h + W2 relu(W1 h)), h = LN(x + Wo attention(x)), over f and `padded` zero fields, and,
+  // for the backward, the attention's result [B, f, e] and 1 / the softmax's denominators [B, heads, f].
+  m.def(
+      "field_attention(Tensor x, Tensor[] parameters, int heads, int padded, float eps) "
+      "-> (Tensor out, Tensor mixed, Tensor reciprocals)");
+  // grad [B, f, e], the forward's arguments and results -> gradients of x and of the parameters.
+  m.def(
+      "field_attention_backward(Tensor grad, Tensor x, Tensor[] parameters, Tensor mixed, Tensor reciprocals, "
+      "int heads, int padded, float eps) -> Tensor[]");
 }

@@ -98,6 +98,11 @@ def _layer_norm(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
     return kernels.layer_norm(xs[0], params["weight"], params["bias"], axis=attrs["axis"], eps=attrs["eps"])
 
 
+def _field_attention(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
+    options = {key: attrs[key] for key in ("padded", "eps")}
+    return kernels.field_attention(xs[0], list(params.values()), attrs["heads"], **options)
+
+
 def _pad(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
     x, before = xs[0], attrs["before"]
     channels = (0, 0) * (x.dim() - 2)
@@ -131,6 +136,7 @@ EXECUTE: dict[str, Callable[[Sequence[Tensor], Attrs, Params], Tensor]] = {
     "pairwise_dot": lambda xs, attrs, params: kernels.pairwise_dot(*xs),
     "factorization_machine": lambda xs, attrs, params: kernels.factorization_machine(xs[0]),
     "self_attention": lambda xs, attrs, params: kernels.self_attention(xs[0], attrs["heads"]),
+    "field_attention": _field_attention,
     "hadamard_pairs": lambda xs, attrs, params: kernels.hadamard_pairs(*xs),
 }
 """One function an op, `(operands, attributes, parameters) -> result`."""

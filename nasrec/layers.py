@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from nasrec import kernels
+from nasrec.kernels.reference import FIELD_ATTENTION_ROLES
 
-__all__ = ["ChannelLinear", "Embedding", "FieldLinear", "LayerNorm", "Linear", "NumericEmbedding"]
+__all__ = ["ChannelLinear", "Embedding", "FieldAttention", "FieldLinear", "LayerNorm", "Linear", "NumericEmbedding"]
 
 
 class _Product(nn.Module):
@@ -146,6 +147,46 @@ class LayerNorm(nn.Module):
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
         return f"{len(self.weight)}, axis={self.axis}"
+
+
+class FieldAttention(nn.Module):
+    """The attention operator behind its field projection: [B, f, channels] -> [B, f, channels].
+
+    Parameters bear the names of `kernels.reference.FIELD_ATTENTION_ROLES`.
+
+    Args:
+        channels: channels of a field.
+        heads: of the attention.
+        padded: all-zero fields that are attended to as well.
+        eps: of the two layer norms.
+    """
+
+    def __init__(self, channels: int, heads: int, *, padded: int = 0, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.channels, self.heads, self.padded, self.eps = channels, heads, padded, eps
+        for role in FIELD_ATTENTION_ROLES:
+            rows = 3 * channels if role.startswith("qkv") else channels
+            shape = (rows, channels) if role.endswith("weight") and not role.startswith("norm") else (rows,)
+            self.register_parameter(role, nn.Parameter(torch.empty(shape)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draws new initial values."""
+        for role, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                _xavier_uniform(parameter)
+            else:
+                nn.init.constant_(parameter, 1.0 if role in ("norm1_weight", "norm2_weight") else 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies the operator."""
+        return kernels.field_attention(
+            x, list(self.parameters(recurse=False)), self.heads, padded=self.padded, eps=self.eps
+        )
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        return f"{self.channels}, heads={self.heads}" + (f", padded={self.padded}" if self.padded else "")
 
 
 class Embedding(nn.Module):

@@ -187,7 +187,7 @@ def _tuple(sizes: Sequence[int]) -> str:
 
 def _options(**options: Any) -> str:
     """Keyword arguments that differ from the layers' defaults."""
-    defaults = {"bias": False, "norm": False, "eps": 1e-5, "activation": "none", "keep": None, "axis": 1}
+    defaults = {"bias": False, "norm": False, "eps": 1e-5, "activation": "none", "keep": None, "axis": 1, "padded": 0}
     given = {key: value for key, value in options.items() if value != defaults[key]}
     return "".join(f", {key}={_literal(value)}" for key, value in given.items())
 
@@ -212,6 +212,11 @@ def _product(layer: str) -> Callable[[_Context], Line]:
 def _channel_linear(c: _Context) -> Line:
     options = _options(bias=c.node.param("bias") is not None, activation=c.attrs["activation"])
     return Line(f"layers.ChannelLinear({c.size(0, 2)}, {c.attrs['out']}{options})", "")
+
+
+def _field_attention(c: _Context) -> Line:
+    options = _options(padded=c.attrs["padded"], eps=c.attrs["eps"])
+    return Line(f"layers.FieldAttention({c.size(0, 2)}, heads={c.attrs['heads']}{options})", "")
 
 
 def _layer_norm(c: _Context) -> Line:
@@ -274,6 +279,7 @@ EMIT: dict[str, Callable[[_Context], Line]] = {
     "field_linear": _product("FieldLinear"),
     "channel_linear": _channel_linear,
     "layer_norm": _layer_norm,
+    "field_attention": _field_attention,
     "relu": _call("torch.relu"),
     "sigmoid": _call("torch.sigmoid"),
     "scale": lambda c: Line(None, f"{c.attrs['factor']} * {c.operands[0]}"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.ops import OPS, Home, attributes
+from nasrec_ir.passes.expand import expansion
 
 __all__ = ["Cost", "NodeCost", "cost"]
 
@@ -92,6 +93,25 @@ BLOCK = re.compile(r"b([0-9]+)")
 
 
 def _node_cost(graph: Graph, node: Node) -> NodeCost:
+    return _fused_cost(graph, node) if OPS[node.op].expand else _plain_cost(graph, node)
+
+
+def _fused_cost(graph: Graph, node: Node) -> NodeCost:
+    """The sum of what the op stands for, but what lies between its parts is neither written nor read."""
+    parts = cost(expansion(graph, node))
+    return NodeCost(
+        id=node.id,
+        op=node.op,
+        home=OPS[node.op].home,
+        macs=parts.macs,
+        parameters=parts.parameters,
+        parameter_bytes=parts.parameter_bytes,
+        read_bytes=sum(ELEMENT_BYTES[graph[i].type.dtype] * graph[i].type.elements for i in node.inputs),
+        written_bytes=ELEMENT_BYTES[node.type.dtype] * node.type.elements,
+    )
+
+
+def _plain_cost(graph: Graph, node: Node) -> NodeCost:
     op, attrs = OPS[node.op], attributes(node)
     operands = [graph[i].type for i in node.inputs]
     refs = [ref for _, ref in node.params]

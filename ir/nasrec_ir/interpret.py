@@ -13,6 +13,7 @@ import numpy.typing as npt
 from nasrec_ir.errors import InterpretError
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.ops import attributes
+from nasrec_ir.passes.expand import Expand
 from nasrec_ir.types import ParamRef, Segments
 
 __all__ = ["interpret", "take"]
@@ -29,7 +30,7 @@ def interpret(
     *,
     dtype: npt.DTypeLike = np.float64,
 ) -> Array:
-    """Runs a graph by the equations of the op table, with nothing fused and nothing skipped.
+    """Runs a graph by the equations of the op table, with nothing skipped; fused ops by their expansion.
 
     Args:
         graph: a graph that verifies at any level.
@@ -44,6 +45,7 @@ def interpret(
     Raises:
         InterpretError: a parameter or input is missing or has another shape, or an id lies outside its table.
     """
+    graph = Expand().apply(graph)
     values, batch = _bind(graph, inputs, dtype)
     for node in graph:
         if node.op == "input":

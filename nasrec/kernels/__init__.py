@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from nasrec.kernels.embedding import embedding
 from nasrec.kernels.extension import use_reference
+from nasrec.kernels.field_attention import field_attention
 from nasrec.kernels.field_linear import field_linear
 from nasrec.kernels.linear import linear
 from nasrec.kernels.pairwise_dot import pairwise_dot
@@ -30,6 +31,7 @@ __all__ = [
     "channel_linear",
     "embedding",
     "factorization_machine",
+    "field_attention",
     "field_linear",
     "hadamard_pairs",
     "layer_norm",

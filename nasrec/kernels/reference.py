@@ -11,7 +11,7 @@ for the compressed interaction network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ __all__ = [
     "channel_linear",
     "embedding",
     "factorization_machine",
+    "field_attention",
     "field_linear",
     "hadamard_pairs",
     "layer_norm",
@@ -97,6 +98,61 @@ def self_attention(qkv: Tensor, heads: int) -> Tensor:
     split = qkv.unflatten(2, (3, heads, channels // heads))  # [B, f, 3, heads, e/heads]
     q, k, v = split.permute(2, 0, 3, 1, 4).unbind()  # each [B, heads, f, e/heads]
     return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+
+
+FIELD_ATTENTION_ROLES = (
+    "qkv_weight",
+    "qkv_bias",
+    "out_weight",
+    "out_bias",
+    "norm1_weight",
+    "norm1_bias",
+    "fc1_weight",
+    "fc1_bias",
+    "fc2_weight",
+    "fc2_bias",
+    "norm2_weight",
+    "norm2_bias",
+)
+"""The parameters of `field_attention`, in order."""
+
+
+def field_attention(
+    x: Tensor, parameters: Sequence[Tensor], heads: int, *, padded: int = 0, eps: float = 1e-5
+) -> Tensor:
+    """The attention operator behind its field projection (NASRec section 3.1): x [B, f, e] -> [B, f, e].
+
+    norm2(h + W_fc2 relu(W_fc1 h + b_fc1) + b_fc2) with h = norm1(x + W_out attention(W_qkv x + b_qkv) + b_out):
+    self-attention of the fields and a feed-forward pair, each with a residual and a layer norm over the channels.
+
+    Args:
+        x: the fields.
+        parameters: in the order of `FIELD_ATTENTION_ROLES`: qkv_weight [3e, e], qkv_bias [3e], the other weights
+            [e, e], their biases and the norms' gains and offsets [e].
+        heads: of the attention; they divide e.
+        padded: how many all-zero fields stand behind those of x. They are attended to, but give no output.
+        eps: of both norms.
+    """
+    op = "field_attention"
+    _require(x.dim() == 3, op, f"x must be [B, f, e], got {_shape(x)}")
+    channels = x.shape[2]
+    _require(
+        heads >= 1 and channels % heads == 0,
+        op,
+        f"heads must divide the channels, got {heads} heads and {channels} channels",
+    )
+    _require(padded >= 0, op, f"padded must be at least 0, got {padded}")
+    roles = FIELD_ATTENTION_ROLES
+    _require(len(parameters) == len(roles), op, f"needs {len(roles)} parameters, got {len(parameters)}")
+    p = dict(zip(roles, parameters, strict=True))
+    for role, parameter in p.items():
+        shape = [3 * channels if role.startswith("qkv") else channels, channels]
+        shape = shape if role.endswith("weight") and not role.startswith("norm") else shape[:1]
+        _require(
+            list(parameter.shape) == shape, op, f"{role} must be {shape} for x {_shape(x)}, got {_shape(parameter)}"
+        )
+
+    return attention_operator(x, p, padded, eps, lambda qkv: self_attention(qkv, heads))
 
 
 def linear(
@@ -227,6 +283,19 @@ def numeric_embedding(x: Tensor, weight: Tensor) -> Tensor:
         f"x [B, n] and weight [n, e] do not fit: {_shape(x)} and {_shape(weight)}",
     )
     return x.unsqueeze(2) * weight
+
+
+def attention_operator(
+    x: Tensor, p: Mapping[str, Tensor], padded: int, eps: float, attention: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """`field_attention` with the parameters by role, and with a self-attention of the caller's choice."""
+    seen = functional.pad(x, (0, 0, 0, padded)) if padded else x
+    mixed = attention(channel_linear(seen, p["qkv_weight"], p["qkv_bias"]))[:, : x.shape[1]]
+    out = channel_linear(mixed, p["out_weight"], p["out_bias"])
+    h = layer_norm(x + out, p["norm1_weight"], p["norm1_bias"], axis=2, eps=eps)
+    hidden = channel_linear(h, p["fc1_weight"], p["fc1_bias"], activation="relu")
+    out = channel_linear(hidden, p["fc2_weight"], p["fc2_bias"])
+    return layer_norm(h + out, p["norm2_weight"], p["norm2_bias"], axis=2, eps=eps)
 
 
 def _operands(

@@ -29,8 +29,12 @@ def _fits(qkv: Tensor, heads: int) -> bool:
 
 def _self_attention_fake(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor]:
     batch, fields, packed = qkv.shape
-    wide = torch.float64 if qkv.dtype == torch.float64 else torch.float32
-    return qkv.new_empty(batch, fields, packed // 3), qkv.new_empty(batch, heads, fields, dtype=wide)
+    return qkv.new_empty(batch, fields, packed // 3), qkv.new_empty(batch, heads, fields, dtype=wide_type(qkv))
+
+
+def wide_type(x: Tensor) -> torch.dtype:
+    """The type in which kernels accumulate elements of x."""
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
 def _self_attention_backward_fake(grad: Tensor, qkv: Tensor, out: Tensor, reciprocals: Tensor, heads: int) -> Tensor:
@@ -57,13 +61,13 @@ def _self_attention_double_autograd(ctx: Any, grad_grad: Tensor) -> tuple[Tensor
     """By the definition, for gradient penalties; the forward's results are functions of qkv, so all goes there."""
     grad, qkv = (x.detach().requires_grad_() for x in ctx.saved_tensors)
     with torch.enable_grad():
-        out = _by_softmax(qkv, ctx.heads)
+        out = by_softmax(qkv, ctx.heads)
         (grad_qkv,) = torch.autograd.grad(out, qkv, grad, create_graph=True)
         grad_of_grad, grad_of_qkv = torch.autograd.grad(grad_qkv, (grad, qkv), grad_grad)
     return grad_of_grad, grad_of_qkv, None, None, None
 
 
-def _by_softmax(qkv: Tensor, heads: int) -> Tensor:
+def by_softmax(qkv: Tensor, heads: int) -> Tensor:
     """The definition in operations that can be differentiated any number of times, which SDPA's cannot."""
     q, k, v = qkv.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4).unbind()  # each [B, heads, f, e/heads]
     weights = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(q.shape[3]), dim=3)

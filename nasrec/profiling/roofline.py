@@ -184,7 +184,7 @@ def _finish(axes: Axes, title: str) -> None:
 
 def _colours(profile: Profile) -> dict[str, str]:
     """A colour for each op of the graph with products; an op has the same in every picture."""
-    able = [name for name, op in OPS.items() if op.matvec or op.products]
+    able = [name for name, op in OPS.items() if op.matvec or op.products or op.expand]
     present = {node.op for node in profile.nodes if node.intensity}
     return {op: COLOURS[min(able.index(op), len(COLOURS) - 1)] for op in able if op in present}
 

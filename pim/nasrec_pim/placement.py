@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from nasrec_ir import OPS, Graph, Node
 from nasrec_ir.ops import Home, attributes
+from nasrec_ir.passes import Expand
 
 __all__ = ["Placed", "place"]
 
@@ -49,8 +50,9 @@ class Placed:
 
 
 def place(graph: Graph) -> tuple[Placed, ...]:
-    """The home of every node of a verified graph, in its order."""
-    return tuple(_placed(graph, node) for node in graph if node.op != "input")
+    """The home of every node of a verified graph, in its order; of a fused node, of each of its parts."""
+    plain = Expand().apply(graph)
+    return tuple(_placed(plain, node) for node in plain if node.op != "input")
 
 
 def _placed(graph: Graph, node: Node) -> Placed:

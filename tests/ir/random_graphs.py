@@ -232,6 +232,12 @@ class _Draw:
             })  # fmt: skip
             self._put(self._b.add("self_attention", [qkv], heads=(1, 2, 4)[self._size(0, 2)]))
 
+    def attention_operator(self) -> None:
+        if x := self._pick(lambda t: len(t.shape) == 2 and t.shape[1] > 0):
+            channels = self._b.type(x).shape[1]
+            heads = 2 if channels % 2 == 0 else 1
+            self._put(self._b.add("field_attention", [x], heads=heads, padded=self._size(0, 3)))
+
     def hadamard(self) -> None:
         left = self._pick(lambda t: len(t.shape) == 2 and t.shape[0] <= 5)
         if left and (right := self._pick(lambda t: t.shape[1:] == self._b.type(left).shape[1:] and t.shape[0] <= 5)):
@@ -265,6 +271,7 @@ ADD: tuple[Callable[[_Draw], None], ...] = (
     _Draw.sum,
     _Draw.interaction,
     _Draw.attention,
+    _Draw.attention_operator,
     _Draw.hadamard,
     _Draw.numeric,
 )

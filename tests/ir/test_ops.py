@@ -73,6 +73,7 @@ GOOD: list[tuple[str, list[TensorType], dict[str, Any], TensorType]] = [
     ("factorization_machine", [T((6, 4), live=(5, 6))], {}, T((4,))),
     ("factorization_machine", [T((6, 4), live=(0, 0))], {}, T((4,), live=(0, 0))),
     ("self_attention", [T((6, 48), live=(0, 2))], {"heads": 8}, T((6, 16))),
+    ("field_attention", [T((6, 16), live=(0, 2))], {"heads": 8, "padded": 3}, T((6, 16))),
     ("hadamard_pairs", [T((2, 8)), T((3, 8))], {}, T((6, 8))),
     ("hadamard_pairs", [T((4, 8), live=(1, 3)), T((3, 8))], {}, T((12, 8), live=(3, 9))),
 ]
@@ -133,6 +134,10 @@ BAD: list[tuple[str, list[TensorType], dict[str, Any], str]] = [
     ("pairwise_dot", [T((3,))], {}, "not fields"),
     ("factorization_machine", [T((3,))], {}, "not fields"),
     ("self_attention", [T((3, 12))], {"heads": 8}, "not queries, keys and values of 8 equal heads"),
+    ("field_attention", [T((3, 12))], {"heads": 8}, "12 channels do not divide into 8 heads"),
+    ("field_attention", [T((3, 0))], {"heads": 8}, "0 channels do not divide into 8 heads"),
+    ("field_attention", [T((3,))], {"heads": 8}, "not fields"),
+    ("field_attention", [T((3, 8))], {"heads": 8, "padded": -1}, "padded = -1 must be"),
     ("hadamard_pairs", [T((3, 4)), T((3, 5))], {}, "differ in their channels"),
 ]
 
@@ -151,7 +156,8 @@ def test_every_row_is_covered_here() -> None:
 def test_every_row_says_what_it_computes() -> None:
     for op in OPS.values():
         assert op.doc.strip() and op.home in ("crossbar", "digital", "memory", "wire")
-        assert (op.matvec is not None) == (op.home == "crossbar"), f"{op.name}: stored matrices run on crossbars"
+        stored = op.matvec is not None or op.expand is not None
+        assert stored == (op.home == "crossbar"), f"{op.name}: stored matrices run on crossbars"
 
 
 def test_a_masked_reshape_reaches_into_the_row_that_it_cuts() -> None:

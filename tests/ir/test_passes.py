@@ -8,10 +8,10 @@ from typing import ClassVar
 import pytest
 
 from nasrec_ir import Graph, GraphBuilder, Node, PassError, TensorType, VerifyError, dump, parse, verify
-from nasrec_ir.passes import OPTIMISE, ElideZeros, Fuse, MergeEqual, Pass, Pipeline, PruneDead
+from nasrec_ir.passes import OPTIMISE, ElideZeros, Expand, Fuse, FuseAttention, MergeEqual, Pass, Pipeline, PruneDead
 from tests.ir.random_graphs import random_graph, same_result
 
-PASSES: tuple[Pass, ...] = (PruneDead(), MergeEqual(), ElideZeros(), Fuse())
+PASSES: tuple[Pass, ...] = (PruneDead(), MergeEqual(), ElideZeros(), Fuse(), FuseAttention(), Expand())
 
 
 def transform(step: Pass, before: str) -> str:

@@ -26,6 +26,8 @@ class EveryOperation(nn.Module):
         self.numbers = weight(2, 16)
         self.mix, self.mix_gain, self.mix_offset = weight(6, 6), weight(6), weight(6)
         self.qkv, self.gain, self.offset = weight(48, 16), weight(5), weight(5)
+        self.operator = nn.ParameterList([weight(48, 16), weight(48), weight(16, 16), *(weight(16) for _ in range(3))])
+        self.operator.extend([weight(16, 16), weight(16), weight(16, 16), *(weight(16) for _ in range(3))])
         self.head, self.bias = weight(6, 2 + 15 + 16), weight(6)
 
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
@@ -39,6 +41,7 @@ class EveryOperation(nn.Module):
             keep=5,
         )
         attended = kernels.self_attention(kernels.channel_linear(mixed, self.qkv), 8)  # [B, 5, 16]
+        attended = kernels.field_attention(attended, list(self.operator), 8, padded=2)
         normed = kernels.layer_norm(attended, self.gain, self.offset, axis=1)
         pairs = kernels.pairwise_dot(torch.cat([normed, numbers[:, :1]], 1))  # [B, 15]
         crossed = kernels.factorization_machine(kernels.hadamard_pairs(normed, numbers))  # [B, 16]

@@ -114,11 +114,16 @@ def test_embedding_names_the_bad_id(bad: int, field: int, rows: int) -> None:
         reference.embedding(ids, [draw(3, 4), draw(7, 4)])
 
 
+OPERATOR_SHAPES = [(12, 4), (12,), (4, 4), (4,), (4,), (4,), (4, 4), (4,), (4, 4), (4,), (4,), (4,)]
+
 # One call of every operation at batch b, for the tests that hold for all of them.
 CALLS: dict[str, Callable[[int, torch.dtype], Tensor]] = {
     "pairwise_dot": lambda b, t: kernels.pairwise_dot(draw(b, 5, 4, dtype=t)),
     "factorization_machine": lambda b, t: kernels.factorization_machine(draw(b, 5, 4, dtype=t)),
     "self_attention": lambda b, t: kernels.self_attention(draw(b, 5, 24, dtype=t), 2),
+    "field_attention": lambda b, t: kernels.field_attention(
+        draw(b, 5, 4, dtype=t), [draw(*shape, dtype=t) for shape in OPERATOR_SHAPES], 2, padded=3
+    ),
     "linear": lambda b, t: kernels.linear(
         [draw(b, 3, dtype=t), draw(b, 4, dtype=t)],
         draw(6, 7, dtype=t),

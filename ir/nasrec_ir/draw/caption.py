@@ -129,6 +129,8 @@ def _caption(node: Node, macs: int) -> Caption:
         steps.append("norm")
     if attrs.get("activation", "none") != "none":
         steps.append(attrs["activation"])
+    if attrs.get("padded"):
+        steps.append(f"{attrs['padded']} zero fields")
     if attrs.get("weight_bits"):
         steps.append(f"{attrs['weight_bits']} bit")
     details = [f"{node.id} = {node.op}({', '.join(node.inputs)}) : {node.type}"]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from nasrec_ir.graph import AttrValue, Node
 from nasrec_ir.types import MAX_DIMENSION, TensorType
+
+if TYPE_CHECKING:
+    from nasrec_ir.build import GraphBuilder
 
 __all__ = ["OPS", "Attr", "Home", "MatVec", "Op", "ParamRule", "RuleError", "attributes", "register"]
 
@@ -98,6 +101,8 @@ class Op:
         home: where processing-in-memory hardware runs it.
         matvec: the stored matrix and how often it is applied per sample, for ops that are one at heart.
         products: multiply-accumulates between activations (pairwise dot, attention), per sample.
+        expand: of a fused op, adds the plain nodes that define it, given their builder, the node and its operands
+            there, and returns the id of the result. Cost and oracle are those of the expansion.
     """
 
     name: str
@@ -109,6 +114,7 @@ class Op:
     home: Home = "digital"
     matvec: Callable[[Types, Attrs], MatVec] | None = None
     products: Callable[[Types, Attrs], int] | None = None
+    expand: Callable[[GraphBuilder, Node, Sequence[str]], str] | None = None
 
     @cached_property
     def known(self) -> Mapping[str, Attr]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nasrec_ir import Graph
 from nasrec_ir.ops import Home
+from nasrec_ir.passes import Expand
 from nasrec_pim.chip.floor import distances, floor_of, from_hub
 from nasrec_pim.hardware import Hardware
 from nasrec_pim.mapping.book import Entry, Footprint, Key, book_of
@@ -108,7 +109,7 @@ class Mapping:
 def map_graph(
     graph: Graph, hardware: Hardware, *, popularity: Dictionary[str, tuple[Popularity, ...]] | None = None
 ) -> Mapping:
-    """Places every node of a verified graph of plain ops.
+    """Places every node of a verified graph, fused ones by the plain nodes that they stand for.
 
     Stored matrices (FC, EFC, dense-to-sparse, projections inside dot-product, attention and FM) go to crossbars, what
     follows them inside their node and products between activations to the digital units, tables to memory. Matrices
@@ -133,7 +134,7 @@ def map_graphs(
     popularity: Dictionary[str, tuple[Popularity, ...]] | None = None,
 ) -> list[Mapping]:
     """`map_graph` for many graphs, each on a chip of its own: what they ask for is looked up and costed together."""
-    given = list(graphs)
+    given = [Expand().apply(graph) for graph in graphs]
     demands = [demands_of(graph, hardware, popularity) for graph in given]
     stored = [[d for d in of_graph if d.matrix is not None] for of_graph in demands]
     prepare([d for of_graph in stored for d in of_graph], hardware)
