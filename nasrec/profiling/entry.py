@@ -44,7 +44,7 @@ def profile_graph(
         what: `"forward"`, a pass without gradients, or `"train"`, a step with backward and optimiser.
         batch: rows.
         rivals: what to time beside it, some of `RIVALS`.
-        rounds: how often each is timed; default: for about 3 seconds.
+        rounds: how often each is timed; default: for about 4 seconds.
         device: where.
         seed: of weights and rows.
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Box", "Spot", "label_spots", "place"]
 
-GAP, REACH = 3.0, (0.0, 12.0, 26.0, 44.0)
-"""Pixels between dot and label, and how much farther away places are tried."""
+GAP, REACH, AWAY = 3.0, (0.0, 12.0, 26.0, 44.0), 6.0
+"""Pixels between dot and label, how much farther away places are tried, and how far other dots should be."""
 
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
@@ -77,11 +77,19 @@ def label_spots(axes: Axes, spots: Sequence[Spot], count: int, colour: str) -> N
 
 def place(spots: Sequence[Spot], sizes: Sequence[tuple[float, float]], frame: Box) -> list[Box]:
     """Where labels of the given sizes go, one for each of the first spots, the first choosing first."""
-    dots = [Box(s.x - s.radius, s.y - s.radius, s.x + s.radius, s.y + s.radius) for s in spots]
+    dots = [_around(spot, 0.0) for spot in spots]
     taken: list[Box] = []
-    for spot, size in zip(spots, sizes, strict=False):
-        taken.append(min(_candidates(spot, size), key=lambda box: _cost(box, dots, taken, frame)))
+    for index, (spot, size) in enumerate(zip(spots, sizes, strict=False)):
+        # A name that touches another dot would be taken for that dot's.
+        others = [_around(other, AWAY) for place, other in enumerate(spots) if place != index]
+        obstacles = [*others, dots[index]]
+        taken.append(min(_candidates(spot, size), key=lambda box: _cost(box, obstacles, taken, frame)))
     return taken
+
+
+def _around(spot: Spot, margin: float) -> Box:
+    reach = spot.radius + margin
+    return Box(spot.x - reach, spot.y - reach, spot.x + reach, spot.y + reach)
 
 
 def _candidates(spot: Spot, size: tuple[float, float]) -> list[Box]:

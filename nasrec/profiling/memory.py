@@ -17,8 +17,8 @@ __all__ = ["check_memory", "refusals"]
 def check_memory(graph: Graph, batch: int, device: torch.device, *, trained: bool, parameters: int) -> None:
     """Raises `ProfileError` unless a batch has room beside the parameters.
 
-    An estimate: results of all nodes live until the end of a pass, a step keeps about as much again for the backward
-    and as much for gradients; parameters have a gradient and one state of the optimiser in a step.
+    An estimate: results of all nodes live until the end of a pass, a step keeps about as much again for the backward;
+    parameters have a gradient and one state of the optimiser in a step.
 
     Args:
         graph: what runs.
@@ -27,7 +27,7 @@ def check_memory(graph: Graph, batch: int, device: torch.device, *, trained: boo
         trained: whether steps are taken, rather than passes.
         parameters: entries of all parameters, those of a supernet that the path does not use included.
     """
-    results = nasrec_ir.cost(graph).activation_bytes * (3 if trained else 1)
+    results = nasrec_ir.cost(graph).activation_bytes * (2 if trained else 1)
     columns = sum(4 * max(1, node.type.elements) * (2 if node.type.dtype == "i64" else 1) for node in graph.inputs)
     needed = batch * (results + columns) + 4 * parameters * (3 if trained else 1)
     free = _free_bytes(device)

@@ -106,7 +106,7 @@ def _products(axes: Axes, profile: Profile) -> None:
     bottom = min([dot.y for dot in dots] + [peaks.gemm_gflops / 100]) / 2
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, peaks.gemm_gflops * 2.2))
     axes.set(xlabel="FLOP per byte that must move", ylabel="GFLOP/s")
-    _finish(axes, "Nodes with matrix products")
+    _finish(axes, "With matrix products")
     for bandwidth, colour, style, name in _roofs(profile):
         bend = peaks.gemm_gflops / bandwidth
         axes.plot([low, bend, high], [low * bandwidth, *2 * [peaks.gemm_gflops]], color=colour, ls=style, zorder=1)
@@ -138,7 +138,7 @@ def _movers(axes: Axes, profile: Profile) -> None:
     top = max([*rates, profile.peaks.cached_copy_gb_s]) * 2.2
     axes.set(yscale="log", xlim=(-0.08 * count, 1.08 * count), xticks=[])
     axes.set(ylim=(min(rates) / 2, top), xlabel="in the graph's order", ylabel="GB/s")
-    _finish(axes, "Nodes without")
+    _finish(axes, "Without matrix products")
     for bandwidth, colour, style, name in _roofs(profile):
         axes.axhline(bandwidth, color=colour, ls=style, zorder=1)
         axes.annotate(name, (1, bandwidth), xycoords=("axes fraction", "data"), xytext=(-3, 3), ha="right",

@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
     parser.add_argument("--threads", type=number(1, 4096), metavar="N", help="threads of torch (default: its own)")
-    parser.add_argument("--rounds", type=number(1, 100_000), metavar="N", help="default: as many as fit into 3 s")
+    parser.add_argument("--rounds", type=number(1, 100_000), metavar="N", help="default: as many as fit into 4 s")
     parser.add_argument("--seed", type=number(0, 2**63 - 1), default=0, help="of weights and rows (default 0)")
     parser.add_argument("--trace", metavar="FILE", help="write a step as a Chrome trace (chrome://tracing, Perfetto)")
     parser.add_argument("--roofline", metavar="FILE", help="draw the nodes under the machine's roofs (.svg or .png)")
