@@ -13,10 +13,11 @@ from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype, smallest_space
 from nasrec.lowering.layout import Masking
 from nasrec.lowering.store import lower_path, store_parameters
+from nasrec.profiling.batch import Batch
 from nasrec.profiling.measure import RIVALS, profile
 from nasrec.profiling.memory import check_memory, refusals
 from nasrec.profiling.result import Profile, What
-from nasrec.profiling.subject import Batch, compiled_model, supernet_path
+from nasrec.profiling.subject import compiled_model, supernet_path
 from nasrec.space import SearchSpace
 from nasrec.supernet import Supernet
 from nasrec_ir import Graph
@@ -61,7 +62,7 @@ def profile_graph(
     with refusals(batch):
         model = compile_graph(graph, seed=seed).to(place)
         rows = Batch.random(features, batch, device=place, seed=seed)
-        return profile(compiled_model(model, rows), what, rivals=rivals, rounds=rounds)
+        return profile(compiled_model(model, rows, trained=trained), what, rivals=rivals, rounds=rounds)
 
 
 def profile_genotype(

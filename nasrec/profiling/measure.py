@@ -17,10 +17,9 @@ from nasrec import kernels
 from nasrec.profiling.clock import Clock, clock_of, quiet
 from nasrec.profiling.peaks import measure_peaks
 from nasrec.profiling.result import Event, NodeProfile, Profile, Total, What
-from nasrec.profiling.subject import Subject
+from nasrec.profiling.subject import Subject, Training, Way
 from nasrec.profiling.sweep import Lap, Part, forward_sweep, step_sweep, still
 from nasrec.profiling.work import NO_WORK, NodeWork, node_work
-from nasrec.train import TrainConfig
 
 __all__ = ["RIVALS", "profile"]
 
@@ -55,9 +54,8 @@ def profile(
     device = subject.batch.dense.device
     clock = clock_of(device)
     measure_peaks(device)
-    optimiser = None if what == "forward" else _optimiser(subject)
-    runs = _prepared(subject, rivals, clock, optimiser)
-    sweep = _Run("sweep", functools.partial(_sweep, subject, optimiser), [])
+    runs = _prepared(subject, rivals, clock)
+    sweep = _Run("sweep", functools.partial(_sweep, subject), [])
     ready = [sweep, *(run for run in runs if run.failure is None)]
     with quiet():
         started = time.perf_counter()
@@ -79,7 +77,7 @@ def profile(
         batch=len(subject.batch),
         masking=masking,
         peaks=measure_peaks(device, again=True),  # a busy moment at the start would lower the roof
-        nodes=_nodes(subject, sweep.laps, clock, trained=optimiser is not None),
+        nodes=_nodes(subject, sweep.laps, clock),
         other_s=_other(sweep.laps, clock),
         ours=_total(runs[0], clock),
         rivals=tuple(_total(run, clock) for run in runs[1:]),
@@ -99,51 +97,38 @@ class _Run:
     failure: str | None = None
 
 
-def _sweep(subject: Subject, optimiser: torch.optim.Optimizer | None, clock: Clock) -> list[Lap]:
-    return (forward_sweep(subject, clock) if optimiser is None else step_sweep(subject, clock, optimiser))[0]
+def _sweep(subject: Subject, clock: Clock) -> list[Lap]:
+    training = subject.ours.training
+    return (forward_sweep(subject, clock) if training is None else step_sweep(subject, training, clock))[0]
 
 
-def _optimiser(subject: Subject) -> torch.optim.Optimizer:
-    """That of training; a learning rate of 0 costs as much as any, and leaves weights and activations as they are."""
-    fused = subject.batch.dense.device.type == "cpu" or None  # not every torch that we run on has it for GPUs
-    return torch.optim.Adagrad(subject.parameters, lr=0.0, eps=TrainConfig().denominator_eps, fused=fused)
-
-
-def _prepared(
-    subject: Subject, rivals: Sequence[str], clock: Clock, optimiser: torch.optim.Optimizer | None
-) -> list[_Run]:
+def _prepared(subject: Subject, rivals: Sequence[str], clock: Clock) -> list[_Run]:
     """Ours and the rivals, warmed up."""
-
-    def run(name: str, model: Callable[[Tensor, Tensor], Tensor]) -> _Run:
-        once = (
-            (lambda clock: _pass(subject, model, clock))
-            if optimiser is None
-            else (lambda clock: _step(subject, model, optimiser, clock))
-        )
-        return _Run(name, once, [])
-
-    runs = [run("ours", subject.model)]
-    _warm_up(runs[0], clock)
+    ours = _Run("ours", _whole(subject, subject.ours), [])
+    _warm_up(ours, clock)
+    runs = [ours]
     for name in rivals:
+        way = subject.rivals[name]()
+        run = _Run(name, _whole(subject, way), [])
+        runs.append(run)
         if name == "eager":
-            runs.append(run(name, _plain(subject.model)))
-            _warm_up(runs[-1], clock)
-        else:
-            runs.append(run(name, torch.compile(subject.model, fullgraph=True)))
-            started = time.perf_counter()
-            try:
-                runs[-1].once(clock)
-                runs[-1].prepare_s = time.perf_counter() - started
-                _warm_up(runs[-1], clock)
-            except Exception as error:  # whatever the compiler raises, the others' times are worth showing
-                runs[-1].failure = " ".join(str(error).split())[:200] or type(error).__name__
+            run.once = _plain(run.once)
+            _warm_up(run, clock)
+            continue
+        started = time.perf_counter()
+        try:
+            run.once(clock)
+            run.prepare_s = time.perf_counter() - started
+            _warm_up(run, clock)
+        except Exception as error:  # whatever the compiler raises, the others' times are worth showing
+            run.failure = " ".join(str(error).split())[:200] or type(error).__name__
     return runs
 
 
-def _plain(model: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    def run(dense: Tensor, sparse: Tensor) -> Tensor:
+def _plain(once: Callable[[Clock], list[Lap]]) -> Callable[[Clock], list[Lap]]:
+    def run(clock: Clock) -> list[Lap]:
         with kernels.use_reference():
-            return model(dense, sparse)
+            return once(clock)
 
     return run
 
@@ -154,6 +139,12 @@ def _warm_up(run: _Run, clock: Clock) -> None:
     clock.wait()
 
 
+def _whole(subject: Subject, way: Way) -> Callable[[Clock], list[Lap]]:
+    """A pass, or a step where the way is trained."""
+    run = functools.partial(_pass, subject, way.model)
+    return run if way.training is None else functools.partial(_step, subject, way.model, way.training)
+
+
 def _pass(subject: Subject, model: Callable[[Tensor, Tensor], Tensor], clock: Clock) -> list[Lap]:
     with torch.no_grad():
         first = clock.mark()
@@ -161,14 +152,12 @@ def _pass(subject: Subject, model: Callable[[Tensor, Tensor], Tensor], clock: Cl
         return [Lap("forward", "forward", first, clock.mark())]
 
 
-def _step(
-    subject: Subject, model: Callable[[Tensor, Tensor], Tensor], optimiser: torch.optim.Optimizer, clock: Clock
-) -> list[Lap]:
+def _step(subject: Subject, model: Callable[[Tensor, Tensor], Tensor], training: Training, clock: Clock) -> list[Lap]:
     marks = [clock.mark()]
-    optimiser.zero_grad(set_to_none=True)
+    training.forget()
     marks.append(clock.mark())
-    if subject.lower is not None:
-        subject.lower()
+    if training.lower is not None:
+        training.lower()
     marks.append(clock.mark())
     logits = model(subject.batch.dense, subject.batch.sparse)
     marks.append(clock.mark())
@@ -176,11 +165,11 @@ def _step(
     marks.append(clock.mark())
     loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
     marks.append(clock.mark())
-    optimiser.step()
+    training.update()
     marks.append(clock.mark())
     parts: list[Part] = ["optimiser", "lowering", "forward", "loss", "backward", "optimiser"]
     laps = [Lap(part, part, *ends) for part, *ends in zip(parts, marks, marks[1:], strict=False)]
-    return [lap for lap in laps if lap.part != "lowering" or subject.lower is not None]
+    return [lap for lap in laps if lap.part != "lowering" or training.lower is not None]
 
 
 def _total(run: _Run, clock: Clock) -> Total:
@@ -205,19 +194,18 @@ def _other(sweeps: Sequence[Sequence[Lap]], clock: Clock) -> dict[Part, float]:
     return {part: s for part, s in _parts(sweeps, clock).items() if part not in ("forward", "backward")}
 
 
-def _nodes(
-    subject: Subject, sweeps: Sequence[Sequence[Lap]], clock: Clock, *, trained: bool
-) -> tuple[NodeProfile, ...]:
+def _nodes(subject: Subject, sweeps: Sequence[Sequence[Lap]], clock: Clock) -> tuple[NodeProfile, ...]:
     found: dict[tuple[Part, str], list[float]] = {}
     for laps in sweeps:
         for lap in laps:
             found.setdefault((lap.part, lap.name), []).append(clock.seconds(lap.first, lap.last))
     times = {key: statistics.median(values) for key, values in found.items()}
-    work = node_work(subject.graph, len(subject.batch), still(subject, trained=trained))
+    work = node_work(subject.graph, len(subject.batch), still(subject, subject.ours.training))
     rows = []
     for node in (bound.node for bound in subject.nodes):
-        own = work[node.id] if trained else NodeWork(work[node.id].forward, NO_WORK)
         forward, backward = times["forward", node.id], times.get(("backward", node.id))
+        # Without a backward of its own, as embeddings on a path: their gradient is the optimiser's affair.
+        own = NodeWork(work[node.id].forward, NO_WORK) if backward is None else work[node.id]
         rows.append(NodeProfile(node.id, node.op, node.type, forward, backward, own))
     return tuple(rows)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nasrec.profiling.clock import Clock, clock_of
-from nasrec.profiling.subject import BoundNode, Subject
+from nasrec.profiling.subject import BoundNode, Subject, Training
 
 __all__ = ["Lap", "Part", "forward_sweep", "step_sweep", "still"]
 
@@ -63,34 +63,34 @@ def forward_sweep(subject: Subject, clock: Clock) -> tuple[list[Lap], Tensor]:
     return course.laps, values[subject.graph.output]
 
 
-def step_sweep(subject: Subject, clock: Clock, optimiser: torch.optim.Optimizer) -> tuple[list[Lap], Tensor]:
+def step_sweep(subject: Subject, training: Training, clock: Clock) -> tuple[list[Lap], Tensor]:
     """The laps of one training step, and its logits. Gradients are left in the parameters, as in any step."""
     course = _Course(clock)
     first = clock.mark()
-    optimiser.zero_grad(set_to_none=True)
+    training.forget()
     course.lap("optimiser", first)
-    if subject.lower is not None:
+    if training.lower is not None:
         first = clock.mark()
-        subject.lower()
+        training.lower()
         course.lap("lowering", first)
     leaves, results = _recorded_forward(subject, course)
     logits = leaves[subject.graph.output]
     _backward(subject, course, leaves, results, _loss_gradient(subject, course, logits))
     first = clock.mark()
-    optimiser.step()
+    training.update()
     course.lap("optimiser", first)
     return course.laps, logits.detach()
 
 
-def still(subject: Subject, *, trained: bool) -> tuple[set[str], set[str]]:
+def still(subject: Subject, training: Training | None) -> tuple[set[str], set[str]]:
     """The nodes that move nothing, found by running them.
 
     Returns:
         Those whose result is another name for an operand's memory, and those whose operands' gradients are other
-        names for the result's (as of a sum); the latter only of a subject that is trained.
+        names for the result's (as of a sum); the latter only in training.
     """
     course = _Course(clock_of(subject.batch.dense.device))
-    with torch.set_grad_enabled(trained):
+    with torch.set_grad_enabled(training is not None):
         leaves, results = _recorded_forward(subject, course)
     forward = {
         bound.node.id
@@ -104,11 +104,11 @@ def still(subject: Subject, *, trained: bool) -> tuple[set[str], set[str]]:
         if passed_on and all(passed_on) and not bound.parameters:
             backward.add(bound.node.id)
 
-    if trained:
+    if training is not None:
+        training.forget()
         gradient = _loss_gradient(subject, course, leaves[subject.graph.output])
         _backward(subject, course, leaves, results, gradient, look)
-        for parameter in subject.parameters:
-            parameter.grad = None
+        training.forget()
     return forward, backward
 
 
@@ -151,6 +151,9 @@ def _backward(
         node_id = bound.node.id
         result, arriving = results.pop(node_id), gradients.pop(node_id, None)
         if arriving is None or not result.requires_grad:
+            continue
+        if result.is_leaf:  # rows of embeddings whose tables the optimiser updates by itself
+            result.grad = arriving
             continue
         operands = [operand for operand in dict.fromkeys(bound.node.inputs) if leaves[operand].requires_grad]
         wanted = [*(leaves[operand] for operand in operands), *bound.parameters]

@@ -93,11 +93,25 @@ class Supernet(nn.Module):
         """
         path = self._paths.pop(genotype, None)
         if path is None:
-            path = self._lower(genotype)
+            path = self.lower(genotype)
             if len(self._paths) >= CACHED_PATHS:
                 self._paths.popitem(last=False)
         self._paths[genotype] = path  # the last used last
         return path
+
+    def lower(self, genotype: Genotype) -> Graph:
+        """The graph of a path, made anew; `graph` remembers what it gave.
+
+        Raises:
+            SpaceError: the genotype is not in the space.
+        """
+        if (reason := self.space.why_not(genotype)) is not None:
+            raise SpaceError(f"the genotype is not in the supernet's space: {reason}")
+        if genotype.layer_norm != self.layer_norm:
+            raise SpaceError(
+                f"the genotype has layer_norm={genotype.layer_norm}, the supernet {self.layer_norm}; they must agree"
+            )
+        return OPTIMISE.run(lower_path(genotype, self.space, self.features, self.masking), check_each=False)
 
     def extract(self, genotype: Genotype) -> CompiledModel:
         """A compiled model of one path with its slice of the shared weights copied in, on their device and precision.
@@ -129,15 +143,6 @@ class Supernet(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_paths": OrderedDict(), "_by_name": {}}
-
-    def _lower(self, genotype: Genotype) -> Graph:
-        if (reason := self.space.why_not(genotype)) is not None:
-            raise SpaceError(f"the genotype is not in the supernet's space: {reason}")
-        if genotype.layer_norm != self.layer_norm:
-            raise SpaceError(
-                f"the genotype has layer_norm={genotype.layer_norm}, the supernet {self.layer_norm}; they must agree"
-            )
-        return OPTIMISE.run(lower_path(genotype, self.space, self.features, self.masking), check_each=False)
 
 
 def _put(root: nn.Module, name: str, parameter: nn.Parameter) -> None:

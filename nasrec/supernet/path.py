@@ -72,20 +72,25 @@ class Path:
 
     def __call__(self, dense: Tensor, sparse: Tensor) -> Tensor:
         """Logits: dense [B, num_dense], sparse int64 [B, num_sparse] -> [B]. Drops the gradients of an earlier call."""
+        self.forget()
+        return execute(self.graph, self.parameters, (dense, sparse), self.look_up)
+
+    def forget(self) -> None:
+        """Drops gradients and embeddings of an earlier call."""
         self.lookups = []
         for touched in self.touched:
             touched.leaf.grad = None
-        return execute(self.graph, self._parameters, (dense, sparse), self._look_up)
 
     def gradients(self) -> list[Tensor]:
         """Gradients of all leaves that the last backward pass reached."""
         leaves = [touched.leaf for touched in self.touched] + [lookup.leaf for lookup in self.lookups]
         return [leaf.grad for leaf in leaves if leaf.grad is not None]
 
-    def _parameters(self, node: Node) -> Params:
+    def parameters(self, node: Node) -> Params:
+        """The leaves of a node, by role."""
         return self._params.get(node.id, {})
 
-    def _look_up(self, node: Node, ids: Tensor) -> Tensor:
+    def look_up(self, node: Node, ids: Tensor) -> Tensor:
         """The rows of a batch as a leaf: the tables themselves need no gradient."""
         names = tuple(ref.name for _, ref in node.params)
         with torch.no_grad():

@@ -14,7 +14,7 @@ import nasrec
 from nasrec import Block, FeatureSpec, Genotype, baselines
 from nasrec.baselines import BASELINES
 from nasrec.errors import ProfileError
-from nasrec.profiling import Profile, measure, profile_graph
+from nasrec.profiling import Profile, entry, profile_graph
 from nasrec.profiling.entry import space_of
 from tests.profiling.conftest import little
 
@@ -78,19 +78,24 @@ def test_eager_runs_the_reference_and_ours_does_not(
     genotype: Genotype, features: FeatureSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nasrec.kernels import extension
-    from nasrec.profiling.subject import Subject
 
     forced: list[bool] = []
-    prepared = measure._prepared
+    compiled_model = entry.compiled_model
 
-    def watched(subject: Subject, *rest: Any) -> Any:
+    def watched(*args: Any, **options: Any) -> Any:
+        subject = compiled_model(*args, **options)
+
         def model(dense: torch.Tensor, sparse: torch.Tensor) -> torch.Tensor:
             forced.append(extension.reference_forced())
-            return subject.model(dense, sparse)
+            return subject.ours.model(dense, sparse)
 
-        return prepared(replace(subject, model=model), *rest)
+        return replace(
+            subject,
+            ours=replace(subject.ours, model=model),
+            rivals={"eager": lambda: replace(subject.rivals["eager"](), model=model)},
+        )
 
-    monkeypatch.setattr(measure, "_prepared", watched)
+    monkeypatch.setattr(entry, "compiled_model", watched)
     little(genotype, features, "forward", rounds=4, rivals=())
     assert forced and not any(forced)
     forced.clear()

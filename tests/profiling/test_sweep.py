@@ -10,9 +10,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 import nasrec
 from nasrec import FeatureSpec, Genotype, SearchSpace, Supernet
+from nasrec.profiling.batch import Batch
 from nasrec.profiling.clock import clock_of
-from nasrec.profiling.subject import Batch, Subject, compiled_model, supernet_path
+from nasrec.profiling.subject import Subject, Training, compiled_model, supernet_path
 from nasrec.profiling.sweep import forward_sweep, step_sweep, still
+from nasrec.supernet import Path
 
 SPACE = SearchSpace.full(num_blocks=3, dense_dims=(16, 32), sparse_dims=(16, 32))
 
@@ -22,28 +24,35 @@ def subject(request: pytest.FixtureRequest, device: str, genotype: Genotype, fea
     place = torch.device(device)
     batch = Batch.random(features, 6, device=place, seed=1)
     if request.param == "compiled":
-        return compiled_model(nasrec.compile(genotype, features, seed=0).to(place), batch)
+        return compiled_model(nasrec.compile(genotype, features, seed=0).to(place), batch, trained=True)
     net = Supernet(SPACE, features, masking=request.param, seed=0).to(place)
     return supernet_path(net, genotype, batch)
 
 
+def training_of(subject: Subject) -> Training:
+    assert subject.ours.training is not None
+    return subject.ours.training
+
+
+def gradients(subject: Subject) -> list[torch.Tensor | None]:
+    """Of all parameters, and of a path's embeddings."""
+    lookups = subject.ours.model.lookups if isinstance(subject.ours.model, Path) else []
+    leaves = [leaf for bound in subject.nodes for leaf in bound.parameters] + [lookup.leaf for lookup in lookups]
+    return [None if leaf.grad is None else leaf.grad.clone() for leaf in leaves]
+
+
 def untouched_gradients(subject: Subject) -> list[torch.Tensor | None]:
-    for parameter in subject.parameters:
-        parameter.grad = None
+    training_of(subject).forget()
     batch = subject.batch
-    binary_cross_entropy_with_logits(subject.model(batch.dense, batch.sparse), batch.label).backward()
-    return [parameter.grad for parameter in subject.parameters]
-
-
-def optimiser(subject: Subject) -> torch.optim.Optimizer:
-    return torch.optim.SGD(subject.parameters, lr=0.0)
+    binary_cross_entropy_with_logits(subject.ours.model(batch.dense, batch.sparse), batch.label).backward()
+    return gradients(subject)
 
 
 def test_forward_sweep_gives_the_models_logits(subject: Subject) -> None:
     clock = clock_of(subject.batch.dense.device)
     laps, logits = forward_sweep(subject, clock)
     clock.wait()
-    torch.testing.assert_close(logits, subject.model(subject.batch.dense, subject.batch.sparse))
+    torch.testing.assert_close(logits, subject.ours.model(subject.batch.dense, subject.batch.sparse))
     assert not logits.requires_grad
     assert [lap.name for lap in laps] == [node.id for node in subject.graph if node.op != "input"]
     assert {lap.part for lap in laps} == {"forward"}
@@ -56,60 +65,77 @@ def test_step_sweep_gives_the_models_gradients(subject: Subject) -> None:
     expected = untouched_gradients(subject)
     assert sum(gradient is not None for gradient in expected) > 10
     for _ in range(2):  # gradients of an earlier step must not be left
-        laps, logits = step_sweep(subject, clock_of(subject.batch.dense.device), optimiser(subject))
-    torch.testing.assert_close(logits, subject.model(subject.batch.dense, subject.batch.sparse).detach())
-    for gradient, parameter in zip(expected, subject.parameters, strict=True):
-        assert (gradient is None) == (parameter.grad is None)
-        if gradient is not None:
-            torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-6)
+        laps, logits = step_sweep(subject, training_of(subject), clock_of(subject.batch.dense.device))
+    torch.testing.assert_close(logits, subject.ours.model(subject.batch.dense, subject.batch.sparse).detach())
+    step_sweep(subject, training_of(subject), clock_of(subject.batch.dense.device))
+    found = gradients(subject)
+    for one, other in zip(expected, found, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
     forward = [lap.name for lap in laps if lap.part == "forward"]
     backward = [lap.name for lap in laps if lap.part == "backward"]
     assert forward == [bound.node.id for bound in subject.nodes]
     assert backward == [name for name in reversed(forward) if name in set(backward)]
-    assert {"embedding", "final"} <= set(backward)
+    on_a_path = isinstance(subject.ours.model, Path)  # where embeddings are leaves
+    assert "final" in backward and ("embedding" in backward) != on_a_path
     parts = {lap.part for lap in laps}
     assert parts == {"forward", "backward", "loss", "gradient sums", "optimiser"} | (
-        {"lowering"} if subject.lower else set()
+        {"lowering"} if on_a_path else set()
     )
 
 
 def test_a_step_at_rate_zero_changes_no_weight(subject: Subject) -> None:
-    before = [parameter.detach().clone() for parameter in subject.parameters]
-    step_sweep(subject, clock_of(subject.batch.dense.device), optimiser(subject))
-    for old, parameter in zip(before, subject.parameters, strict=True):
-        assert torch.equal(old, parameter)
+    leaves = [leaf for bound in subject.nodes for leaf in bound.parameters]
+    before = [leaf.detach().clone() for leaf in leaves]
+    step_sweep(subject, training_of(subject), clock_of(subject.batch.dense.device))
+    for old, leaf in zip(before, leaves, strict=True):
+        assert torch.equal(old, leaf)
+
+
+def test_every_way_is_trained_the_same(subject: Subject) -> None:
+    """A rival gets the same gradients, and its optimiser takes them."""
+    expected = untouched_gradients(subject)
+    eager = subject.rivals["eager"]()
+    assert eager.training is not None
+    eager.training.forget()
+    batch = subject.batch
+    binary_cross_entropy_with_logits(eager.model(batch.dense, batch.sparse), batch.label).backward()
+    eager.training.update()
+    for one, other in zip(expected, gradients(subject), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
 
 
 def test_gradients_are_numerically_right(genotype: Genotype, features: FeatureSpec) -> None:
     """Not only like autograd's in one go: the loss falls as the gradient says."""
     batch = Batch.random(features, 5, device=torch.device("cpu"), seed=2)
     model = nasrec.compile(genotype, features, seed=0).double()
-    subject = compiled_model(model, Batch(batch.dense.double(), batch.sparse, batch.label.double()))
-    step_sweep(subject, clock_of(torch.device("cpu")), optimiser(subject))
+    double = Batch(batch.dense.double(), batch.sparse, batch.label.double())
+    subject = compiled_model(model, double, trained=True)
+    step_sweep(subject, training_of(subject), clock_of(torch.device("cpu")))
 
     def loss() -> float:
         with torch.no_grad():
-            logits = subject.model(subject.batch.dense, subject.batch.sparse)
-            return float(binary_cross_entropy_with_logits(logits, subject.batch.label))
+            return float(binary_cross_entropy_with_logits(model(double.dense, double.sparse), double.label))
 
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in subject.parameters]
-    square = sum(float(g.square().sum()) for g in gradients)
+    found = [(p, torch.zeros_like(p) if p.grad is None else p.grad) for p in model.parameters()]
+    square = sum(float(gradient.square().sum()) for _, gradient in found)
     step, before = 1e-5, loss()
     with torch.no_grad():
-        for parameter, gradient in zip(subject.parameters, gradients, strict=True):
+        for parameter, gradient in found:
             parameter -= step * gradient
     assert before - loss() == pytest.approx(step * square, rel=1e-2)
 
 
 def test_still_nodes_are_those_that_only_rename(subject: Subject) -> None:
-    forward, backward = still(subject, trained=True)
+    forward, backward = still(subject, training_of(subject))
     ops = {bound.node.id: bound.node.op for bound in subject.nodes}
     assert {"flat", "logit"} <= forward
     assert {ops[name] for name in forward} <= {"reshape", "slice"}
     assert "flat" in backward and "add" in {ops[name] for name in backward}
     assert {ops[name] for name in backward} <= {"reshape", "add", "concat"}
-    assert all(parameter.grad is None for parameter in subject.parameters)
-    assert still(subject, trained=False) == (forward, set())
+    assert all(gradient is None for gradient in gradients(subject))
+    assert still(subject, None) == (forward, set())
 
 
 def test_random_rows_fit_the_columns(features: FeatureSpec, device: str) -> None:
