@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from nasrec_pim.chip import NetworkCost, chain_cost
+from nasrec_pim.compare import Comparison, compare
 from nasrec_pim.crossbar import LinearCost, linear_cost
 from nasrec_pim.deltas import Delta, Measured, correction_deltas, measure_linear
+from nasrec_pim.draw import floorplan, gantt
 from nasrec_pim.errors import HardwareError, MappingError
 from nasrec_pim.estimate import NodeEstimate, Report, Tail, Totals, estimate, estimate_many, tail_latency
 from nasrec_pim.functional import IDEAL, CrossbarModel, Nonideal
 from nasrec_pim.hardware import CORRECTIONS, QUIRKS, Hardware, figure_table, presets
+from nasrec_pim.headroom import Headroom, headroom
 from nasrec_pim.mapping import MappedNode, Mapping, map_graph
 from nasrec_pim.memory import Popularity, measured_popularity, zipf_popularity
 from nasrec_pim.placement import Placed, place
@@ -17,10 +20,12 @@ __all__ = [
     "CORRECTIONS",
     "IDEAL",
     "QUIRKS",
+    "Comparison",
     "CrossbarModel",
     "Delta",
     "Hardware",
     "HardwareError",
+    "Headroom",
     "LinearCost",
     "MappedNode",
     "Mapping",
@@ -35,10 +40,14 @@ __all__ = [
     "Tail",
     "Totals",
     "chain_cost",
+    "compare",
     "correction_deltas",
     "estimate",
     "estimate_many",
     "figure_table",
+    "floorplan",
+    "gantt",
+    "headroom",
     "linear_cost",
     "map_graph",
     "measure_linear",

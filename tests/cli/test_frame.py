@@ -29,11 +29,16 @@ def test_help_lists_every_command(cli: Any) -> None:
         assert f"\n    {name}" in done.out
 
 
+ACTIONS = {"pim": ("map",)}
+"""An action of each command that has several."""
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command(cli: Any, command: str) -> None:
-    done = cli(command, "--help")
+    words = (command, *ACTIONS.get(command, ()))
+    done = cli(*words, "--help")
     assert done.status == 0 and done.err == ""
-    assert done.out.startswith(f"usage: nasrec {command}")
+    assert done.out.startswith(f"usage: nasrec {' '.join(words)}")
     assert "--json" in done.out
 
 
@@ -52,8 +57,8 @@ def test_unknown_command(cli: Any) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_unknown_option(cli: Any, command: str) -> None:
     needed = {"train": ["dlrm", "--data", "x"], "export": ["dlrm", "--format", "pt2", "-o", "x"]}
-    positional = needed.get(command, ["dlrm"] if command in ("compile", "inspect", "profile") else [])
-    cli(command, *positional, "--bogus").fails_with("--bogus", "--help'")
+    positional = needed.get(command, ["dlrm"] if command in ("compile", "inspect", "profile", "pim") else [])
+    cli(command, *ACTIONS.get(command, ()), *positional, "--bogus").fails_with("--bogus", "--help'")
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.5", "99999999999999999999"])

@@ -104,6 +104,8 @@ def onward_transfer_ns(bits: Floats | np.ndarray, hops: Floats, hardware: Hardwa
 
 def hop_ns(bits: float, hops: float, hardware: Hardware, *, router: bool = False) -> float:
     """Time of one transfer; `router` adds a clock a hop in MNSIM too, as it does where tiles are merged."""
+    if "network" in hardware.ideal:
+        return 0.0
     streamed = bits / hardware.noc.bandwidth_Gbps
     period = hardware.periphery.period_ns
     if hardware.mends("network"):

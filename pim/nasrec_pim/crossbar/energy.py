@@ -66,7 +66,7 @@ def energy_nJ(
     terms = {
         "xbar": work.cell_reads * (circuits.cell_power_W(hardware) * circuits.crossbar_read_ns(hardware))
         + work.half_selected_V2_S * circuits.crossbar_read_ns(hardware),
-        "ADC": work.adc_conversions * (hardware.adc.power_W * hardware.adc_ns),
+        "ADC": work.adc_conversions * (hardware.adc_power_W * hardware.adc_ns),
         "DAC": work.dac_conversions * (hardware.dac_power_W * hardware.dac_ns),
         "shiftreg": work.adc_conversions * (circuits.shift_register_power_W(hardware) * period),
         "iReg": work.input_registers * register,
@@ -217,7 +217,7 @@ def _leakage(shape: Shape, hardware: Hardware, classes: BufferClasses) -> Floats
 def _wires(shape: Shape, hardware: Hardware) -> Floats:
     """Inputs to all elements and their sums back, within tiles."""
     m = shape.matrices
-    if not hardware.mends("network"):
+    if not hardware.mends("network") or "network" in hardware.ideal:
         return np.zeros(len(m))
     inputs = m.inputs * m.act_bits * shape.column_blocks
     outputs = merged_bits(shape, hardware) * m.outputs * shape.row_blocks

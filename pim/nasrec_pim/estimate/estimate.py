@@ -63,7 +63,7 @@ def _static_W(mapping: Mapping, lookups: dict[str, LookupCost], busy: list[float
     hardware = mapping.hardware
     if not hardware.mends("leakage"):
         return [0.0] * len(mapping.nodes)
-    digital = hardware.digital.units * hardware.digital.leakage_mW * 1e-3
+    digital = hardware.digital.leakage_W * (0 if "digital" in hardware.ideal else 1)
     out = []
     for node, share in zip(mapping.nodes, busy, strict=True):
         power = share * digital
@@ -144,6 +144,8 @@ def _energies(node: MappedNode, hardware: Hardware, lookups: dict[str, LookupCos
 
 def hop_energy_nJ(stored: Stored, hardware: Hardware) -> float:
     """Energy of a vector's travel to its matrix, over its tiles, and back."""
+    if "network" in hardware.ideal:
+        return 0.0
     hops, key = stored.hops, stored.key
     bits = key.inputs * hops.deliver + key.outputs * (hops.merge + hops.collect)
     return bits * key.act_bits * hardware.noc.hop_pJ_per_bit * 1e-3

@@ -79,7 +79,7 @@ def _totals(mapping: Mapping) -> tuple[float, float, float, float]:
     energy += sum(work_energy_nJ(Work(*work), hardware).values())
     if any(work):
         area_um2 += hardware.digital.area_um2
-        static_W += hardware.digital.units * hardware.digital.leakage_mW * 1e-3
+        static_W += hardware.digital.leakage_W * (0 if "digital" in hardware.ideal else 1)
     if hardware.mends("leakage"):
         energy += static_W * latency
     return latency, energy, 1e-6 * area_um2, interval_of(mapping, tasks)

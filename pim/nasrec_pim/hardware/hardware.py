@@ -9,14 +9,17 @@ from functools import cached_property
 from typing import Any
 
 from nasrec_pim.errors import HardwareError
-from nasrec_pim.hardware import sram
 from nasrec_pim.hardware.choices import ADC_CHOICES, CORRECTED_ADC_AREA_UM2, CORRECTED_DAC_POWER_W, DAC_CHOICES
 from nasrec_pim.hardware.corrections import PHYSICAL, resolve_corrections
 from nasrec_pim.hardware.figure import Part, Provenance
 from nasrec_pim.hardware.parts import Adc, Buffer, Crossbar, Dac, Device, Pe, Periphery, Tile
+from nasrec_pim.hardware.sram import Sram, cacti_sram, mnsim_sram
 from nasrec_pim.hardware.system import DigitalUnit, Memory, Noc, Policy
 
-__all__ = ["PARTS", "FigureRow", "Hardware"]
+__all__ = ["IDEAL_PARTS", "PARTS", "FigureRow", "Hardware"]
+
+IDEAL_PARTS = ("ADC", "DAC", "buffer", "network", "digital", "memory")
+"""What `Hardware.idealised` can make ideal."""
 
 PARTS: Mapping[str, type[Part]] = {
     part.section: part
@@ -47,6 +50,7 @@ class Hardware:
     Attributes:
         name: for tables and plots.
         corrections: switches on top of MNSIM's formulas (`nasrec_pim.CORRECTIONS`), in canonical order.
+        ideal: parts that take neither time nor energy, for bounds (`idealised`).
         provenance: source and confidence by `section.field`.
 
     Raises:
@@ -67,6 +71,7 @@ class Hardware:
     memory: Memory
     mapping: Policy
     corrections: tuple[str, ...] = ()
+    ideal: tuple[str, ...] = ()
     provenance: Mapping[str, Provenance] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -208,6 +213,17 @@ class Hardware:
         """A copy with exactly these switches on: `"mnsim"`, `"physical"`, or names (see `resolve_corrections`)."""
         return replace(self, corrections=resolve_corrections(names))
 
+    def idealised(self, *parts: str) -> Hardware:
+        """A copy in which parts take neither time nor energy, for bounds on what a better one could give.
+
+        Raises:
+            HardwareError: a part is none of `IDEAL_PARTS`.
+        """
+        unknown = [part for part in parts if part not in IDEAL_PARTS]
+        if unknown:
+            raise HardwareError(f"{unknown[0]!r:.40} cannot be idealised; choose from {', '.join(IDEAL_PARTS)}")
+        return replace(self, ideal=tuple(part for part in IDEAL_PARTS if part in {*self.ideal, *parts}))
+
     def figures(self) -> tuple[FigureRow, ...]:
         """Every value with unit, meaning, source and confidence, section by section."""
         unknown = Provenance("not stated", "user")
@@ -252,8 +268,15 @@ class Hardware:
     @cached_property
     def dac_power_W(self) -> float:
         """Power of one DAC."""
+        if "DAC" in self.ideal:
+            return 0.0
         mended = CORRECTED_DAC_POWER_W if self.mends("dac_power") else {}
         return mended.get(self.dac.choice, self.dac.power_W)
+
+    @cached_property
+    def adc_power_W(self) -> float:
+        """Power of one ADC."""
+        return 0.0 if "ADC" in self.ideal else self.adc.power_W
 
     @cached_property
     def adc_area_um2(self) -> float:
@@ -264,6 +287,8 @@ class Hardware:
     @cached_property
     def dac_ns(self) -> float:
         """Time of one digital-to-analog conversion: (bits + 2) / rate in MNSIM, 1 / rate if mended."""
+        if "DAC" in self.ideal:
+            return 0.0
         return (1 if self.mends("converter_rate") else self.dac.resolution_bits + 2) / self.dac.rate_GSps
 
     @cached_property
@@ -274,18 +299,28 @@ class Hardware:
         The data sheets' 1 / rate if mended.
         """
         bits, rate = self.adc.resolution_bits, self.adc.rate_GSps
+        if "ADC" in self.ideal:
+            return 0.0
         if self.adc.kind == "ramp":
             return float(2**bits / rate)
         return (1 if bits == 1 or self.mends("converter_rate") else bits + 2) / rate
 
     @cached_property
-    def sram(self) -> sram.Sram:
+    def sram(self) -> Sram:
         """The buffers' SRAM: MNSIM's table, CACTI's, or a mixture while only one of its switches is on."""
+        table = self._sram_table()
+        if "buffer" not in self.ideal:
+            return table
+        free = table.read_nJ * 0
+        # Powers are energies over cycles, so that a cycle must not vanish altogether.
+        return replace(table, cycle_ns=free + 1e-12, read_nJ=free, write_nJ=free, leakage_W=free)
+
+    def _sram_table(self) -> Sram:
         buffer = self.buffer
-        shipped = sram.mnsim_sram(buffer.node_nm, buffer.bus_bits, buffer.access_ns)
+        shipped = mnsim_sram(buffer.node_nm, buffer.bus_bits, buffer.access_ns)
         if not (self.mends("buffer_cycle") or self.mends("buffer_table")):
             return shipped
-        cacti = sram.cacti_sram(buffer.cacti_node_nm, buffer.cacti_cell, buffer.bus_bits)
+        cacti = cacti_sram(buffer.cacti_node_nm, buffer.cacti_cell, buffer.bus_bits)
         if self.mends("buffer_cycle") and self.mends("buffer_table"):
             return cacti
         if self.mends("buffer_table"):

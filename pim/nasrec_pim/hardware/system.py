@@ -31,6 +31,11 @@ class DigitalUnit(Part):
     leakage_mW: float = figure("mW", "leakage of one unit", at_least=0)
 
     @property
+    def leakage_W(self) -> float:
+        """Leakage of all units."""
+        return self.units * self.leakage_mW * 1e-3
+
+    @property
     def area_um2(self) -> float:
         """Area of all units."""
         return self.units * (self.lanes * self.lane_area_um2 + self.special_lanes * self.special_lane_area_um2)

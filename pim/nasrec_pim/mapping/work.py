@@ -77,7 +77,7 @@ def matrix_work(inputs: int, outputs: int, vectors: int) -> Work:
 
 def work_ns(work: Work, hardware: Hardware) -> float:
     """Time on one unit: multiplications beside additions, specials behind, and the pipeline's depth once a pass."""
-    if work == NO_WORK:
+    if work == NO_WORK or "digital" in hardware.ideal:
         return 0.0
     unit = hardware.digital
     clocks = -(-max(work.multiplies, work.adds) // unit.lanes) - (-work.specials // unit.special_lanes)
@@ -87,6 +87,8 @@ def work_ns(work: Work, hardware: Hardware) -> float:
 def work_energy_nJ(work: Work, hardware: Hardware) -> dict[str, float]:
     """Energy of the operations, and of reading and writing their values."""
     unit = hardware.digital
+    if "digital" in hardware.ideal:
+        return {"arithmetic": 0.0, "registers": 0.0}
     arithmetic = work.multiplies * unit.multiply_pJ + work.adds * unit.add_pJ + work.specials * unit.special_pJ
     moved = work.moved * hardware.mapping.act_bits / 8 * unit.register_pJ_per_byte
     return {"arithmetic": arithmetic * 1e-3, "registers": moved * 1e-3}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from nasrec_pim.crossbar.circuits import cell_power_W, crossbar_read_ns
@@ -61,6 +61,13 @@ def lookup_cost(tables: Tables, hardware: Hardware) -> LookupCost:
     Sources: DDR4 timing and RecNMP's energies as the preset states them; see `lookup_ns`. In ReRAM every table has
     arrays of its own, whose rows are read in parallel by sense amplifiers.
     """
+    cost = _lookup_cost(tables, hardware)
+    if "memory" not in hardware.ideal:
+        return cost
+    return replace(cost, latency_ns=0.0, busy_ns=0.0, energy_nJ=dict.fromkeys(cost.energy_nJ, 0.0), static_W=0.0)
+
+
+def _lookup_cost(tables: Tables, hardware: Hardware) -> LookupCost:
     memory = hardware.memory
     lookups = len(tables.rows) * memory.pooling
     row_bits = tables.dim * memory.entry_bits

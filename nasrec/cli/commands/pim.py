@@ -1,0 +1,25 @@
+"""Map a model onto in-memory hardware: what each node costs there, against other designs, and what the hardware is."""
+
+from __future__ import annotations
+
+import argparse
+
+from nasrec.cli.pim import compare, hardware, mapped
+
+HELP = "map a model onto ReRAM hardware: latency, energy, area; compare designs"
+
+ACTIONS = {"map": mapped, "compare": compare, "hardware": hardware}
+"""Module by action, in the order a person works."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the actions."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, module in ACTIONS.items():
+        module.configure(actions.add_parser(name, help=module.HELP, description=module.__doc__))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the action."""
+    status: int = ACTIONS[args.action].run(args)
+    return status
