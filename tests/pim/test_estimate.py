@@ -11,6 +11,7 @@ import pytest
 import nasrec
 from nasrec import SearchSpace, baselines, presets
 from nasrec_ir import Graph
+from nasrec_ir.passes import Expand
 from nasrec_pim import Hardware, MappingError, Report, estimate, estimate_many, linear_cost, map_graph, tail_latency
 from nasrec_pim import presets as hardware_presets
 from nasrec_pim.estimate import COMPONENTS
@@ -20,7 +21,7 @@ FEATURES = presets.PRESETS["criteo-full"].features()
 
 
 def published(name: str) -> Graph:
-    return nasrec.graph_of(presets.load(name), presets.PRESETS[name].features())
+    return Expand().apply(nasrec.graph_of(presets.load(name), presets.PRESETS[name].features()))
 
 
 def sampled(count: int, seed: int = 0) -> list[Graph]:

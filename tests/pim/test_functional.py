@@ -12,6 +12,7 @@ import nasrec
 import nasrec_ir
 from nasrec import presets
 from nasrec_ir import Graph, GraphBuilder, TensorType
+from nasrec_ir.passes import Expand
 from nasrec_pim import IDEAL, CrossbarModel, Hardware, MappingError, Nonideal, map_graph
 from nasrec_pim.functional.arrays import driven_groups
 from nasrec_pim.functional.cells import Position, held_levels
@@ -19,7 +20,7 @@ from nasrec_pim.functional.quantise import digits_of, quantise
 
 
 def published(name: str) -> Graph:
-    return nasrec.graph_of(presets.load(name), presets.PRESETS[name].features())
+    return Expand().apply(nasrec.graph_of(presets.load(name), presets.PRESETS[name].features()))
 
 
 def weights_of(graph: Graph, seed: int = 0) -> dict[str, np.ndarray]:
@@ -61,6 +62,13 @@ def test_ideal_crossbars_are_the_quantised_model_exactly(chip: str) -> None:
     simulated = model(graph, CHIPS[chip])
     inputs = inputs_of(graph, 6, seed=2)
     assert np.array_equal(simulated.predict(inputs), simulated.quantised(inputs))
+
+
+def test_a_compiled_models_graph_runs_as_it_is() -> None:
+    fused = nasrec.graph_of(presets.load("criteo-full"), presets.PRESETS["criteo-full"].features())
+    plain, inputs = published("criteo-full"), inputs_of(fused, 4)
+    results = [model(graph, Hardware.mnsim()).predict(inputs) for graph in (fused, plain)]
+    assert np.array_equal(*results)
 
 
 def test_ideal_crossbars_in_their_own_precisions() -> None:

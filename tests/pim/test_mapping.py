@@ -13,6 +13,7 @@ import nasrec
 from nasrec import presets
 from nasrec_ir import Graph, GraphBuilder, TensorType
 from nasrec_ir.ops import OPS
+from nasrec_ir.passes import Expand
 from nasrec_pim import Hardware, MappingError, estimate, linear_cost, map_graph
 from nasrec_pim import presets as hardware_presets
 from nasrec_pim.mapping.book import Key
@@ -22,7 +23,7 @@ from nasrec_pim.mapping.work import RULES
 
 
 def published(name: str) -> Graph:
-    return nasrec.graph_of(presets.load(name), presets.PRESETS[name].features())
+    return Expand().apply(nasrec.graph_of(presets.load(name), presets.PRESETS[name].features()))
 
 
 def shuffled(graph: Graph, seed: int) -> Graph:
@@ -59,6 +60,13 @@ def test_every_node_has_a_home(name: str, chip: str) -> None:
         if node.stored is not None:
             assert node.stored.tiles and max(node.stored.tiles) < mapping.tiles
             assert node.demand.work.passes >= 1  # rescaling, bias and what follows is never free
+
+
+def test_fused_nodes_are_mapped_as_what_they_stand_for() -> None:
+    fused = nasrec.graph_of(presets.load("criteo-full"), presets.PRESETS["criteo-full"].features())
+    assert any(OPS[node.op].expand is not None for node in fused if node.op != "input")
+    hardware = Hardware.preset("default")
+    assert map_graph(fused, hardware) == map_graph(published("criteo-full"), hardware)
 
 
 def test_an_embedded_fc_is_one_small_matrix_with_copies() -> None:

@@ -9,13 +9,14 @@ import pytest
 import nasrec
 import nasrec_ir
 from nasrec import presets
+from nasrec_ir.passes import Expand
 from nasrec_pim import place
 
 
 @pytest.mark.parametrize("name", presets.names())
 def test_matrices_and_digital_products_add_up_to_the_graph_macs(name: str) -> None:
     graph = nasrec.graph_of(presets.load(name), presets.PRESETS[name].features())
-    placed = place(graph)
+    placed, graph = place(graph), Expand().apply(graph)
 
     assert [p.id for p in placed] == [node.id for node in graph if node.op != "input"]
     macs = {p.id: p.inputs * p.outputs * p.vectors + p.digital_macs for p in placed}

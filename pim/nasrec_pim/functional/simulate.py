@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nasrec_ir import Graph, Node
 from nasrec_ir.interpret import EVALUATE, take
 from nasrec_ir.ops import attributes
+from nasrec_ir.passes import Expand
 from nasrec_pim.errors import MappingError
 from nasrec_pim.functional.arrays import StoredMatrix, store
 from nasrec_pim.functional.cells import Nonideal, Position
@@ -58,7 +59,7 @@ class CrossbarModel:
         nonideal: Nonideal | None = None,
         seed: int = 0,
     ) -> None:
-        self.graph = graph
+        self.graph = graph = Expand().apply(graph)
         self.mapping = mapping
         self._params = {node.id: _parameters(node, parameters) for node in graph}
         mapped = {node.id for node in mapping.nodes}
