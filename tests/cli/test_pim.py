@@ -93,3 +93,31 @@ def test_errors_are_one_line(cli: Any, own: Path, columns: Any, tmp_path: Path) 
     cli("pim", "map", own, *columns, "--set", "noc.grid=1x1", "--hardware", "mnsim").fails_with("tiles are needed")
     cli("pim", "map", own, *columns, "--arrivals", 1e15).fails_with("arrivals")
     cli("pim", "map", own).fails_with("--dense")
+
+
+TWIN = ("--data", "synth:criteo", "--rows", 3000, "--limit", 60)
+
+
+def test_simulate_scores_a_model_on_crossbars(cli: Any) -> None:
+    ideal = ("--ideal-cells", "--no-noise", "--set", "adc.resolution_bits=14")
+    scores = cli("pim", "simulate", "dlrm", *TWIN, *ideal, "--adc-range", "clip", "--json").json["scores"]
+    assert scores["chip 1"] == scores["quantised"] != scores["full precision"]
+    assert scores["quantised"]["log_loss"] == pytest.approx(scores["full precision"]["log_loss"], rel=0.1)
+    noisy = cli("pim", "simulate", "dlrm", *TWIN, "--chips", 2, "--set", "device.variation_percent=20")
+    assert noisy.status == 0 and [line for line in noisy.out.splitlines() if line.startswith(("chip 1", "chip 2"))]
+    assert "uJ" in noisy.out and "initial ones" in noisy.out
+
+
+def test_simulate_takes_trained_weights(cli: Any, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert cli("train", "dlrm", "--data", "synth:criteo", "--rows", 3000, "-o", run).status == 0
+    plain = cli("pim", "simulate", "dlrm", *TWIN, "--json").json["scores"]["full precision"]["log_loss"]
+    found = cli("pim", "simulate", "dlrm", *TWIN, "--weights", run / "weights.pt", "--json").json["scores"]
+    assert found["full precision"]["log_loss"] < plain
+    assert found["quantised"]["log_loss"] == pytest.approx(found["full precision"]["log_loss"], rel=0.1)
+
+
+def test_simulate_errors_are_one_line(cli: Any) -> None:
+    cli("pim", "simulate", "dlrm").fails_with("--data")
+    cli("pim", "simulate", "dlrm", "--data", "synth:none").fails_with("none")
+    cli("pim", "simulate", "dlrm", *TWIN, "--drift", -1).fails_with("drift_s")

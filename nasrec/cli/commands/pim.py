@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec.cli.pim import compare, hardware, mapped
+from nasrec.cli.pim import compare, hardware, mapped, simulate
 
 HELP = "map a model onto ReRAM hardware: latency, energy, area; compare designs"
 
-ACTIONS = {"map": mapped, "compare": compare, "hardware": hardware}
+ACTIONS = {"map": mapped, "compare": compare, "simulate": simulate, "hardware": hardware}
 """Module by action, in the order a person works."""
 
 
