@@ -57,7 +57,20 @@ _HOME = {
 }
 
 _SUBMODULES = frozenset(
-    ("baselines", "cli", "data", "errors", "export", "interop", "kernels", "layers", "lowering", "presets", "train")
+    (
+        "baselines",
+        "cli",
+        "data",
+        "errors",
+        "export",
+        "interop",
+        "kernels",
+        "layers",
+        "lowering",
+        "presets",
+        "profiling",
+        "train",
+    )
 )
 
 __all__ = [

@@ -16,8 +16,8 @@ __all__ = ["machine", "text", "title", "where"]
 
 RIVALS = {"ours": "ours", "eager": "plain PyTorch", "compile": "torch.compile of ours"}
 
-CROWDED = 0.65
-"""Least speed-up for each thread before a reader is told that the threads did not have a core each."""
+CROWDED, NOISY = 0.65, 0.2
+"""Speed-up for each thread below which, and spread of the rounds above which, a reader is told."""
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -78,13 +78,24 @@ def text(name: str, profile: Profile, described: dict[str, Any]) -> str:
         f"At the peaks, products and bytes one after the other, the nodes would take {_us(profile.floor_s)} us: "
         f"{_ratio(profile.ours.seconds, profile.floor_s)} of that is spent.",
     ]
-    if peaks.threads > 1 and peaks.thread_speedup < CROWDED * peaks.threads and profile.peaks.device == "cpu":
-        lines.append(
+    return "\n".join([*lines, *_notes(profile)])
+
+
+def _notes(profile: Profile) -> list[str]:
+    """What a reader should know before trusting the figures."""
+    peaks, (low, high) = profile.peaks, profile.ours.quartiles_s
+    notes = [f"note: {RIVALS[rival.name]} failed: {rival.failure}" for rival in profile.rivals if rival.failure]
+    if peaks.thread_speedup < CROWDED * peaks.threads and peaks.threads > 1 and peaks.device == "cpu":
+        notes.append(
             f"note: {peaks.threads} threads multiply matrices {peaks.thread_speedup:.1f} times as fast as one; other "
             "programs take cores, or threads share one (GOMP_CPU_AFFINITY pins them)"
         )
-    lines += [f"{RIVALS[rival.name]} failed: {rival.failure}" for rival in profile.rivals if rival.failure]
-    return "\n".join(lines)
+    if high - low > NOISY * profile.ours.seconds:
+        notes.append(
+            f"note: the quartiles are {(high - low) / profile.ours.seconds:.0%} of the median apart; the machine was "
+            "busy, and shares of single nodes are rough"
+        )
+    return notes
 
 
 def _by(peaks: Peaks) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from nasrec.errors import ProfileError
 from nasrec.profiling.labels import Spot, label_spots
 from nasrec.profiling.result import NodeProfile, Profile
-from nasrec_ir.ops import OPS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +20,18 @@ __all__ = ["FORMATS", "roofline"]
 
 FORMATS = ("svg", "png")
 
-COLOURS = ("#0072b2", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#cc79a7", "#999999")
-"""Okabe and Ito's, which people with any colour vision tell apart; the last for all ops beyond."""
+COLOURS = {
+    "linear": "#0072b2",
+    "field_linear": "#e69f00",
+    "channel_linear": "#56b4e9",
+    "field_attention": "#d55e00",
+    "self_attention": "#cc79a7",
+    "pairwise_dot": "#009e73",
+}
+"""Okabe and Ito's, which people with any colour vision tell apart; an op has the same in every picture."""
+
+OTHER = "#999999"
+"""Of any other op with matrix products."""
 
 INK, MEMORY, CACHE, MOVER = "#22282d", "#3b444b", "#8b959d", "#7a858d"
 DASHED = (0, (4, 3))
@@ -183,10 +192,12 @@ def _finish(axes: Axes, title: str) -> None:
 
 
 def _colours(profile: Profile) -> dict[str, str]:
-    """A colour for each op of the graph with products; an op has the same in every picture."""
-    able = [name for name, op in OPS.items() if op.matvec or op.products or op.expand]
-    present = {node.op for node in profile.nodes if node.intensity}
-    return {op: COLOURS[min(able.index(op), len(COLOURS) - 1)] for op in able if op in present}
+    """Of each op with products in the graph, those of more time first."""
+    spent: dict[str, float] = {}
+    for node in profile.nodes:
+        if node.intensity:
+            spent[node.op] = spent.get(node.op, 0.0) + node.seconds
+    return {op: COLOURS.get(op, OTHER) for op in sorted(spent, key=lambda op: -spent[op])}
 
 
 def _share(profile: Profile, node: NodeProfile) -> float:

@@ -49,6 +49,11 @@ def test_every_node_that_does_something_is_a_dot(found: Profile, monkeypatch: py
     assert sum(drawn) == sum(node.gb_s is not None for node in found.nodes)
 
 
+def test_an_op_that_nobody_foresaw_is_drawn(found: Profile) -> None:
+    nodes = tuple(replace(node, op="fused_something") if node.op == "linear" else node for node in found.nodes)
+    assert b"fused_something" in roofline(replace(found, nodes=nodes), "svg", title="t", machine="m")
+
+
 def test_png(found: Profile) -> None:
     assert roofline(found, "png", title="t", machine="m").startswith(b"\x89PNG\r\n")
 
