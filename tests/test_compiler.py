@@ -252,6 +252,7 @@ def test_dump_ir_writes_the_graph_after_each_pass(tmp_path: Path) -> None:
         "03-elide-zeros.ir",
         "04-merge-equal.ir",
         "05-fuse.ir",
+        "06-fuse-attention.ir",
     ]
     graphs = [parse(path.read_text(encoding="utf-8")) for path in files]
     assert graphs[-1] == model.graph

@@ -27,6 +27,7 @@ from nasrec_ir.draw.line import separated
 from nasrec_ir.draw.markup import _dot_text, _mermaid_text
 from nasrec_ir.draw.order import reduce_crossings, total_crossings
 from nasrec_ir.draw.place import NODE_HEIGHT, Box, place
+from nasrec_ir.passes import Expand
 
 SVG = "{http://www.w3.org/2000/svg}"
 FEATURES = FeatureSpec(4, (7,) * 5, 8)
@@ -160,7 +161,7 @@ def test_svg_colours_by_home_and_explains_the_colours() -> None:
     by_id = cards(picture)
     fills = {
         node_id: next(by_id[node_id].iter(f"{SVG}rect")).attrib["fill"]
-        for node_id in ("dense", "embedding", "b6.fc", "b0.attn.mix", "flat")
+        for node_id in ("dense", "embedding", "b6.fc", "b1.dot.pairs", "flat")
     }
     assert len(set(fills.values())) == 5
     assert fills["b6.fc"] == next(by_id["final"].iter(f"{SVG}rect")).attrib["fill"]
@@ -257,12 +258,13 @@ def test_an_order_without_crossings_is_found() -> None:
 
 def test_a_chain_is_straight() -> None:
     """Residual lines pass beside a chain of nodes, which stays upright."""
-    layers = layered(preset("criteo-full"))
+    layers = layered(Expand().apply(preset("criteo-full")))
     width = {item: 0.0 if is_waypoint(item) else 120.0 + len(item) for item in layers.row}
     reduce_crossings(layers, width)
     x = placed_columns(layers, width)
-    chain = ["attn", "attn.qkv", "attn.mix", "attn.out", "attn.add", "attn.add.norm", "attn.fc1", "attn.fc2"]
-    assert len({round(x[f"b0.{step}"], 6) for step in chain}) == 1
+    chain = ["b0.attn", "b0.attn.mix"]
+    chain += [f"b0.attn.mix.{step}" for step in ("qkv", "out", "add1", "norm1", "fc1", "fc2")]
+    assert len({round(x[step], 6) for step in chain}) == 1
 
 
 def test_items_of_a_row_keep_their_distance(graph: Graph) -> None:

@@ -44,7 +44,8 @@ def norm(x: Array, gain: Array, offset: Array, eps: float) -> Array:
 
 
 def test_every_op_is_evaluated() -> None:
-    assert set(EVALUATE) | {"zeros"} == set(OPS)
+    """Or stands for ops that are."""
+    assert set(EVALUATE) | {"zeros"} == {op.name for op in OPS.values() if op.expand is None}
 
 
 def test_embedding() -> None:
