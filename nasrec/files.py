@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from pathlib import Path
 from nasrec.errors import NasrecError
 from nasrec.jsonfile import shown_path
 
-__all__ = ["folder", "replacing"]
+__all__ = ["folder", "replacing", "write_bytes"]
 
 
 @contextmanager
@@ -42,6 +44,32 @@ def replacing(path: str | os.PathLike[str], error: type[NasrecError]) -> Iterato
         raise error(f"{shown}: cannot be written: {_reason(failure)}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes | memoryview, error: type[NasrecError]) -> None:
+    """Writes a file whole or not at all, and returns when it is on the disk.
+
+    Args:
+        path: the file to make or to replace.
+        data: its bytes, or anything with the buffer protocol.
+        error: raised, with one line that begins with the path, if the file cannot be written.
+    """
+    target = os.fspath(path)
+    temporary = f"{target}.{secrets.token_hex(4)}.tmp"
+    try:
+        try:
+            with open(temporary, "xb", buffering=0) as file:
+                view = memoryview(data).cast("B")
+                while len(view):
+                    view = view[file.write(view) :]
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as failure:
+        raise error(f"{shown_path(target)}: cannot be written: {_reason(failure)}") from failure
 
 
 def folder(path: str | os.PathLike[str], error: type[NasrecError]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 
 from nasrec.cli.architectures import Architecture
@@ -33,7 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--data",
         metavar="SPEC",
-        help='JSON file with all of these: {"num_dense": 13, "cardinalities": [1461, 584, ...], "embedding_dim": 16}',
+        help="a folder made by 'nasrec data prepare', or a JSON file with all of these: "
+        '{"num_dense": 13, "cardinalities": [1461, 584, ...], "embedding_dim": 16}',
     )
 
 
@@ -55,7 +57,7 @@ def resolve(
     if args.data is not None:
         if any(value is not None for value in (args.dense, args.sparse, args.cardinality)):
             raise UsageError("nasrec: --data states all columns; leave out --dense, --sparse and --cardinality")
-        spec = FeatureSpec.load(args.data)
+        spec = _stated(args.data)
         return spec if args.embedding_dim is None else replace(spec, embedding_dim=args.embedding_dim)
     preset = architecture.preset
     num_dense = args.dense if args.dense is not None else preset.num_dense if preset else None
@@ -77,3 +79,11 @@ def resolve(
         )
     channels = args.embedding_dim or (tables[0][1] if stored and tables else 16)
     return FeatureSpec(num_dense, rows * num_sparse if len(rows) == 1 else rows, channels)
+
+
+def _stated(path: str) -> FeatureSpec:
+    if not os.path.isdir(path):
+        return FeatureSpec.load(path)
+    import nasrec.data
+
+    return nasrec.data.open(path).features()

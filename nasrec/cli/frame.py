@@ -15,7 +15,7 @@ from nasrec.errors import NasrecError
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("demo", "train", "compile", "inspect", "export", "profile", "pim", "doctor")
+COMMANDS = ("demo", "data", "train", "compile", "inspect", "export", "profile", "pim", "doctor")
 """Modules of `nasrec.cli.commands`, in the order a person works."""
 
 

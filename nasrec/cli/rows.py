@@ -1,9 +1,8 @@
-"""The --data option of commands that train: raw click logs by path, or a synthetic twin by name."""
+"""The --data option of commands that train: a prepared folder, raw click logs by path, a synthetic twin by name."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from nasrec.errors import DataError
 from nasrec.jsonfile import shown_path
 
 if TYPE_CHECKING:
-    from nasrec.data import Splits
+    from nasrec.data import Log, Splits
     from nasrec.train import Metrics
 
 __all__ = ["Rows", "add_options", "from_environment", "load"]
@@ -35,7 +34,7 @@ class Rows:
         ceiling: the teacher's own score on the test rows of a synthetic twin; None for real ones.
     """
 
-    splits: Splits
+    splits: Splits[Log]
     source: str
     ceiling: Metrics | None
 
@@ -55,15 +54,8 @@ class Rows:
             "source": self.source,
             "rows": {"train": len(train), "valid": len(valid), "test": len(test)},
             "click_rate": {"train": train.click_rate, "valid": valid.click_rate, "test": test.click_rate},
-            "sha256": self._checksum(),
+            "sha256": {"train": train.sha256, "valid": valid.sha256, "test": test.sha256},
         }
-
-    def _checksum(self) -> str:
-        digest = hashlib.sha256()
-        for part in self.splits:
-            for array in (part.dense, part.sparse, part.label):
-                digest.update(array.tobytes())
-        return digest.hexdigest()
 
 
 def add_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
@@ -73,8 +65,9 @@ def add_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
         "--data",
         metavar="PATH",
         required=required,
-        help="a raw click log (Criteo train.txt, Avazu train.csv, Frappe; plain or .gz), a folder that holds one, or "
-        "a synthetic twin: synth:criteo, synth:avazu, synth:kdd, synth:frappe",
+        help="a folder made by 'nasrec data prepare' or 'synth', or what fits into memory: a raw click log (Criteo "
+        "train.txt, Avazu train.csv, Frappe; plain or packed), a folder that holds one, or a synthetic twin: "
+        "synth:criteo, synth:avazu, synth:kdd, synth:frappe",
     )
     group.add_argument(
         "--rows", type=number(1), metavar="N", help=f"read or make only N rows (a twin has {TWIN_ROWS:,} by default)"
@@ -102,12 +95,25 @@ def load(args: argparse.Namespace, *, seed: int, most_rows: int | None = None) -
     text = str(args.data)
     if text.startswith(TWIN):
         return _twin(text.removeprefix(TWIN), args, seed, args.rows or TWIN_ROWS)
-    from nasrec.data import load_logs
+    from nasrec.data import is_prepared, load_logs
 
+    if is_prepared(text):
+        return _prepared(text, args)
     splits = load_logs(
         _choose(text), args.kind, max_rows=args.rows or most_rows, split=args.split, min_count=args.min_count
     )
     return Rows(splits, splits.train.source, None)
+
+
+def _prepared(folder: str, args: argparse.Namespace) -> Rows:
+    import nasrec.data
+
+    given = [option for option in ("rows", "kind", "split", "min_count") if getattr(args, option) is not None]
+    if given:
+        names = ", ".join(f"--{option.replace('_', '-')}" for option in given)
+        raise DataError(f"{folder}: is prepared; {names} belong to its preparation: leave them out")
+    prepared = nasrec.data.open(folder)
+    return Rows(prepared.splits(), f"{prepared.manifest.title} ({folder})", None)
 
 
 def _twin(kind: str, args: argparse.Namespace, seed: int, rows: int) -> Rows:

@@ -1,23 +1,43 @@
-"""Click logs: raw files to prepared rows in memory, and a synthetic twin of each public data set."""
+"""Click logs: raw files to prepared rows, on disk or in memory, and a synthetic twin of each public data set.
+
+prepare(["train.txt"], "criteo")       # bounded memory, whatever the size of the file
+data = open("criteo")                  # memory-mapped
+data.features(16), data.train, data.valid, data.test
+"""
 
 from __future__ import annotations
 
-from nasrec.data.dataset import Batch, BatchSource, ClickLog, Schema, Splits
-from nasrec.data.encode import Encoder
+from nasrec.data.dataset import Batch, BatchSource, ClickLog, Log, Schema, Splits
 from nasrec.data.logs import load_logs
+from nasrec.data.manifest import Manifest
+from nasrec.data.options import Options
+from nasrec.data.prepare import prepare
+from nasrec.data.prepared import Prepared, PreparedLog, is_prepared
+from nasrec.data.prepared import open_folder as open
+from nasrec.data.reader import Reader
 from nasrec.data.synthetic import Twin, ceiling, synthesize
+from nasrec.data.vocabulary import Vocabulary
 from nasrec.data.writer import write_criteo_tsv
 
 __all__ = [
     "Batch",
     "BatchSource",
     "ClickLog",
-    "Encoder",
+    "Log",
+    "Manifest",
+    "Options",
+    "Prepared",
+    "PreparedLog",
+    "Reader",
     "Schema",
     "Splits",
     "Twin",
+    "Vocabulary",
     "ceiling",
+    "is_prepared",
     "load_logs",
+    "open",
+    "prepare",
     "synthesize",
     "write_criteo_tsv",
 ]

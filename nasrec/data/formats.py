@@ -1,25 +1,40 @@
-"""The raw file formats that `load_logs` reads, one row each, and how a file is recognised."""
+"""The raw file formats that are read, one row each, and how a file is recognised."""
 
 from __future__ import annotations
 
 import csv
-import gzip
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
 
+from nasrec.data.streams import open_bytes
 from nasrec.errors import DataError
 
-__all__ = ["FORMATS", "Format", "Layout", "is_gzip", "layout_of", "open_bytes", "split_line"]
+__all__ = ["DATASETS", "FORMATS", "Format", "Layout", "forms_of", "layout_of", "split_line"]
 
 _HEAD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Format:
-    """One published raw format. `sparse` are its categorical columns as they stand in the file."""
+    """One raw format: which columns mean what, and how they stand in a file.
+
+    Attributes:
+        kind: a key of `FORMATS`, or "table" for a format that a schema file describes.
+        title: what people call it, for messages.
+        delimiter: between fields; only with a comma (or a semicolon) are quotes read as quotes.
+        has_header: the first line names the columns, which may then stand in any order.
+        label: 0 or 1; in KDD Cup 2012, where a line sums impressions up, the number of clicks.
+        dense, sparse: numeric and categorical columns as they stand in the file.
+        dropped: read past, never an input: a row id tells nothing about a new row.
+        min_count: default frequency cut.
+        files: usual file names, looked for in a folder (plain or packed).
+        unlabelled: how the published file without labels is told apart, for the message.
+        weight: a column of positive row weights.
+        missing: texts that stand for a missing value.
+        columns_in_file: all columns in order where no header names them; None = dropped, label, dense, sparse.
+        exact: a file with other columns than these is refused; else they are ignored.
+    """
 
     kind: str
     title: str
@@ -28,40 +43,28 @@ class Format:
     label: str
     dense: tuple[str, ...]
     sparse: tuple[str, ...]
-    dropped: tuple[str, ...]  # read past, never an input: a row id tells nothing about a new row
-    min_count: int  # default frequency cut
-    files: tuple[str, ...]  # usual file names, looked for in a folder (plain or .gz)
-    unlabelled: str  # how the published file without labels is told apart, for the message
+    dropped: tuple[str, ...] = ()
+    min_count: int = 1
+    files: tuple[str, ...] = ()
+    unlabelled: str = "a file without labels cannot train"
+    weight: str | None = None
+    missing: tuple[str, ...] = ("",)
+    columns_in_file: tuple[str, ...] | None = None
+    exact: bool = True
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        return (self.label, *self.dense, *self.sparse, *((self.weight,) if self.weight else ()))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (*self.dropped, self.label, *self.dense, *self.sparse)
+        """All columns, in the order of a file without header."""
+        return self.columns_in_file or (*self.dropped, *self.used)
 
-
-_AVAZU_SPARSE = (
-    "hour", "C1", "banner_pos", "site_id", "site_domain", "site_category", "app_id", "app_domain", "app_category",
-    "device_id", "device_ip", "device_model", "device_type", "device_conn_type", "C14", "C15", "C16", "C17", "C18",
-    "C19", "C20", "C21",
-)  # fmt: skip
-_FRAPPE_SPARSE = (
-    "user", "item", "daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city",
-)  # fmt: skip
-
-FORMATS: dict[str, Format] = {
-    "criteo": Format(
-        "criteo", "Criteo Display Advertising train.txt", "\t", False, "label",
-        tuple(f"I{i}" for i in range(1, 14)), tuple(f"C{i}" for i in range(1, 27)), (), 10,
-        ("train.txt", "train.tsv", "criteo_sample.tsv"), "test.txt has 39 columns and no label",
-    ),
-    "avazu": Format(
-        "avazu", "Avazu train.csv", ",", True, "click", (), _AVAZU_SPARSE, ("id",), 2,
-        ("train.csv", "avazu_sample.csv"), "the test file has no click column",
-    ),
-    "frappe": Format(
-        "frappe", "Frappe_x1 csv", ",", True, "label", (), _FRAPPE_SPARSE, (), 1,
-        ("frappe.csv", "train.csv"), "a file without labels cannot train",
-    ),
-}  # fmt: skip
+    @property
+    def has_quotes(self) -> bool:
+        return self.delimiter in ",;"
 
 
 @dataclass(frozen=True)
@@ -70,58 +73,95 @@ class Layout:
 
     format: Format
     columns: tuple[str, ...]
+    place: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "place", {name: index for index, name in enumerate(self.columns)})
 
 
-def layout_of(path: Path, kind: str | None) -> Layout:
-    """Recognise a file by its first lines, or check that it is of the given kind (a key of FORMATS).
+_CRITEO_DENSE = tuple(f"I{i}" for i in range(1, 14))
+_CRITEO_SPARSE = tuple(f"C{i}" for i in range(1, 27))
+_AVAZU_SPARSE = (
+    "hour", "C1", "banner_pos", "site_id", "site_domain", "site_category", "app_id", "app_domain", "app_category",
+    "device_id", "device_ip", "device_model", "device_type", "device_conn_type", "C14", "C15", "C16", "C17", "C18",
+    "C19", "C20", "C21",
+)  # fmt: skip
+_FRAPPE_SPARSE = (
+    "user", "item", "daytime", "weekday", "isweekend", "homework", "cost", "weather", "country", "city",
+)  # fmt: skip
+_KDD_COLUMNS = (
+    "click", "impression", "display_url", "ad_id", "advertiser_id", "depth", "position", "query_id", "keyword_id",
+    "title_id", "description_id", "user_id",
+)  # fmt: skip
 
-    Raises `DataError`.
+FORMATS: dict[str, Format] = {
+    "criteo": Format(
+        "criteo", "Criteo Display Advertising train.txt", "\t", False, "label", _CRITEO_DENSE, _CRITEO_SPARSE,
+        min_count=10, files=("train.txt", "train.tsv", "criteo_sample.tsv"),
+        unlabelled="test.txt has 39 columns and no label",
+    ),
+    "criteo-kaggle": Format(
+        "criteo-kaggle", "Criteo csv of the Kaggle contest", ",", True, "Label", _CRITEO_DENSE, _CRITEO_SPARSE,
+        dropped=("Id",), min_count=10, files=("train.csv",), unlabelled="the test file has no Label column",
+    ),
+    "avazu": Format(
+        "avazu", "Avazu train.csv", ",", True, "click", (), _AVAZU_SPARSE, dropped=("id",), min_count=2,
+        files=("train.csv", "avazu_sample.csv"), unlabelled="the test file has no click column",
+    ),
+    "kdd": Format(
+        "kdd", "KDD Cup 2012 track 2 training.txt", "\t", False, "click", ("impression", "depth", "position"),
+        ("display_url", "ad_id", "advertiser_id", "query_id", "keyword_id", "title_id", "description_id", "user_id"),
+        min_count=2, files=("training.txt",), columns_in_file=_KDD_COLUMNS,
+        unlabelled="test.txt has 10 columns, without clicks and impressions",
+    ),
+    "frappe": Format(
+        "frappe", "Frappe_x1 csv", ",", True, "label", (), _FRAPPE_SPARSE, files=("frappe.csv", "train.csv"),
+    ),
+}  # fmt: skip
+
+DATASETS = ("criteo", "avazu", "kdd", "frappe")
+"""What a user names; Criteo has two formats."""
+
+
+def forms_of(dataset: str | None) -> tuple[Format, ...]:
+    """The formats of a data set, all formats for None. Raises `DataError` on an unknown name."""
+    if dataset is not None and dataset not in DATASETS:
+        raise DataError(f"dataset {dataset!r} is unknown; raw files are read of {', '.join(DATASETS)}")
+    return tuple(form for kind, form in FORMATS.items() if dataset is None or kind.split("-")[0] == dataset)
+
+
+def layout_of(path: Path, forms: Sequence[Format]) -> Layout:
+    """The format among `forms` that a text file has, by its first lines.
+
+    Raises `DataError`: it has none of them; if there is but one, the message says what is wrong with it.
     """
     lines = _head(path)
-    header = [name.strip() for name in split_line(lines[0], ",")]
-    for form in FORMATS.values() if kind is None else (FORMATS[kind],):
+    for form in forms:
         if not form.has_header:
-            if kind == form.kind or any(line.count(form.delimiter) + 1 == len(form.columns) for line in lines):
+            if len(forms) == 1 or any(len(split_line(line, form)) == len(form.columns) for line in lines):
                 return Layout(form, form.columns)
-        elif set(header) == set(form.columns) and len(header) == len(form.columns):
+            continue
+        header = [name.strip() for name in split_line(lines[0], form)]
+        known = set(form.columns) if form.exact else set(form.used)
+        if len(set(header)) == len(header) and known <= set(header) and not (form.exact and set(header) - known):
             return Layout(form, tuple(header))
-    raise _unrecognised(path, lines[0], header, kind)
+    raise _unrecognised(path, lines[0], forms)
 
 
-@contextmanager
-def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, unpacked if it is a gz file (known by its first bytes, not by its name)."""
-    with gzip.open(path, "rb") if is_gzip(path) else path.open("rb") as stream:
-        yield cast("IO[bytes]", stream)
-
-
-def is_gzip(path: Path) -> bool:
+def split_line(line: str, form: Format) -> list[str]:
+    """The fields of one line."""
+    if not form.has_quotes or '"' not in line:
+        return line.split(form.delimiter)
     try:
-        with path.open("rb") as stream:
-            return stream.read(2) == b"\x1f\x8b"
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def split_line(line: str, delimiter: str) -> list[str]:
-    """The fields of one line; only comma-separated files know quotes."""
-    if delimiter != ",":
-        return line.split(delimiter)
-    try:
-        return next(csv.reader([line]), [""])
+        return next(csv.reader([line], delimiter=form.delimiter), [""])
     except csv.Error:
-        return line.split(",")
+        return line.split(form.delimiter)
 
 
 def _head(path: Path) -> list[str]:
-    """The first lines, at least one; raises `DataError` on an empty file, an archive or a broken gz file."""
-    try:
-        with open_bytes(path) as stream:
-            start = stream.read(_HEAD_BYTES)
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be unpacked ({error}); fetch the file again") from error
-    except Exception as error:  # zlib.error has no public base class of its own
-        raise DataError(f"{path}: the gz stream is corrupt ({error}); fetch the file again") from error
+    """The first lines, at least one; raises `DataError` on an empty file, an archive or a broken stream."""
+    with open_bytes(path) as stream:
+        start = stream.read(_HEAD_BYTES)
     if not start.strip():
         raise DataError(f"{path}: the file is empty; it should hold click logs, one impression a line")
     if start[257:262] == b"ustar" or start[:2] == b"PK":
@@ -132,31 +172,32 @@ def _head(path: Path) -> list[str]:
     return [line for line in whole if line.strip()][:20]
 
 
-def _unrecognised(path: Path, first: str, header: list[str], kind: str | None) -> DataError:
+def _unrecognised(path: Path, first: str, forms: Sequence[Format]) -> DataError:
+    if len(forms) == 1:
+        return _wrong_header(path, first, forms[0])
     tabs = first.count("\t") + 1
-    if kind is not None:
-        form = FORMATS[kind]
-        missing = [name for name in form.columns if name not in header]
-        extra = [name for name in header if name not in form.columns]
-        wrong = "".join(
-            f"; {what} {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
-            for what, names in (("missing", missing), ("unexpected", extra), )
-            if names
-        )  # fmt: skip
-        return DataError(
-            f"{path}, line 1: the header is not that of {form.title}{wrong or '; a column comes twice'} "
-            f"({form.unlabelled})"
-        )
     if tabs == 39:
         hint = f"39 tab-separated columns: {FORMATS['criteo'].unlabelled}"
-    elif tabs == 12:
-        hint = "12 tab-separated columns, as in KDD Cup 2012 training.txt, which is not read from raw files"
     elif tabs > 1:
-        hint = f"{tabs} tab-separated columns, Criteo has 40"
+        hint = f"{tabs} tab-separated columns, Criteo has 40, KDD Cup 2012 12"
     else:
-        hint = f"the first line has the columns {', '.join(header)[:120]!r}"
-    known = ", ".join(f"{form.kind} ({form.title})" for form in FORMATS.values())
+        hint = f"the first line has the columns {', '.join(first.split(','))[:120]!r}"
+    known = ", ".join(f"{form.kind} ({form.title})" for form in forms)
     return DataError(
-        f"{path}, line 1: not a known click log ({hint}); known kinds: {known}. If it is one of them, pass `kind` "
-        "to see what is wrong with it"
+        f"{path}, line 1: not a known click log ({hint}); known kinds: {known}. If it is one of them, name the data "
+        "set to see what is wrong; any other table is read with a schema file"
+    )
+
+
+def _wrong_header(path: Path, first: str, form: Format) -> DataError:
+    header = [name.strip() for name in split_line(first, form)]
+    missing = [name for name in (form.columns if form.exact else form.used) if name not in header]
+    extra = [name for name in header if name not in form.columns] if form.exact else []
+    wrong = "".join(
+        f"; {what} {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+        for what, names in (("missing", missing), ("unexpected", extra))
+        if names
+    )
+    return DataError(
+        f"{path}, line 1: the header is not that of {form.title}{wrong or '; a column comes twice'} ({form.unlabelled})"
     )

@@ -1,117 +1,147 @@
-"""Raw text to columns. The fast reader parses; when it refuses a file, `diagnose` finds the line to blame."""
+"""Raw text to Arrow columns. The fast reader parses a chunk; where it refuses, the lines to blame are left out."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from nasrec.data.diagnose import explain
-from nasrec.data.encode import RawLog
-from nasrec.data.formats import Layout, is_gzip
+from nasrec.data.faults import BadRow, fault_of, fault_of_values, is_hour
+from nasrec.data.formats import Format, Layout
+from nasrec.data.lines import Chunk
 from nasrec.errors import DataError
 
-__all__ = ["read_raw"]
+__all__ = ["bad_values", "numbers_of", "parse_chunk", "suspects"]
 
-_BLOCK_BYTES = 1 << 23
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
-
-def read_raw(path: Path, layout: Layout, max_rows: int | None) -> RawLog:
-    """Parse the first `max_rows` rows (all if None). Raises `DataError` naming file, line and column."""
-    import pyarrow as pa  # type: ignore[import-untyped,unused-ignore]
-
-    form = layout.format
-    try:
-        table = _read_table(path, layout, max_rows)
-    except (pa.ArrowException, OSError, UnicodeError) as error:
-        raise explain(path, layout, str(error)) from error
-    label = _numbers(table.column(form.label))
-    numbers = [_numbers(table.column(name)) for name in form.dense]
-    dense = [column for column in numbers if column is not None]
-    if label is None or not np.isin(label, (0.0, 1.0)).all() or len(dense) < len(numbers):
-        raise explain(path, layout, "a label is not 0 or 1, or a number is not finite")
-    if len(label) == 0:
-        raise DataError(f"{path}: no rows below the header; it should hold click logs, one impression a line")
-    columns = {name: _categories(table.column(name)) for name in form.sparse}
-    if form.kind == "avazu":
-        columns = _with_clock(columns, path, layout)
-    return RawLog(
-        label=label.astype(np.float32),
-        dense=np.stack(dense, axis=1) if dense else np.zeros((len(label), 0)),
-        codes=tuple(codes for codes, _ in columns.values()),
-        values=tuple(values for _, values in columns.values()),
-        dense_names=form.dense,
-        sparse_names=tuple(columns),
-        source=f"{form.title} ({path.name}, {len(label):,} rows)",
-    )
+_BLOCK_BYTES = 1 << 22
 
 
-def _read_table(path: Path, layout: Layout, max_rows: int | None) -> Any:
-    """A pyarrow table: numbers as float64, categories as int32 codes into one dictionary a column."""
-    import pyarrow as pa
-    import pyarrow.csv as pacsv  # type: ignore[import-untyped,unused-ignore]
+def parse_chunk(chunk: Chunk, layout: Layout, path: str) -> tuple[Any, list[BadRow]]:
+    """An Arrow table of a chunk's good rows, in order, and its bad ones.
 
-    form = layout.format
-    category = pa.dictionary(pa.int32(), pa.string())
-    types = dict.fromkeys((form.label, *form.dense), pa.float64()) | dict.fromkeys(form.sparse, category)
-    with pa.OSFile(str(path)) as file:
-        reader = pacsv.open_csv(
-            pa.CompressedInputStream(file, "gzip") if is_gzip(path) else file,
-            pacsv.ReadOptions(
-                column_names=list(layout.columns), skip_rows=int(form.has_header), block_size=_BLOCK_BYTES
-            ),
-            pacsv.ParseOptions(delimiter=form.delimiter, quote_char='"' if form.delimiter == "," else False),
-            pacsv.ConvertOptions(
-                column_types=types, include_columns=list(types), null_values=[""], strings_can_be_null=True
-            ),
+    Numbers are float64, null where they are missing; categories are dictionary-encoded strings.
+    Raises `DataError` where the lines are fine one by one but not together.
+    """
+    data, first = chunk.data, chunk.first_line
+    if first == 1 and layout.format.has_header:
+        data, first = data[data.find(b"\n") + 1 :], 2
+    if not data:
+        return _empty(layout), []
+    table, refusal = _fast(data, layout)
+    if table is not None and table.num_rows == data.count(b"\n"):
+        return table, []
+    good, bad = _sift(data, first, layout)
+    if not good:
+        return _empty(layout), bad
+    table, refusal = _fast(b"\n".join(good) + b"\n", layout)
+    if table is None or table.num_rows != len(good):
+        raise DataError(
+            f"{path}, lines {first} to {chunk.lines}: cannot be read as {layout.format.title}: "
+            f"{refusal or f'{len(good)} lines gave {table.num_rows} rows'}"
         )
-        blocks, rows = [], 0
-        for block in reader:
-            blocks.append(block)
-            rows += block.num_rows
-            if max_rows is not None and rows >= max_rows:
-                break
-        table = pa.Table.from_batches(blocks, schema=reader.schema).unify_dictionaries()
-    return table.slice(0, max_rows).combine_chunks()
+    return table, bad
 
 
-def _numbers(column: Any) -> NDArray[np.float64] | None:
-    """float64 [N], NaN where the field is empty; None if any given number is not finite."""
-    values: NDArray[np.float64] = column.to_numpy()
-    return values if np.count_nonzero(~np.isfinite(values)) == column.null_count else None
+def numbers_of(column: Any) -> NDArray[np.float64]:
+    """float64 [N] of an Arrow column of numbers, NaN where it is null."""
+    values: NDArray[np.float64] = column.to_numpy().astype(np.float64, copy=False)
+    return values
 
 
-def _categories(column: Any) -> tuple[NDArray[np.int32], list[str]]:
-    """Codes [N] (-1 = missing) and the distinct texts that they point to."""
-    if column.num_chunks == 0:
-        return np.zeros(0, dtype=np.int32), []
-    chunk = column.chunk(0)
-    codes = chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    return codes, chunk.dictionary.to_pylist()
+def suspects(table: Any, form: Format) -> NDArray[np.int64]:
+    """Rows with a number that cannot be: not finite, or a label, a count, a weight out of range."""
+    clicks = numbers_of(table.column(form.label))
+    wrong = ~np.isfinite(clicks)
+    for name in form.dense:
+        column = table.column(name)
+        unreal = ~np.isfinite(numbers_of(column))
+        if np.count_nonzero(unreal) != column.null_count:  # a missing value is no fault
+            wrong |= unreal & ~column.is_null().to_numpy()
+    if form.kind == "kdd":
+        shown = np.nan_to_num(numbers_of(table.column("impression")))
+        wrong |= (clicks < 0) | (shown < 1) | (clicks > shown) | (clicks % 1 != 0) | (shown % 1 != 0)
+    else:
+        wrong |= (clicks != 0) & (clicks != 1)
+    if form.weight:
+        weight = numbers_of(table.column(form.weight))
+        wrong |= ~(np.isfinite(weight) & (weight > 0))
+    return np.flatnonzero(wrong)
 
 
-def _with_clock(
-    columns: dict[str, tuple[NDArray[np.int32], list[str]]], path: Path, layout: Layout
-) -> dict[str, tuple[NDArray[np.int32], list[str]]]:
-    """Avazu's `hour` (YYMMDDHH) as hour of day and day of week: the date itself never comes back in new data."""
-    codes, texts = columns["hour"]
+def bad_values(table: Any, rows: NDArray[np.int64], first_row: int, form: Format) -> list[BadRow]:
+    """What is wrong with the given rows of a table that never was text."""
+    found = []
+    names = [form.label, *form.dense, *((form.weight,) if form.weight else ())]
+    columns = {name: numbers_of(table.column(name)) for name in names}
+    nulls = {name: table.column(name).is_null().to_numpy() for name in names}
+    for row in rows.tolist():
+        values = {name: float(columns[name][row]) for name in names}
+        unreal = [name for name in names if not np.isfinite(values[name])]
+        needed = [name for name in unreal if name not in form.dense or not nulls[name][row]]
+        fault: tuple[str, str] | None
+        if needed:
+            shown = "missing" if nulls[needed[0]][row] else f"{values[needed[0]]}"
+            kind = "label" if needed[0] == form.label else "not finite"
+            fault = (
+                kind,
+                f"column {needed[0]!r} is {shown}; expected {'0 or 1' if kind == 'label' else 'a finite number'}",
+            )
+        else:
+            fault = fault_of_values(values, form)
+        kind, reason = fault or ("number", "a number is out of range")
+        found.append(BadRow(first_row + row, kind, reason))
+    return found
+
+
+def _fast(data: bytes, layout: Layout) -> tuple[Any, str]:
+    """The table, or None and the reader's own words; None too where a value cannot be."""
+    form = layout.format
+    strings = pa.dictionary(pa.int32(), pa.string())
+    numbers = (form.label, *form.dense, *((form.weight,) if form.weight else ()))
+    types = dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(form.sparse, strings)
     try:
-        times = [datetime.strptime(text, "%y%m%d%H") for text in texts]
-    except ValueError as error:
-        raise explain(path, layout, f"column 'hour': {error}") from error
-    clock = {
-        "hour_of_day": _recode(codes, [f"{time.hour:02d}" for time in times]),
-        "weekday": _recode(codes, [_WEEKDAYS[time.weekday()] for time in times]),
-    }
-    return clock | {name: column for name, column in columns.items() if name != "hour"}
+        table = pacsv.read_csv(
+            pa.BufferReader(data),
+            pacsv.ReadOptions(column_names=list(layout.columns), block_size=min(len(data) + 1, _BLOCK_BYTES)),
+            pacsv.ParseOptions(delimiter=form.delimiter, quote_char='"' if form.has_quotes else False),
+            pacsv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=list(form.missing),
+                strings_can_be_null=True, quoted_strings_can_be_null=True,
+            ),
+        )  # fmt: skip
+    except (pa.ArrowException, UnicodeError, OSError) as error:
+        return None, " ".join(str(error).split())[:200]
+    if len(suspects(table, form)) or not _hours_are_hours(table, form):
+        return None, "a value is out of range"
+    return table.unify_dictionaries().combine_chunks(), ""
 
 
-def _recode(codes: NDArray[np.int32], texts: list[str]) -> tuple[NDArray[np.int32], list[str]]:
-    distinct = sorted(set(texts))
-    place = {text: code for code, text in enumerate(distinct)}
-    renamed = np.array([place[text] for text in texts] + [-1], dtype=np.int32)
-    return renamed[codes], distinct
+def _sift(data: bytes, first: int, layout: Layout) -> tuple[list[bytes], list[BadRow]]:
+    good, bad = [], []
+    for number, line in enumerate(data.removesuffix(b"\n").split(b"\n"), start=first):
+        if not line.strip(b"\r"):
+            continue
+        fault = fault_of(line, layout)
+        if fault is None:
+            good.append(line)
+        else:
+            bad.append(BadRow(number, *fault))
+    return good, bad
+
+
+def _hours_are_hours(table: Any, form: Format) -> bool:
+    if form.kind != "avazu":
+        return True
+    return all(is_hour(text) for chunk in table.column("hour").chunks for text in chunk.dictionary.to_pylist())
+
+
+def _empty(layout: Layout) -> Any:
+    form = layout.format
+    names = [form.label, *form.dense, *((form.weight,) if form.weight else ()), *form.sparse]
+    kinds = [pa.float64()] * (len(names) - len(form.sparse)) + [pa.dictionary(pa.int32(), pa.string())] * len(
+        form.sparse
+    )
+    return pa.schema(list(zip(names, kinds, strict=True))).empty_table()

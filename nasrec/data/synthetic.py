@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrec.data.blocks import squash
 from nasrec.data.dataset import ClickLog, Schema
-from nasrec.data.encode import squash
-from nasrec.data.profiles import PROFILES, DenseColumn
+from nasrec.data.profiles import PROFILES, DenseColumn, Profile
 from nasrec.data.teacher import Teacher
 from nasrec.errors import DataError
 
 if TYPE_CHECKING:
     from nasrec.train.metrics import Metrics
 
-__all__ = ["Twin", "ceiling", "synthesize"]
+__all__ = ["BLOCK_ROWS", "Generator", "Twin", "ceiling", "synthesize"]
+
+BLOCK_ROWS = 1 << 14
+"""Rows drawn at a time; part of what a twin is, since each block has a random stream of its own."""
 
 _PROBE_ROWS = 20_000
 _ZIPF = 1.5
@@ -36,42 +39,95 @@ class Twin:
 def synthesize(kind: str = "criteo", rows: int = 200_000, seed: int = 0, *, max_cardinality: int = 1000) -> Twin:
     """Draw `rows` impressions that look like `kind` ("criteo", "avazu", "kdd", "frappe") from outside.
 
-    Columns, missing values and click rate follow the public data set; table sizes too, capped at `max_cardinality`
-    ids (id 0 = missing among them), so that values come back often enough to be learnt from 100,000 rows. Ids follow a
-    Zipf law and are ordered by popularity; columns are independent of each other. Labels are drawn from a hidden
-    teacher with planted interactions (`nasrec.data.teacher`). Deterministic by `seed`; the teacher depends on `kind`,
-    `seed` and `max_cardinality` but not on `rows`.
+    See `Generator`, whose first rows these are.
     """
-    if kind not in PROFILES:
-        raise DataError(f"kind {kind!r} is unknown; twins are made of {', '.join(PROFILES)}")
-    if rows < 1 or max_cardinality < 8:
-        raise DataError(f"rows must be at least 1 and max_cardinality at least 8, got {rows}, {max_cardinality}")
-    if seed < 0:
-        raise DataError(f"seed must be at least 0, got {seed}")
-    profile = PROFILES[kind]
-    cardinalities = tuple(min(column.cardinality + 1, max_cardinality) for column in profile.sparse)
-    teacher_rng, probe_rng, row_rng, label_rng = np.random.default_rng(seed).spawn(4)
-
-    probe_dense = squash(_draw_counts(probe_rng, profile.dense, _PROBE_ROWS)).astype(np.float64)
-    popularity = [_popularity(column.missing, n) for column, n in zip(profile.sparse, cardinalities, strict=True)]
-    probe_ids = _draw_ids(probe_rng, popularity, _PROBE_ROWS)
-    mean, deviation = probe_dense.mean(axis=0), probe_dense.std(axis=0)
-    teacher = Teacher.draw(teacher_rng, popularity, profile.click_rate, (probe_dense - mean) / deviation, probe_ids)
-
-    counts = _draw_counts(row_rng, profile.dense, rows)
-    ids = _draw_ids(row_rng, popularity, rows)
-    dense = squash(counts)
-    logits = teacher((dense - mean) / deviation, ids)
-    clicks = label_rng.random(rows) < 1 / (1 + np.exp(-logits))
+    if rows < 1:
+        raise DataError(f"rows must be at least 1, got {rows}")
+    generator = Generator.build(kind, seed, max_cardinality)
+    drawn = [generator.block(number) for number in range(-(-rows // BLOCK_ROWS))]
+    counts, ids, logits, label = (
+        np.concatenate([getattr(block, name) for block in drawn])[:rows]
+        for name in ("counts", "ids", "logits", "label")
+    )
     log = ClickLog(
-        Schema(tuple(c.name for c in profile.dense), tuple(c.name for c in profile.sparse), cardinalities),
-        dense,
+        generator.schema,
+        squash(counts, "signed-log"),
         ids,
-        clicks.astype(np.float32),
-        f"synthetic twin of {profile.title} ({rows:,} rows, seed {seed})",
+        label.astype(np.float32),
+        f"{generator.title} ({rows:,} rows, seed {seed})",
         logits.astype(np.float32),
     )
     return Twin(log, ceiling(log), counts)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Rows of a twin: `counts` float64 [K, num_dense] behind the dense columns, NaN = missing, `ids` int32
+    [K, num_sparse], `logits` float64 [K] of the click probability, `label` uint8 [K]."""
+
+    counts: NDArray[np.float64]
+    ids: NDArray[np.int32]
+    logits: NDArray[np.float64]
+    label: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Generator:
+    """Endless rows of a twin, in blocks that can be drawn in any order: row i depends on kind, seed, table size and i.
+
+    Columns, missing values and click rate follow the public data set; table sizes too, capped at `max_cardinality`
+    ids (id 0 = missing among them), so that values come back often enough to be learnt from 100,000 rows. Ids follow a
+    Zipf law and are ordered by popularity; columns are independent of each other. Labels are drawn from a hidden
+    teacher with planted interactions (`nasrec.data.teacher`).
+    """
+
+    profile: Profile
+    seed: int
+    cardinalities: tuple[int, ...]
+    teacher: Teacher
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    thresholds: tuple[NDArray[np.float64], ...]
+
+    @classmethod
+    def build(cls, kind: str, seed: int, max_cardinality: int) -> Generator:
+        """Draws the teacher. Raises `DataError` on an unknown kind or values out of range."""
+        if kind not in PROFILES:
+            raise DataError(f"kind {kind!r} is unknown; twins are made of {', '.join(PROFILES)}")
+        if max_cardinality < 8:
+            raise DataError(f"max_cardinality must be at least 8, got {max_cardinality}")
+        if seed < 0:
+            raise DataError(f"seed must be at least 0, got {seed}")
+        profile = PROFILES[kind]
+        cardinalities = tuple(min(column.cardinality + 1, max_cardinality) for column in profile.sparse)
+        teacher_rng, probe_rng = np.random.default_rng(seed).spawn(2)
+        popularity = [_popularity(column.missing, n) for column, n in zip(profile.sparse, cardinalities, strict=True)]
+        # Rounding may leave the sum below 1: the last id takes what is left.
+        thresholds = tuple(np.cumsum(probability)[:-1] for probability in popularity)
+        dense = squash(_draw_counts(probe_rng, profile.dense, _PROBE_ROWS), "signed-log").astype(np.float64)
+        ids = _draw_ids(probe_rng, thresholds, _PROBE_ROWS)
+        mean, deviation = dense.mean(axis=0), dense.std(axis=0)
+        teacher = Teacher.draw(teacher_rng, popularity, profile.click_rate, (dense - mean) / deviation, ids)
+        return cls(profile, seed, cardinalities, teacher, mean, deviation, thresholds)
+
+    @property
+    def schema(self) -> Schema:
+        dense, sparse = ([column.name for column in columns] for columns in (self.profile.dense, self.profile.sparse))
+        return Schema(tuple(dense), tuple(sparse), self.cardinalities)
+
+    @property
+    def title(self) -> str:
+        return f"synthetic twin of {self.profile.title}"
+
+    def block(self, number: int) -> Drawn:
+        """Rows [number K, (number + 1) K) with K = `BLOCK_ROWS`."""
+        # The first children of the seed draw teacher and probe; these are others.
+        row_rng, label_rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(2, number))).spawn(2)
+        counts = _draw_counts(row_rng, self.profile.dense, BLOCK_ROWS)
+        ids = _draw_ids(row_rng, self.thresholds, BLOCK_ROWS)
+        logits = self.teacher((squash(counts, "signed-log") - self.mean) / self.deviation, ids)
+        label = label_rng.random(BLOCK_ROWS) < 1 / (1 + np.exp(-logits))
+        return Drawn(counts, ids, logits, label.astype(np.uint8))
 
 
 def ceiling(log: ClickLog) -> Metrics:
@@ -101,9 +157,8 @@ def _popularity(missing: float, cardinality: int) -> NDArray[np.float64]:
     return np.concatenate([[missing], (1 - missing) * zipf / zipf.sum()])
 
 
-def _draw_ids(rng: np.random.Generator, popularity: list[NDArray[np.float64]], rows: int) -> NDArray[np.int32]:
-    ids = np.empty((rows, len(popularity)), dtype=np.int32)
-    for j, probability in enumerate(popularity):
-        # Rounding may leave the sum below 1: the last id takes what is left.
-        ids[:, j] = np.searchsorted(np.cumsum(probability)[:-1], rng.random(rows), side="right")
+def _draw_ids(rng: np.random.Generator, thresholds: tuple[NDArray[np.float64], ...], rows: int) -> NDArray[np.int32]:
+    ids = np.empty((rows, len(thresholds)), dtype=np.int32)
+    for j, cumulative in enumerate(thresholds):
+        ids[:, j] = np.searchsorted(cumulative, rng.random(rows), side="right")
     return ids

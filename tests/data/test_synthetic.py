@@ -117,7 +117,7 @@ def test_no_ceiling_for_real_rows(tmp_path) -> None:
     [
         ({"kind": "movielens"}, "kind 'movielens' is unknown; twins are made of criteo, avazu, kdd, frappe"),
         ({"rows": 0}, "rows must be at least 1"),
-        ({"max_cardinality": 2}, "max_cardinality at least 8"),
+        ({"max_cardinality": 2}, "max_cardinality must be at least 8"),
         ({"seed": -1}, "seed must be at least 0"),
     ],
 )
