@@ -65,8 +65,9 @@ def run(args: argparse.Namespace) -> int:
     if state_dict is not None:
         weights.copy_into(model, state_dict, args.weights)
     scored = data.splits.valid if args.part == "valid" else data.splits.test
-    inputs, labels = [a[: args.limit] for a in (scored.dense, scored.sparse)], scored.label[: args.limit]
-    calibration = [a[:CALIBRATION_ROWS] for a in (data.splits.train.dense, data.splits.train.sparse)]
+    first, calibrating = scored.take(slice(args.limit)), data.splits.train.take(slice(CALIBRATION_ROWS))
+    inputs, labels = [first.dense, first.sparse], first.label
+    calibration = [calibrating.dense, calibrating.sparse]
 
     mapping, parameters = map_graph(graph, hardware), stored_parameters(model)
     start = time.perf_counter()
