@@ -2,6 +2,7 @@
 #pragma once
 
 #include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/ops.h>
 
 #include "checks.h"
 #include "cuda/element.h"
@@ -17,6 +18,11 @@ inline void* current_stream(const char* op, int32_t device) {
   require(aoti_torch_get_current_cuda_stream != nullptr, op, "this torch was built without CUDA");
   require(aoti_torch_get_current_cuda_stream(device, &stream) == 0, op, "torch gives no current CUDA stream");
   return stream;
+}
+
+// Uninitialised memory on the device of `x`.
+inline Tensor bytes_like(const Tensor& x, int64_t bytes) {
+  return torch::stable::new_empty(x, {&bytes, 1}, ScalarType::Byte);
 }
 
 inline Element element_of(ScalarType type) {  // the front check lets nothing else through
