@@ -75,15 +75,19 @@ class Supernet(nn.Module):
         """
         return execute(self.graph(genotype), slices_of(self.get_parameter), (dense, sparse))
 
-    def path(self, genotype: Genotype) -> Path:
+    def path(self, genotype: Genotype, *, dtype: torch.dtype | None = None) -> Path:
         """The path on leaves of its own that view the shared weights: how to train, with `PathAdagrad`.
 
         `forward` gives every stored parameter a gradient of its full size; a path's gradients are slice-sized.
 
+        Args:
+            genotype: one of the space's.
+            dtype: what the path computes in, such as bfloat16; default: the shared weights' type.
+
         Raises:
             SpaceError: the genotype is not in the space.
         """
-        return Path(self.graph(genotype), self._stored)
+        return Path(self.graph(genotype), self._stored, dtype)
 
     def graph(self, genotype: Genotype) -> Graph:
         """The optimised graph of a path; its parameters are slices of the store.

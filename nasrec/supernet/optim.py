@@ -71,6 +71,7 @@ class PathAdagrad:
             if (grad := touched.leaf.grad) is None:
                 continue
             parameter, total = self._parameters[touched.name], self.sums[touched.name]
+            grad = grad.to(parameter.dtype)
             for cell in touched.cells:
                 params.append(parameter[cell.stored])
                 sums.append(total[cell.stored])
@@ -80,7 +81,8 @@ class PathAdagrad:
             if lookup.leaf.grad is not None:
                 tables = [self._parameters[name] for name in lookup.names]
                 totals = [self.sums[name] for name in lookup.names]
-                row_adagrad_(tables, totals, lookup.ids, lookup.leaf.grad, lr=self.lr, eps=self.eps)
+                grad = lookup.leaf.grad.to(tables[0].dtype)
+                row_adagrad_(tables, totals, lookup.ids, grad, lr=self.lr, eps=self.eps)
 
     def state_dict(self) -> dict[str, Any]:
         """Settings and sums; the tensors are the optimiser's own."""

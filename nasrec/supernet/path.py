@@ -57,22 +57,29 @@ class Path:
     Args:
         graph: an optimised graph whose parameters are slices of stored ones, each stored one read by one node.
         stored: gives a stored parameter by its name.
+        dtype: what to compute in; default: the store's type. In bfloat16 the leaves are copies made by the
+            constructor, so the path is good for one step; the store and its sums stay as they are.
 
     Attributes:
         touched: the slices, in the graph's order.
         lookups: the embeddings of the last call.
     """
 
-    def __init__(self, graph: Graph, stored: Callable[[str], Tensor]) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, stored: Callable[[str], Tensor], dtype: torch.dtype | None = None) -> None:
+        self.graph, self.dtype = graph, dtype
         self.touched: list[Touched] = []
         self.lookups: list[Lookup] = []
         self._stored = stored
         self._params = {node.id: self._leaves(node) for node in graph if node.params and node.op != "embedding"}
 
     def __call__(self, dense: Tensor, sparse: Tensor) -> Tensor:
-        """Logits: dense [B, num_dense], sparse int64 [B, num_sparse] -> [B]. Drops the gradients of an earlier call."""
+        """Logits, in the path's type: dense [B, num_dense], sparse int64 [B, num_sparse] -> [B].
+
+        Drops the gradients of an earlier call.
+        """
         self.forget()
+        if self.dtype is not None:
+            dense = dense.to(self.dtype)
         return execute(self.graph, self.parameters, (dense, sparse), self.look_up)
 
     def forget(self) -> None:
@@ -95,6 +102,7 @@ class Path:
         names = tuple(ref.name for _, ref in node.params)
         with torch.no_grad():
             rows = kernels.embedding(ids, [self._stored(name) for name in names])
+            rows = rows if self.dtype is None else rows.to(self.dtype)
         self.lookups.append(Lookup(names, ids, rows.requires_grad_()))
         return rows
 
@@ -107,6 +115,7 @@ class Path:
         }
 
     def _leaf(self, ref: ParamRef) -> Tensor:
-        leaf = take(self._stored(ref.name).detach(), ref).requires_grad_()
+        leaf = take(self._stored(ref.name).detach(), ref)
+        leaf = (leaf if self.dtype is None else leaf.to(self.dtype)).requires_grad_()
         self.touched.append(Touched(ref.name, leaf, cells(ref)))
         return leaf

@@ -151,6 +151,27 @@ def test_a_path_can_be_stepped_again() -> None:
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize("masking", MASKINGS)
+def test_a_step_in_bfloat16_is_near_the_one_in_float32(masking: Masking) -> None:
+    (genotype,) = draws(1, seed=7)
+    dense, sparse, target = batch(64)
+    moves = []
+    for dtype in (None, torch.bfloat16):
+        net = Supernet(space(), FEATURES, masking=masking, seed=0)
+        before = copy.deepcopy(net.state_dict())
+        # A large eps makes a move proportional to the gradient, small ones included.
+        optimiser = PathAdagrad(net, 0.1, eps=10.0)
+        path = net.path(genotype, dtype=dtype)
+        logits = path(dense.float(), sparse)
+        assert logits.dtype == (dtype or torch.float32)
+        loss_of(logits.float(), target.float()).backward()
+        optimiser.step(path)
+        assert all(value.dtype == torch.float32 for value in net.state_dict().values())
+        moves.append(torch.cat([(value - before[name]).flatten() for name, value in net.state_dict().items()]))
+    assert torch.nn.functional.cosine_similarity(moves[0], moves[1], dim=0) > 0.99
+    assert moves[1].norm() == pytest.approx(moves[0].norm().item(), rel=0.1)
+
+
 def test_state_survives_a_save() -> None:
     net = Supernet(space(), FEATURES, seed=0)
     first = PathAdagrad(net, 0.05, eps=1e-4)
