@@ -10,7 +10,7 @@ import pytest
 
 import nasrec
 from nasrec import FeatureSpec, Genotype
-from nasrec_pim import Hardware, estimate, map_graph
+from nasrec_pim import CORRECTIONS, Hardware, estimate, linear_cost, map_graph
 
 FEATURES = FeatureSpec(3, [11] * 4)
 
@@ -83,6 +83,17 @@ def test_hardware(cli: Any) -> None:
     area = next(row for row in values if (row["section"], row["name"]) == ("adc", "area_um2"))
     assert (area["value"], area["unit"], area["confidence"]) == (7.0, "um^2", "user")
     assert "| `adc.resolution_bits` | 6 | bits |" in cli("pim", "hardware", "mnsim", "--markdown").out
+
+
+def test_mends(cli: Any, own: Path, columns: Any) -> None:
+    layer = cli("pim", "mends", "--layer", "512x1024", "--json").json
+    cost = linear_cost(512, 1024)
+    assert layer["mnsim"]["latency_ns"] == cost.latency_ns["total"]
+    assert [row["name"] for row in layer["corrections"]] == list(CORRECTIONS)
+    table = cli("pim", "mends", own, *columns).out.splitlines()
+    assert len(table) == 3 + len(CORRECTIONS) and table[2].startswith("MNSIM 2.0")
+    cli("pim", "mends").fails_with("GENOTYPE", "--layer")
+    cli("pim", "mends", "--layer", "512").fails_with("--layer", "512x1024")
 
 
 def test_errors_are_one_line(cli: Any, own: Path, columns: Any, tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec.cli.pim import compare, hardware, mapped, simulate
+from nasrec.cli.pim import compare, hardware, mapped, mends, simulate
 
 HELP = "map a model onto ReRAM hardware: latency, energy, area; compare designs"
 
-ACTIONS = {"map": mapped, "compare": compare, "simulate": simulate, "hardware": hardware}
+ACTIONS = {"map": mapped, "compare": compare, "simulate": simulate, "hardware": hardware, "mends": mends}
 """Module by action, in the order a person works."""
 
 

@@ -90,7 +90,10 @@ class _Array:
             self.free_rows -= rows
             self.shelves.append(shelf)
         self.blocks.append(Block(owner, rows, columns, shelf[0], shelf[2]))
-        shelf[2] += columns
         self.owners.add(owner)
-        self.widest = max(size - shelf[2] for shelf in self.shelves)
+        before, shelf[2] = size - shelf[2], shelf[2] + columns
+        if before == self.widest:
+            self.widest = max([size - filled for _, _, filled in self.shelves])
+        else:
+            self.widest = max(self.widest, before - columns)
         return True
