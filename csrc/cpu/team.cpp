@@ -19,7 +19,7 @@
 namespace nasrec {
 namespace {
 
-constexpr int kMostParts = 256;
+constexpr int kMostParts = 255;  // a byte of the call word
 // Multiply-adds of a part: some 4 us, a few times what a warm helper takes to answer.
 constexpr double kGrain = 1 << 18;
 // A helper looks out for work this long before it sleeps: longer than the gap between two operators of one model,
@@ -49,38 +49,66 @@ inline void set_float_control([[maybe_unused]] unsigned control) {
 
 struct Job {
   const TeamPhase* phases;
-  int count, parts;
   unsigned float_control;
 };
 
-// One run at a time. A helper takes part if its number is below the parts that `call` announces, and only then reads
-// `job`, which stays as it is until all who take part have arrived behind the last phase.
+// One run at a time. Parts are claimed, by the thread of the same number if it comes in time and else by any that is
+// free: a helper that sleeps, or whose core is busy with something else, delays nothing but the part it is at.
+//
+// A run is announced by `call`: its number, count of phases and of parts. A claim's word holds the run and phase that
+// the part waits for, so a helper that comes late, in a later run even, fails to claim; and only who has claimed a part
+// reads `job`, which cannot change before that part is done.
 struct Team {
   std::atomic<bool> taken{false};
-  std::atomic<uint64_t> call{0};  // number of the run << 16 | parts
-  std::atomic<int64_t> arrived{0};
+  std::atomic<uint64_t> call{0};
+  std::atomic<uint64_t> claims[kMostParts] = {};
+  std::atomic<int64_t> done{0};  // parts, over all phases
   std::atomic<bool> failed{false};
   std::exception_ptr error;  // of the part that set `failed`
   Job job{};
   int helpers = 0;
 };
 
+struct Call {
+  uint64_t word;
+  int parts() const { return static_cast<int>(word & 0xff); }
+  int phases() const { return static_cast<int>(word >> 8 & 0xff); }
+  uint64_t claim(int phase) const { return (word >> 16 << 8) + static_cast<uint64_t>(phase); }
+  Call next(int phases, int parts) const {
+    return {((word >> 16) + 1) << 16 | static_cast<uint64_t>(phases) << 8 | static_cast<uint64_t>(parts)};
+  }
+};
+
 Team* team = new Team;  // never destroyed: helpers look at it until the process ends
 thread_local bool inside = false;
 
-void run_part(const Job& job, int part) {
-  for (int phase = 0; phase < job.count; ++phase) {
-    if (!team->failed.load(std::memory_order_relaxed)) {
-      try {
-        job.phases[phase].call(job.phases[phase].body, part, job.parts);
-      } catch (...) {
-        if (!team->failed.exchange(true)) team->error = std::current_exception();
-      }
+void run_claimed(int phase, int part, int parts) {
+  if (!team->failed.load(std::memory_order_relaxed)) {
+    try {
+      team->job.phases[phase].call(team->job.phases[phase].body, part, parts);
+    } catch (...) {
+      if (!team->failed.exchange(true)) team->error = std::current_exception();
     }
-    team->arrived.fetch_add(1, std::memory_order_acq_rel);
-    const int64_t all = static_cast<int64_t>(job.parts) * (phase + 1);
-    for (int turn = 0; team->arrived.load(std::memory_order_acquire) < all; ++turn) {
-      if (part != 0 && phase + 1 == job.count) return;  // nothing of the run is left for a helper
+  }
+  team->done.fetch_add(1, std::memory_order_acq_rel);
+}
+
+// Takes part in a run: `number` 0 is the thread that announced it, which stays until all is done.
+void take_part(Call call, int number) {
+  const int parts = call.parts(), phases = call.phases();
+  for (int phase = 0; phase < phases; ++phase) {
+    for (int turn = 0; turn < parts; ++turn) {
+      const int part = (number + turn) % parts;
+      uint64_t waiting = call.claim(phase);
+      if (!team->claims[part].compare_exchange_strong(waiting, call.claim(phase + 1), std::memory_order_acq_rel))
+        continue;
+      if (number != 0) set_float_control(team->job.float_control);
+      run_claimed(phase, part, parts);
+    }
+    if (number != 0 && phase + 1 == phases) return;
+    const int64_t all = static_cast<int64_t>(parts) * (phase + 1);
+    for (int turn = 0; team->done.load(std::memory_order_acquire) < all; ++turn) {
+      if (number != 0 && team->call.load(std::memory_order_acquire) != call.word) return;
       turn < kPausesBeforeYield ? pause() : static_cast<void>(sched_yield());
     }
   }
@@ -114,9 +142,7 @@ void* helper(void* given) {
   blas_threads_of_this_thread(1);
   for (uint64_t seen = start.seen;;) {
     seen = wait_for_call(seen);
-    if (start.number >= static_cast<int>(seen & 0xffff)) continue;
-    set_float_control(team->job.float_control);
-    run_part(team->job, start.number);
+    take_part({seen}, start.number);
   }
   return nullptr;
 }
@@ -193,13 +219,15 @@ int team_parts(double work) {
 void team_run_phases(int parts, const TeamPhase* phases, int count) {
   const OneBlasThread one;
   if (parts == 1 || !take_team(parts)) return run_alone(parts, phases, count);
-  team->job = {phases, count, parts, float_control()};
-  team->arrived.store(0, std::memory_order_relaxed);
+  const Call call = Call{team->call.load()}.next(count, parts);
+  team->job = {phases, float_control()};
+  team->done.store(0, std::memory_order_relaxed);
   team->failed.store(false, std::memory_order_relaxed);
-  team->call.store(((team->call.load() >> 16) + 1) << 16 | static_cast<uint64_t>(parts), std::memory_order_release);
+  for (int part = 0; part < parts; ++part) team->claims[part].store(call.claim(0), std::memory_order_relaxed);
+  team->call.store(call.word, std::memory_order_release);
   team->call.notify_all();
   inside = true;
-  run_part(team->job, 0);
+  take_part(call, 0);
   inside = false;
   const std::exception_ptr error = team->failed ? std::exchange(team->error, nullptr) : nullptr;
   team->taken.store(false, std::memory_order_release);
