@@ -88,13 +88,18 @@ void norm_columns(
                         ? nullptr
                         : f.normalized + columns[v].sample * s.out * s.channels + columns[v].channel;
   }
-  for (int64_t i = 0; i < s.out; ++i) {
+  const auto square = [&](int64_t row, vec* sums) {
 #pragma GCC unroll 3
     for (int v = 0; v < V; ++v) {
-      const vec value = load<A>(z[v] + i * stride);
-      (i % 2 == 0 ? even : odd)[v] += value * value;
+      const vec value = load<A>(z[v] + row * stride);
+      sums[v] += value * value;
     }
+  };
+  for (int64_t i = 0; i + 1 < s.out; i += 2) {  // in two sums, so that additions do not wait for each other
+    square(i, even);
+    square(i + 1, odd);
   }
+  if (s.out % 2 == 1) square(s.out - 1, even);
 #pragma GCC unroll 3
   for (int v = 0; v < V; ++v) {
     scale[v] = 1 / square_roots((even[v] + odd[v]) / static_cast<A>(s.out) + f.eps);

@@ -34,22 +34,29 @@ template <class A> struct Sums {
   }
 };
 
+// Lanes whose dz is gathered, transposed, before it meets the inputs: enough to pay for the walk over the weight's
+// gradient, few enough to stay in the level-2 cache.
+constexpr int64_t kLines = 192;
+
 template <class A> struct BackwardScratch {
-  int64_t matrix_stride;
+  int64_t matrix_stride, panel_stride, samples;  // samples: as many as `transposed` has room for
   A *matrix, *packed, *gain, *dz, *transposed, *panel;
   int64_t bytes;
 
   BackwardScratch(const FieldLinearShape& s, void* base) {
     constexpr int64_t n = Lanes<A>::count;
-    const int64_t stride = grouping<A>(s.channels).stride, rows = round_up(s.rows(), n);
+    const Grouping g = grouping<A>(s.channels);
+    const int64_t stride = g.stride, rows = round_up(s.rows(), n), group_lanes = g.samples * s.channels;
+    samples = g.samples * (0 < group_lanes && group_lanes < kLines ? kLines / group_lanes : 1);
+    panel_stride = round_up(samples * s.channels, n) + n;
     matrix_stride = round_up(s.columns, n);
     Carver carver(base);
     matrix = carver.take<A>(s.rows() * matrix_stride);
     packed = carver.take<A>(s.rows() * s.columns);
     gain = carver.take<A>(s.out);
     dz = carver.take<A>(rows * stride);
-    transposed = carver.take<A>(round_up(stride, n) * rows);
-    panel = carver.take<A>(s.columns * stride);
+    transposed = carver.take<A>((samples * s.channels + stride) * rows);
+    panel = carver.take<A>(s.columns * panel_stride);
     bytes = carver.bytes();
   }
 };
@@ -191,22 +198,23 @@ void inputs_gradient(
   }
 }
 
+// What the gathered dz of a batch of samples adds to the weight's gradient.
 template <class T, class A>
 void weight_gradient(
-    const FieldLinearBackward<T, A>& f, const Group& group, const BackwardScratch<A>& scratch, int64_t stride,
-    const Sums<A>& sums) {
+    const FieldLinearBackward<T, A>& f, const Group& gathered, const BackwardScratch<A>& scratch, const Sums<A>& sums) {
   const int64_t line = sums.layout.stride;
-  transpose_panel(scratch.dz, stride, f.s.rows(), group.lanes(), scratch.transposed, line);
   A* to = sums.data;
   for (int64_t j = 0; j < f.s.inputs; to += f.inputs[j++].fields * line) {
     const Fields<const T>& x = f.inputs[j];
     if constexpr (sizeof(T) == sizeof(A)) {
-      const Runs<A> runs = {x.data + group.first_sample * x.sample_stride + group.first_channel, x.field_stride,
-                            x.sample_stride, group.samples, group.width};
+      const Runs<A> runs = {
+          x.data + gathered.first_sample * x.sample_stride, x.field_stride, x.sample_stride, gathered.samples,
+          gathered.width};
       add_outer(runs, x.fields, scratch.transposed, line, to);
     } else {
-      into_panel<T, A>(group, x, scratch.panel, stride);
-      add_outer(Runs<A>{scratch.panel, stride, 0, 1, group.lanes()}, x.fields, scratch.transposed, line, to);
+      into_panel<T, A>(gathered, x, scratch.panel, scratch.panel_stride);
+      const Runs<A> runs = {scratch.panel, scratch.panel_stride, 0, 1, gathered.lanes()};
+      add_outer(runs, x.fields, scratch.transposed, line, to);
     }
   }
 }
@@ -220,16 +228,23 @@ void backward(const FieldLinearBackward<T, A>& f, int64_t begin, int64_t end, A*
   const int64_t stride = grouping<A>(s.channels).stride;
   for (int64_t i = 0; i < sums.layout.elements; ++i) sums_memory[i] = 0;
   for (int64_t i = s.rows() * stride; i < sums.layout.stride * stride; ++i) scratch.dz[i] = 0;
-  each_group<A>(s.channels, begin, end, [&](const Group& group) {
-    each_columns<A>(group, [&](const Column* columns, auto count, auto at) {
-      if (s.norm)
-        norm_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch, stride, sums, at);
-      else
-        plain_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch, stride, sums, at);
+  for (int64_t first = begin; first < end; first += scratch.samples) {
+    const Group gathered = {first, smaller(scratch.samples, end - first), 0, s.channels};
+    A* transposed = scratch.transposed;
+    each_group<A>(s.channels, first, first + gathered.samples, [&](const Group& group) {
+      each_columns<A>(group, [&](const Column* columns, auto count, auto at) {
+        if (s.norm)
+          norm_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch, stride, sums, at);
+        else
+          plain_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch, stride, sums, at);
+      });
+      inputs_gradient(f, group, scratch, stride);
+      if (!f.for_weight) return;
+      transpose_panel(scratch.dz, stride, s.rows(), group.lanes(), transposed, sums.layout.stride);
+      transposed += group.lanes() * sums.layout.stride;
     });
-    inputs_gradient(f, group, scratch, stride);
-    if (f.for_weight) weight_gradient(f, group, scratch, stride, sums);
-  });
+    if (f.for_weight) weight_gradient(f, gathered, scratch, sums);
+  }
 }
 
 template <class A> int64_t scratch_bytes(const FieldLinearShape& s) { return BackwardScratch<A>(s, nullptr).bytes; }

@@ -9,8 +9,10 @@ namespace {
 constexpr int kTileVectors = 3;
 #if defined(__AVX512F__)
 constexpr int kTileRows = 8;  // with 32 registers: 24 sums, three vectors of a line and a factor
+constexpr int kOuterVectors = 4;
 #else
 constexpr int kTileRows = 4;  // with 16
+constexpr int kOuterVectors = 3;
 #endif
 
 // Line i of vector v at at[v] + i * stride.
@@ -63,29 +65,29 @@ void product_tile(
   vec sum[Rows][Vectors];
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) sum[i][v] = vec{} + (start == nullptr ? A(0) : start[i]);
   }
   for (const Lines<A>* set = sets; set < sets + set_count; ++set) {
     const A* at[Vectors];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) at[v] = set->at[first + v];
     const int64_t stride = set->stride;
     for (int64_t p = 0, offset = 0; p < set->count; ++p, factors += Rows, offset += stride) {
       vec line[Vectors];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) line[v] = load<A>(at[v] + offset);
 #pragma GCC unroll 8
       for (int i = 0; i < Rows; ++i) {
         const A factor = factors[i];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) sum[i][v] += factor * line[v];
       }
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) store<A>(to[v] + i * to_stride, sum[i][v]);
   }
 }
@@ -134,7 +136,7 @@ void outer_tile(const Runs<A>& x, const A* lines, int64_t line_stride, A* to, in
   vec sum[Rows][Vectors];
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) sum[i][v] = load<A>(to + i * to_stride + v * n);
   }
   for (int64_t run = 0; run < x.count; ++run) {
@@ -143,26 +145,28 @@ void outer_tile(const Runs<A>& x, const A* lines, int64_t line_stride, A* to, in
     for (int i = 0; i < Rows; ++i) row[i] = x.data + run * x.run_stride + i * x.row_stride;
     for (int64_t p = 0; p < x.length; ++p, lines += line_stride) {
       vec line[Vectors];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) line[v] = load<A>(lines + v * n);
 #pragma GCC unroll 8
       for (int i = 0; i < Rows; ++i) {
         const A factor = row[i][p];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
         for (int v = 0; v < Vectors; ++v) sum[i][v] += factor * line[v];
       }
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) store<A>(to + i * to_stride + v * n, sum[i][v]);
   }
 }
 
 template <class A> using OuterTile = void (*)(const Runs<A>&, const A*, int64_t, A*, int64_t);
 
-template <class A, int Vectors, int Rows = kTileRows> OuterTile<A> outer_tile_of(int64_t rows) {
+constexpr int outer_rows(int64_t vectors) { return vectors == 4 ? 6 : kTileRows; }
+
+template <class A, int Vectors, int Rows = outer_rows(Vectors)> OuterTile<A> outer_tile_of(int64_t rows) {
   if constexpr (Rows > 1)
     if (rows < Rows) return outer_tile_of<A, Vectors, Rows - 1>(rows);
   return outer_tile<A, Rows, Vectors>;
@@ -171,12 +175,14 @@ template <class A, int Vectors, int Rows = kTileRows> OuterTile<A> outer_tile_of
 // to [rows][stride] gains x (row, p) times line p, summed over p; lines are `stride` long, a whole number of vectors.
 template <class A> void add_outer(const Runs<A>& x, int64_t rows, const A* lines, int64_t stride, A* to) {
   constexpr int64_t n = Lanes<A>::count;
-  const Blocks across(stride / n, kTileVectors), down(rows, kTileRows);
+  const Blocks across(stride / n, kOuterVectors);
   for (int64_t a = 0; a < across.count; ++a) {
     const int64_t width = across.size(a), column = across.first(a) * n;
+    const Blocks down(rows, outer_rows(width));
     for (int64_t d = 0; d < down.count; ++d) {
       const int64_t first = down.first(d), size = down.size(d);
-      const OuterTile<A> tile = width == 3   ? outer_tile_of<A, 3>(size)
+      const OuterTile<A> tile = width == 4   ? outer_tile_of<A, kOuterVectors>(size)
+                                : width == 3 ? outer_tile_of<A, 3>(size)
                                 : width == 2 ? outer_tile_of<A, 2>(size)
                                              : outer_tile_of<A, 1>(size);
       const Runs<A> block = {x.data + first * x.row_stride, x.row_stride, x.run_stride, x.count, x.length};
