@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import math
 from collections.abc import Iterable
 from html import escape
@@ -47,10 +48,14 @@ def text(x: float, y: float, content: str, *, anchor: str = "start", size: float
 
 
 def colour(number: int) -> str:
-    """The colour of the n-th thing: hues a golden angle apart, so that neighbours differ."""
-    hue = (number * 137.508) % 360
-    lightness = (62, 48, 74)[number // 24 % 3]
-    return f"hsl({hue:.0f}, 52%, {lightness}%)"
+    """The colour of the n-th thing: hues a golden angle apart, so that neighbours differ.
+
+    In hexadecimal, which every viewer reads; several leave hsl() black.
+    """
+    hue = (number * 137.508) % 360 / 360
+    lightness = (0.62, 0.48, 0.74)[number // 24 % 3]
+    red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(hue, lightness, 0.52))
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def shown_ns(time_ns: float) -> str:
