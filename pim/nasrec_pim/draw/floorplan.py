@@ -15,8 +15,8 @@ LEGEND_WIDTH, LEGEND_LINES = 230.0, 40
 def floorplan(mapping: Mapping) -> str:
     """The tiles in use on their places in the mesh, as SVG.
 
-    A tile's colour is that of the node with most of its cells; it is filled as high as cells hold weights. Under the
-    pointer a tile names everything that it holds.
+    A tile is filled as high as its cells hold weights, with a band for each node in the node's colour. Under the pointer
+    it names everything that it holds.
     """
     contents = tile_contents(mapping)
     floor = floor_of(mapping.hardware)
@@ -34,11 +34,13 @@ def floorplan(mapping: Mapping) -> str:
         x = MARGIN + int(floor.columns[tile]) * (CELL + GAP)
         y = HEAD + int(floor.rows[tile]) * (CELL + GAP)
         full = min(1.0, sum(held.values()) / cells_of_tile)
-        owner = max(held, key=lambda node_id: (held[node_id], node_id))
         tip = f"tile {tile}, {full:.1%} full: " + ", ".join(f"{n} {c / cells_of_tile:.1%}" for n, c in held.items())
         elements.append(rectangle(x, y, CELL, CELL, "#eef1f3", stroke="#aab4bc", tip=tip))
-        fill = colour(order[owner])
-        elements.append(rectangle(x, y + CELL * (1 - full), CELL, CELL * full, fill, tip=tip))
+        top = y + CELL
+        for node_id, cells in sorted(held.items(), key=lambda item: -item[1]):
+            band = CELL * full * cells / sum(held.values())
+            top -= band
+            elements.append(rectangle(x, top, CELL, band, colour(order[node_id]), tip=tip))
         elements.append(text(x + CELL / 2, y + CELL / 2 + 4, str(tile), anchor="middle", size=9))
     hub_row, hub_column = floor.hub
     if hub_row < down and hub_column < across:
