@@ -70,6 +70,7 @@ def notes(options: Any, peaks: Peaks) -> dict[str, Any]:
         "tables": f"{options.rows} rows each",
         "adagrad_of_the_reference": options.adagrad,
         "floor": f"{peaks.gemm_gflops:.0f} GFLOP/s by {peaks.gemm_by}, {peaks.copy_gb_s:.1f} GB/s",
+        "torch_mm": f"{peaks.mm_gflops:.0f} GFLOP/s: what the reference's products reach at most",
         "peaks": asdict(peaks),
     }
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from benchmarks.release import ReleaseSubnet, ReleaseSupernet
 from benchmarks.steps import ADAGRAD, LEARNING_RATE, adagrad, train_step
 from nasrec import FeatureSpec, Genotype, SearchSpace, Supernet
 from nasrec.lowering.layout import Masking
+from nasrec.profiling import Peaks, measure_peaks
 from nasrec.profiling.subject import Batch
 from nasrec.supernet import PathAdagrad
 
@@ -55,7 +57,7 @@ def main() -> None:
         space = SPACES[name](options.blocks, max_gate_inputs=options.gate_inputs or None)
         paths[name] = draws(space, options.draws, options.seed)
         rows += measure(name, space, features, paths[name], options)
-    report("supernet_step", rows, options.json, notes(options, paths))
+    report("supernet_step", rows, options.json, notes(options, paths, measure_peaks(options.device)))
 
 
 def draws(space: SearchSpace, count: int, seed: int) -> list[Genotype]:
@@ -147,7 +149,7 @@ def check_agreement(
     check_step(what, rival, links, steps)
 
 
-def notes(options: Any, paths: dict[str, list[Genotype]]) -> dict[str, Any]:
+def notes(options: Any, paths: dict[str, list[Genotype]], peaks: Peaks) -> dict[str, Any]:
     """What the figures mean."""
     gates = options.gate_inputs or "any number of"
     return {
@@ -158,6 +160,8 @@ def notes(options: Any, paths: dict[str, list[Genotype]]) -> dict[str, Any]:
         "supernet": f"{options.blocks} blocks, 26 fields, 13 dense, embedding 16, tables of {options.rows} rows",
         "draws": f"{options.draws} of seed {options.seed}, single-operator, binomial-0.5 inputs, {gates} a gate's side",
         "adagrad_of_the_reference": options.adagrad,
+        "torch_mm": f"{peaks.mm_gflops:.0f} GFLOP/s: what the reference's products reach at most",
+        "peaks": asdict(peaks),
         "paths": {name: [path.to_dict() for path in drawn] for name, drawn in paths.items()},
     }
 
