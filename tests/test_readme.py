@@ -1,4 +1,4 @@
-"""What README.md tells people to type works.
+"""What README.md and the pages of docs/ tell people to type works.
 
 Lines of fenced shell blocks that begin with `nasrec ` run in their order in one empty folder; Python blocks that begin
 with an import run too. A remark `<!-- test COMMAND: OPTIONS -->`, which readers do not see, adds options to the lines
@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parent.parent / "README.md"
+PAGES = (README, *sorted((README.parent / "docs").glob("*.md")))
 FENCED = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 REMARK = re.compile(r"<!-- test (?P<command>\w+): (?P<options>.*?) -->")
 
 
 def blocks(*languages: str) -> list[str]:
     assert README.exists(), "README.md is missing: it must show the commands that people type"
-    text = README.read_text(encoding="utf-8")
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     return [match["body"] for match in FENCED.finditer(text) if match["language"] in languages]
 
 
@@ -34,7 +35,7 @@ def shown_commands() -> list[list[str]]:
 
 
 def extra_options() -> dict[str, list[str]]:
-    found = REMARK.finditer(README.read_text(encoding="utf-8"))
+    found = REMARK.finditer("".join(page.read_text(encoding="utf-8") for page in PAGES))
     return {match["command"]: shlex.split(match["options"]) for match in found}
 
 
