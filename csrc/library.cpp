@@ -32,6 +32,11 @@ STABLE_TORCH_LIBRARY(nasrec, m) {
   // up with zeros, and their number int64 [n].
   m.def("embedding_backward_rows(Tensor grad, Tensor ids, int[] rows) -> (Tensor, Tensor, Tensor)");
 
+  // x [B, f, e] -> [B, e]: (sum of the fields)^2 - sum of their squares.
+  m.def("factorization_machine(Tensor x) -> Tensor");
+  // grad [B, e], x as above -> gradient of x.
+  m.def("factorization_machine_backward(Tensor grad, Tensor x) -> Tensor");
+
   // Adagrad for lists of parameters, their sums of squares and gradients: g = grad + weight_decay p;  state += g g;
   // p -= lr g / (sqrt(state) + eps).
   m.def(
