@@ -31,6 +31,14 @@ STABLE_TORCH_LIBRARY(nasrec, m) {
   // The same for the rows that occur: their ids int64 [n, B] in ascending order, their gradients [n, B, e], both filled
   // up with zeros, and their number int64 [n].
   m.def("embedding_backward_rows(Tensor grad, Tensor ids, int[] rows) -> (Tensor, Tensor, Tensor)");
+  // ids, rows as above -> int64 [1]: the place in ids of the first one outside its table, or -1. For CUDA, where the
+  // lookup itself does not tell.
+  m.def("find_wrong_id(Tensor ids, int[] rows) -> Tensor");
+
+  // x [B, f, e] -> [B, e]: (sum of the fields)^2 - sum of their squares.
+  m.def("factorization_machine(Tensor x) -> Tensor");
+  // grad [B, e], x as above -> gradient of x.
+  m.def("factorization_machine_backward(Tensor grad, Tensor x) -> Tensor");
 
   // Adagrad for lists of parameters, their sums of squares and gradients: g = grad + weight_decay p;  state += g g;
   // p -= lr g / (sqrt(state) + eps).

@@ -195,10 +195,14 @@ class Embedding(nn.Module):
     Args:
         rows: rows of each table.
         dim: channels of an embedding.
+
+    Attributes:
+        sparse: whether tables get sparse gradients, of the size of the batch; settable. Optimisers must know them.
     """
 
     def __init__(self, rows: Sequence[int], dim: int) -> None:
         super().__init__()
+        self.sparse = False
         self.tables = nn.ParameterList([nn.Parameter(torch.empty(count, dim)) for count in rows])
         self.reset_parameters()
 
@@ -209,7 +213,7 @@ class Embedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Looks the rows up; an id outside its table raises `FeatureError`."""
-        return kernels.embedding(ids, list(self.tables))
+        return kernels.embedding(ids, list(self.tables), sparse=self.sparse)
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""

@@ -1,30 +1,55 @@
 // The Adagrad update of neighbours and of single rows, for one instruction set.
 #include "kernels/adagrad.h"
 
-#include "kernels/lanes.h"
 #include "kernels/row_sums.h"
+#include "kernels/wide.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 namespace nasrec {
 namespace {
 
-inline float root(float value) { return __builtin_sqrtf(value); }
-inline double root(double value) { return __builtin_sqrt(value); }
+template <class A> typename Lanes<A>::vec root(typename Lanes<A>::vec x) {
+#pragma GCC unroll 16
+  for (int lane = 0; lane < Lanes<A>::count; ++lane)
+    x[lane] = sizeof(A) == sizeof(float) ? __builtin_sqrtf(static_cast<float>(x[lane])) : __builtin_sqrt(x[lane]);
+  return x;
+}
+#if defined(__AVX512F__)
+template <> inline Lanes<float>::vec root<float>(Lanes<float>::vec x) {
+  return reinterpret_cast<Lanes<float>::vec>(_mm512_maskz_sqrt_ps(0xffff, reinterpret_cast<__m512>(x)));
+}
+template <> inline Lanes<double>::vec root<double>(Lanes<double>::vec x) {
+  return reinterpret_cast<Lanes<double>::vec>(_mm512_maskz_sqrt_pd(0xff, reinterpret_cast<__m512d>(x)));
+}
+#elif defined(__AVX2__)
+template <> inline Lanes<float>::vec root<float>(Lanes<float>::vec x) {
+  return reinterpret_cast<Lanes<float>::vec>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x)));
+}
+template <> inline Lanes<double>::vec root<double>(Lanes<double>::vec x) {
+  return reinterpret_cast<Lanes<double>::vec>(_mm256_sqrt_pd(reinterpret_cast<__m256d>(x)));
+}
+#endif
+inline float root_of(float value) { return __builtin_sqrtf(value); }
+inline double root_of(double value) { return __builtin_sqrt(value); }
 
-// The loops here are left to the compiler, which makes whole vectors of them in every type: no operand overlaps another.
 // `Decay` is not left to a factor of zero, which would carry a parameter that is not finite into its own gradient.
 template <bool Decay, class P, class S, class G>
 inline void step(P* p, S* state, const G* grad, int64_t count, const AdagradFactors& factors) {
   typedef typename Accumulate<P>::type A;
+  typedef typename Lanes<A>::vec vec;
   const A lr = static_cast<A>(factors.lr), eps = static_cast<A>(factors.eps);
   const A decay = static_cast<A>(factors.weight_decay);
-#pragma GCC ivdep
-  for (int64_t i = 0; i < count; ++i) {
-    A g = widen(grad[i]);
-    if constexpr (Decay) g += decay * widen(p[i]);
-    const A sum = widen(state[i]) + g * g;
-    narrow(sum, state + i);
-    narrow(widen(p[i]) - lr * g / (root(sum) + eps), p + i);
-  }
+  each_vector<A>(0, count, [&](int64_t i, const auto& access) {
+    const vec value = access.load(p + i);
+    vec g = access.load(grad + i);
+    if constexpr (Decay) g += decay * value;
+    const vec sum = access.load(state + i) + g * g;
+    access.store(state + i, sum);
+    access.store(p + i, value - lr * g / (root<A>(sum) + eps));
+  });
 }
 
 template <class P, class S>
@@ -39,13 +64,20 @@ void update(P* p, S* state, const P* grad, int64_t count, const AdagradFactors& 
 template <class P, class S, class A>
 inline void step_row(P* p, S* state, const A* grad, int64_t count, const AdagradFactors& factors) {
   if (count == 0) return;
-  A squares = 0;
-  for (int64_t k = 0; k < count; ++k) squares += grad[k] * grad[k];
-  const A sum = widen(*state) + squares / static_cast<A>(count);
+  typedef typename Lanes<A>::vec vec;
+  vec squares = {};
+  each_vector<A>(0, count, [&](int64_t k, const auto& access) {
+    const vec g = access.load(grad + k);
+    squares += g * g;
+  });
+  A total = 0;
+  for (int lane = 0; lane < Lanes<A>::count; ++lane) total += squares[lane];
+  const A sum = widen(*state) + total / static_cast<A>(count);
   narrow(sum, state);
-  const A factor = static_cast<A>(factors.lr) / (root(sum) + static_cast<A>(factors.eps));
-#pragma GCC ivdep
-  for (int64_t k = 0; k < count; ++k) narrow(widen(p[k]) - factor * grad[k], p + k);
+  const A factor = static_cast<A>(factors.lr) / (root_of(sum) + static_cast<A>(factors.eps));
+  each_vector<A>(0, count, [&](int64_t k, const auto& access) {
+    access.store(p + k, access.load(p + k) - factor * access.load(grad + k));
+  });
 }
 
 template <class P, class S>

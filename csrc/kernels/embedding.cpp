@@ -1,14 +1,23 @@
 // Table lookups and sums of their gradients, for one instruction set.
 #include "kernels/embedding.h"
 
-#include "kernels/lanes.h"
 #include "kernels/row_sums.h"
 
 namespace nasrec {
 namespace {
 
-template <class T> inline void copy_row(const T* from, T* to, int64_t channels) {
-  for (int64_t k = 0; k < channels; ++k) to[k] = from[k];
+template <int Bytes> inline void copy_bytes(const char*& from, char*& to, int64_t& left) {
+  for (; left >= Bytes; left -= Bytes, from += Bytes, to += Bytes) __builtin_memcpy(to, from, Bytes);
+}
+
+// In steps of fixed sizes, which are single instructions: a row is too short for a call of memcpy.
+inline void copy_row(const void* row, void* out, int64_t bytes) {
+  const char* from = static_cast<const char*>(row);
+  char* to = static_cast<char*>(out);
+  copy_bytes<kVectorBytes>(from, to, bytes);
+  copy_bytes<16>(from, to, bytes);
+  copy_bytes<4>(from, to, bytes);
+  copy_bytes<2>(from, to, bytes);
 }
 
 template <class T>
@@ -28,7 +37,7 @@ int64_t gather(const int64_t* ids, const Tables<const T>& tables, T* out, int64_
   for (int64_t i = first; i < last; ++i) {
     if (ahead < last) fetch();
     if (static_cast<uint64_t>(ids[i]) < static_cast<uint64_t>(tables.rows[field]))
-      copy_row(tables.data[field] + ids[i] * tables.strides[field], out + i * channels, channels);
+      copy_row(tables.data[field] + ids[i] * tables.strides[field], out + i * channels, row_bytes);
     else if (wrong < 0)
       wrong = i;
     if (++field == fields) field = 0;
@@ -43,7 +52,9 @@ template <class T> void scatter(const RowGradients<T>& grad, T* table, int64_t c
       grad, 0, grad.count, channels, static_cast<A*>(sum),
       [&](int64_t id) { prefetch_row<1>(table + id * channels, bytes); },
       [&](int64_t id, const A* total) {
-        for (int64_t k = 0; k < channels; ++k) narrow(total[k], table + id * channels + k);
+        each_vector<A>(0, channels, [&](int64_t k, const auto& access) {
+          access.store(table + id * channels + k, access.load(total + k));
+        });
       });
 }
 
@@ -54,7 +65,9 @@ int64_t compact(const RowGradients<T>& grad, int64_t* ids, T* values, int64_t ch
   for_each_row(
       grad, 0, grad.count, channels, static_cast<A*>(sum), [](int64_t) {},
       [&](int64_t id, const A* total) {
-        for (int64_t k = 0; k < channels; ++k) narrow(total[k], values + count * channels + k);
+        each_vector<A>(0, channels, [&](int64_t k, const auto& access) {
+          access.store(values + count * channels + k, access.load(total + k));
+        });
         ids[count++] = id;
       });
   for (int64_t i = count; i < grad.count; ++i) ids[i] = 0;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/embedding.h"
-#include "kernels/lanes.h"
+#include "kernels/wide.h"
 
 namespace nasrec {
 namespace {
@@ -40,10 +40,12 @@ void for_each_row(
       }
     }
     if (!in_place) {
-      for (int64_t k = 0; k < channels; ++k) sum[k] = widen(first[k]);
+      each_vector<A>(0, channels, [&](int64_t k, const auto& access) { access.store(sum + k, access.load(first + k)); });
       for (; next < end && id_of(grad.keys[next]) == id; ++next) {
         const T* more = grad.data + sample_of(grad.keys[next]) * grad.stride;
-        for (int64_t k = 0; k < channels; ++k) sum[k] += widen(more[k]);
+        each_vector<A>(0, channels, [&](int64_t k, const auto& access) {
+          access.store(sum + k, access.load(sum + k) + access.load(more + k));
+        });
       }
     }
     for (int64_t j = i; j < next; ++j) {

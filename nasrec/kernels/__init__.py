@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from nasrec.kernels.embedding import embedding
 from nasrec.kernels.extension import use_reference
+from nasrec.kernels.factorization_machine import factorization_machine
 from nasrec.kernels.field_attention import field_attention
 from nasrec.kernels.field_linear import field_linear
 from nasrec.kernels.linear import linear
 from nasrec.kernels.pairwise_dot import pairwise_dot
 from nasrec.kernels.reference import (
     channel_linear,
-    factorization_machine,
     hadamard_pairs,
     layer_norm,
     numeric_embedding,

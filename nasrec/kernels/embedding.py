@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nasrec.errors import KernelError
-from nasrec.kernels import reference
+from nasrec.kernels import id_check, reference
 from nasrec.kernels.dispatch import compiled_operators, has_kernel
 
 __all__ = ["embedding"]
@@ -19,7 +19,8 @@ def embedding(ids: Tensor, tables: Sequence[Tensor], *, sparse: bool = False) ->
     """One row of each table: ids int64 [B, n], tables[j] [rows_j, e] -> [B, n, e]; see `reference.embedding`.
 
     Duplicates of an id are added up in the order of the batch, in float32 for bfloat16. Sparse gradients are
-    coalesced, and what is written for them is of the size of the batch, whatever the tables' sizes.
+    coalesced, and what is written for them is of the size of the batch, whatever the tables' sizes. On a GPU the error
+    about a wrong id may come later, in the backward: see `id_check`.
     """
     if not (tables and ids.dtype == torch.int64 and has_kernel("embedding", tables[0])):
         return reference.embedding(ids, tables, sparse=sparse)
@@ -33,6 +34,8 @@ def embedding(ids: Tensor, tables: Sequence[Tensor], *, sparse: bool = False) ->
         reference.require_lookup(ids, tables)
         reference.require_ids(ids, tables)
         raise
+    if ids.is_cuda:
+        id_check.look(ids, [table.shape[0] for table in tables], wait=not out.requires_grad)
     return out
 
 
@@ -50,6 +53,10 @@ def _backward_rows_fake(grad: Tensor, ids: Tensor, rows: Sequence[int]) -> tuple
     return ids.new_empty(fields, batch), values, ids.new_empty(fields)
 
 
+def _wrong_id_fake(ids: Tensor, rows: Sequence[int]) -> Tensor:
+    return ids.new_empty(1)
+
+
 def _save_ids(ctx: Any, inputs: tuple[Tensor, Sequence[Tensor], bool], output: Tensor) -> None:
     ids, tables, sparse = inputs
     ctx.save_for_backward(ids)
@@ -59,6 +66,8 @@ def _save_ids(ctx: Any, inputs: tuple[Tensor, Sequence[Tensor], bool], output: T
 
 def _autograd(ctx: Any, grad: Tensor) -> tuple[None, list[Tensor], None]:
     (ids,) = ctx.saved_tensors
+    if ids.is_cuda and not torch.compiler.is_compiling():
+        id_check.settle(wait=not torch.cuda.is_current_stream_capturing())
     if not ctx.sparse:
         return None, torch.ops.nasrec.embedding_backward(grad, ids, ctx.rows), None
     if torch.is_grad_enabled():
@@ -94,5 +103,6 @@ if compiled_operators("embedding", "embedding", "embedding_backward", "embedding
     torch.library.register_fake("nasrec::embedding", _fake)
     torch.library.register_fake("nasrec::embedding_backward", _backward_fake)
     torch.library.register_fake("nasrec::embedding_backward_rows", _backward_rows_fake)
+    torch.library.register_fake("nasrec::find_wrong_id", _wrong_id_fake)
     torch.library.register_autograd("nasrec::embedding", _autograd, setup_context=_save_ids)
     torch.library.register_autograd("nasrec::embedding_backward", _double_autograd, setup_context=_save_ids_of_backward)

@@ -360,11 +360,15 @@ def require_ids(ids: Tensor, tables: Sequence[Tensor]) -> None:
     wrong = (ids < 0) | (ids >= rows)
     if bool(wrong.any()):
         sample, field = wrong.nonzero()[0].tolist()
-        count = tables[field].shape[0]
-        raise FeatureError(
-            f"sparse field {field} holds id {int(ids[sample, field])} in row {sample} of the batch, but its "
-            f"table has {count} rows (ids 0 to {count - 1}); raise the field's cardinality or hash the id"
-        )
+        raise wrong_id(field, int(ids[sample, field]), sample, tables[field].shape[0])
+
+
+def wrong_id(field: int, value: int, sample: int, rows: int) -> FeatureError:
+    """What is said of an id outside its table."""
+    return FeatureError(
+        f"sparse field {field} holds id {value} in row {sample} of the batch, but its "
+        f"table has {rows} rows (ids 0 to {rows - 1}); raise the field's cardinality or hash the id"
+    )
 
 
 def _widen(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from nasrec.errors import KernelError
-from nasrec.kernels import reference, reference_updates
+from nasrec.kernels import id_check, reference, reference_updates
 from nasrec.kernels.dispatch import compiled_operators, has_kernel
 
 __all__ = ["adagrad_", "row_adagrad_", "sparse_adagrad_"]
@@ -54,6 +54,8 @@ def row_adagrad_(
     if not (tables and has_kernel("row_adagrad_", tables[0])):
         reference_updates.row_adagrad_(tables, states, ids, grad, lr=lr, eps=eps)
         return
+    if ids.is_cuda and ids.dim() == 2 and ids.shape[1] == len(tables) and ids.dtype == torch.int64:
+        id_check.look(ids, [table.shape[0] for table in tables], wait=True)
     try:
         _call(torch.ops.nasrec.row_adagrad_, tables, states, ids, grad, lr, eps)
     except KernelError:

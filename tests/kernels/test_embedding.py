@@ -178,6 +178,16 @@ def test_id_outside_its_table(device: str, bad: int, field: int, rows: int, spar
         kernels.embedding(ids, draw_tables((3, 7), 4, device=device), sparse=sparse)
 
 
+def test_wrong_id_stops_a_training_step(device: str) -> None:
+    """Before an optimiser could take it: in the lookup, or on a GPU in its backward."""
+    tables = [table.requires_grad_() for table in draw_tables((3, 7), 4, device=device)]
+    ids = torch.tensor([[1, 2], [1, 7]], device=device)
+    with pytest.raises(FeatureError, match="sparse field 1 holds id 7 in row 1 of the batch"):
+        kernels.embedding(ids, tables).sum().backward()
+    kernels.embedding(ids[:1], tables).sum().backward()  # and it is forgotten
+    assert tables[0].grad is not None and tables[0].grad[1, 0] == 1
+
+
 @needs_extension
 def test_operators_tell_a_wrong_id_with_the_same_words() -> None:
     """Exported programs call the operators past the face."""

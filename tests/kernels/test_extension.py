@@ -107,7 +107,8 @@ def test_build_info_describes_build_and_machine() -> None:
 @needs_extension
 def test_cuda_kernels_are_registered_where_built() -> None:
     """With nvcc at build time the CUDA half is compiled, linked and registered, card or no card."""
-    for operator in ("pairwise_dot", "pairwise_dot_backward"):
+    of_lookups = ("embedding", "embedding_backward", "embedding_backward_rows", "row_adagrad_", "sparse_adagrad_")
+    for operator in ("pairwise_dot", "pairwise_dot_backward", "adagrad_", "factorization_machine", *of_lookups):
         assert extension.compiled(operator, "cpu")
         assert extension.compiled(operator, "cuda") == (build().cuda_built is not None)
     assert not extension.compiled("no_such_operator")

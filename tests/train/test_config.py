@@ -23,6 +23,12 @@ def test_a_value_out_of_range_is_named(field, value) -> None:
         TrainConfig(**{field: value})
 
 
+@pytest.mark.parametrize("others", [{"optimizer": "adam"}, {"weight_decay": 0.1}], ids=str)
+def test_sparse_embeddings_need_an_optimiser_that_leaves_other_rows_alone(others) -> None:
+    with pytest.raises(TrainError, match="sparse_embeddings needs optimizer 'adagrad' and weight_decay 0"):
+        TrainConfig(sparse_embeddings=True, **others)
+
+
 def test_defaults_by_optimiser() -> None:
     assert TrainConfig().peak_lr > TrainConfig(optimizer="adam").peak_lr
     assert TrainConfig(lr=0.15).peak_lr == 0.15

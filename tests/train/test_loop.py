@@ -11,8 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import nasrec
+from nasrec import FeatureSpec
+from nasrec.baselines import build
 from nasrec.data import Schema
 from nasrec.errors import DataError, TrainError
+from nasrec.layers import Embedding
 from nasrec.train import TrainConfig, evaluate, predict, seed_everything, train
 from nasrec.train.interrupt import InterruptGuard
 from nasrec.train.progress import Silent
@@ -186,6 +190,43 @@ def test_sparse_gradients_are_refused(small, make_lr) -> None:
     model.ids.sparse = True
     with pytest.raises(TrainError, match="sparse=False"):
         train(model, small.train)
+
+
+def test_sparse_embeddings_change_nothing_but_the_cost(small) -> None:
+    """Clipped and warmed up, over all of Adagrad's steps; models are left as they were found."""
+    schema = small.schema
+    features = FeatureSpec(num_dense=schema.num_dense, cardinalities=schema.cardinalities, embedding_dim=8)
+    results = []
+    for sparse in (False, True):
+        torch.manual_seed(0)
+        model = nasrec.compile_graph(build("deepfm", features)).double()
+        kinds = note_kinds_of_gradients(model)
+        train(_InDouble(model), small.train, config=TrainConfig(clip_norm=0.1, lr=0.3, sparse_embeddings=sparse))
+        assert kinds == {sparse}
+        assert not any(module.sparse for module in model.modules() if isinstance(module, Embedding))
+        results.append(weights_of(model))
+    for name, weight in results[0].items():
+        torch.testing.assert_close(weight, results[1][name], rtol=1e-9, atol=1e-12)
+
+
+def note_kinds_of_gradients(model: nn.Module) -> set[bool]:
+    """A set that will hold whether the tables' gradients are sparse."""
+    kinds: set[bool] = set()
+    for module in model.modules():
+        for table in module.tables if isinstance(module, Embedding) else ():
+            table.register_post_accumulate_grad_hook(lambda weight: kinds.add(weight.grad.is_sparse))
+    return kinds
+
+
+class _InDouble(nn.Module):
+    """Double precision inside: what is compared is the arithmetic, not its rounding."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, dense: Tensor, sparse: Tensor) -> Tensor:
+        return self.inner(dense.double(), sparse).float()
 
 
 def test_predict_keeps_order_and_mode(small, make_fm) -> None:
