@@ -2,6 +2,7 @@
 // CUDA face call first, so the two raise the same text.
 #pragma once
 
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 
@@ -44,14 +45,28 @@ inline void require_kernel_type(const char* op, const char* name, const Tensor& 
       " must be float32, float64 or bfloat16, got ", torch::headeronly::toString(type));
 }
 
+// Element type and device by torch's own numbers: the wrappers of each take several times as long to ask.
+struct TensorKind {
+  int32_t type, device, index;
+  bool operator==(const TensorKind&) const = default;
+};
+inline TensorKind kind_of(const Tensor& tensor) {
+  TensorKind kind{};
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor.get(), &kind.type));
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(tensor.get(), &kind.device));
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(tensor.get(), &kind.index));
+  return kind;
+}
+
 inline void require_same_type_and_device(
     const char* op, const char* name, const Tensor& tensor, const char* other_name, const Tensor& other) {
+  const TensorKind kind = kind_of(tensor), wanted = kind_of(other);
+  if (kind == wanted) return;
   require(
-      tensor.scalar_type() == other.scalar_type(), op, name, " must have the type of ", other_name, ", got ",
+      kind.type == wanted.type, op, name, " must have the type of ", other_name, ", got ",
       torch::headeronly::toString(tensor.scalar_type()), " and ", torch::headeronly::toString(other.scalar_type()));
   require(
-      tensor.is_cuda() == other.is_cuda() && tensor.get_device_index() == other.get_device_index(), op, name,
-      " must be on the device of ", other_name);
+      kind.device == wanted.device && kind.index == wanted.index, op, name, " must be on the device of ", other_name);
 }
 
 }  // namespace nasrec

@@ -4,6 +4,7 @@
 
 #include <tuple>
 
+#include "cpu/empty.h"
 #include "cpu/scratch.h"
 
 namespace nasrec {
@@ -92,13 +93,11 @@ std::tuple<Tensor, Tensor, Tensor> linear(
   const std::vector<Tensor> inputs = all_walkable(inputs_any), pieces = all_walkable(pieces_any);
   const std::optional<Tensor> bias = packed(bias_any), gain = packed(gain_any), offset = packed(offset_any);
   const bool saved = save && s.norm;
-  const int64_t y_sizes[] = {s.batch, s.keep}, normalized_sizes[] = {s.batch, s.out}, none = 0;
-  const Tensor y = torch::stable::new_empty(inputs[0], {y_sizes, 2});
-  const Tensor normalized = saved ? torch::stable::new_empty(inputs[0], {normalized_sizes, 2})
-                                  : torch::stable::new_empty(inputs[0], {&none, 1});
-  const Tensor rstd =
-      torch::stable::new_empty(inputs[0], {saved ? &s.batch : &none, 1}, accumulation_type(inputs[0]));
-  for_linear_type(inputs[0].scalar_type(), [&]<class T, class A>(const LinearKernels<T, A>& kernels) {
+  const ScalarType type = inputs[0].scalar_type(), sums = accumulation_type(inputs[0]);
+  const Tensor y = empty_cpu(type, {s.batch, s.keep});
+  const Tensor normalized = saved ? empty_cpu(type, {s.batch, s.out}) : empty_cpu(type, {0});
+  const Tensor rstd = empty_cpu(sums, {saved ? s.batch : 0});
+  for_linear_type(type, [&]<class T, class A>(const LinearKernels<T, A>& kernels) {
     const Forward<T, A> forward = {
         s, kernels, matrices_of<T>(inputs), matrices_of<T>(pieces), data_of<T>(bias), data_of<T>(gain),
         data_of<T>(offset), static_cast<A>(eps), static_cast<T*>(y.mutable_data_ptr()),

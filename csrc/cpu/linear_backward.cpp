@@ -1,5 +1,6 @@
 #include <torch/csrc/stable/library.h>
 
+#include "cpu/empty.h"
 #include "cpu/linear.h"
 #include "cpu/scratch.h"
 
@@ -156,26 +157,22 @@ template <class T, class A> void Backward<T, A>::vectors_gradient(Range units, c
 // Gradients of their tensors' sizes where needed, else [0].
 class Results {
  public:
-  Results(const Tensor& like, std::vector<bool> needs) : like_(like), needs_(std::move(needs)) {
+  Results(ScalarType type, std::vector<bool> needs) : type_(type), needs_(std::move(needs)) {
     tensors.reserve(needs_.size());
   }
-  template <class T> Matrix<T> matrix(int64_t rows, int64_t columns) {
-    const int64_t sizes[] = {rows, columns};
-    return {add<T>({sizes, 2}), columns};
-  }
-  template <class T> T* vector(int64_t size) { return add<T>({&size, 1}); }
+  template <class T> Matrix<T> matrix(int64_t rows, int64_t columns) { return {add<T>({rows, columns}), columns}; }
+  template <class T> T* vector(int64_t size) { return add<T>({size}); }
 
   std::vector<Tensor> tensors;
 
  private:
-  template <class T> T* add(torch::headeronly::IntHeaderOnlyArrayRef sizes) {
+  template <class T> T* add(std::initializer_list<int64_t> sizes) {
     const bool needed = needs_[tensors.size()];
-    const int64_t none = 0;
-    tensors.push_back(torch::stable::new_empty(like_, needed ? sizes : torch::headeronly::IntHeaderOnlyArrayRef(&none, 1)));
+    tensors.push_back(needed ? empty_cpu(type_, sizes) : empty_cpu(type_, {0}));
     return needed ? static_cast<T*>(tensors.back().mutable_data_ptr()) : nullptr;
   }
 
-  const Tensor& like_;
+  ScalarType type_;
   std::vector<bool> needs_;
 };
 
@@ -192,7 +189,7 @@ std::vector<Tensor> linear_backward(
   const std::optional<Tensor> y = s.activation == Activation::none ? std::nullopt : packed(y_any);
   const std::optional<Tensor> normalized = s.norm ? packed(normalized_any) : std::nullopt;
   const std::optional<Tensor> rstd = s.norm ? packed(rstd_any) : std::nullopt;
-  Results results(inputs[0], std::move(needs));
+  Results results(inputs[0].scalar_type(), std::move(needs));
   for_linear_type(inputs[0].scalar_type(), [&]<class T, class A>(const LinearKernels<T, A>& kernels) {
     Gradients<T> to;
     for (const Tensor& x : inputs) to.inputs.push_back(results.matrix<T>(s.batch, x.size(1)));

@@ -49,6 +49,7 @@ class Product:
             torch.library.register_autograd(
                 f"nasrec::{operation}", self._operator_autograd, setup_context=self._operator_context
             )
+            torch.library.register_autograd(f"nasrec::{operation}_backward", self._no_autograd)
 
     def __call__(
         self,
@@ -181,6 +182,13 @@ class Product:
         found = self.gradients(grad, ctx.settings, tensors[:-3], tensors[-3:], needs)
         count = len(of_inputs)
         return found[:count], found[count:-3], *found[-3:], None, None, None, None
+
+    def _no_autograd(self, ctx: Any, *grads: Any) -> None:
+        """Registered so that the backward's kernels run below autograd whatever they are given."""
+        raise KernelError(
+            f"{self.operation}_backward: has no gradient of its own; differentiate {self.operation} with "
+            "create_graph=True instead"
+        )
 
 
 class _Call(torch.autograd.Function):

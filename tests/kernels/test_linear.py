@@ -238,6 +238,16 @@ def test_gradient_penalty_through_dependent_inputs(device: str) -> None:
     torch.testing.assert_close(penalty(kernels.linear), penalty(reference.linear))
 
 
+@needs_extension
+def test_the_backward_operator_names_its_limit(device: str) -> None:
+    x, w = sample(3, 4, device=device).requires_grad_(), sample(5, 4, device=device)
+    grad = torch.ones(3, 5, device=device)
+    (gx, *_) = torch.ops.nasrec.linear_backward(grad, [x], [w], None, w, w, w, 0, [True, *4 * [False]])
+    torch.testing.assert_close(gx, grad @ w)
+    with pytest.raises(KernelError, match="linear_backward: has no gradient of its own; differentiate linear with"):
+        gx.sum().backward()
+
+
 def test_only_what_is_needed_is_computed(device: str) -> None:
     case = CASES[0]
     given_ = operands(case, device, torch.float64)
