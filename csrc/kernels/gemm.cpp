@@ -2,6 +2,7 @@
 // cache; A is read in place where its rows run along k, and packed likewise where they do not (or hold bfloat16).
 #include "kernels/gemm.h"
 
+#include "kernels/gemm_pairs.h"
 #include "kernels/lanes.h"
 
 namespace nasrec {
@@ -167,6 +168,23 @@ void run(
   }
 }
 
+// bfloat16 factors: by the processor's own instruction where it has one.
+int64_t scratch_bytes_bf16(int64_t m, int64_t n, int64_t k) {
+#if defined(__AVX512F__)
+  if (pairs::supported()) return pairs::scratch_bytes(m, n, k);
+#endif
+  return scratch_bytes<uint16_t, float>(m, n, k);
+}
+
+void run_bf16(
+    bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const uint16_t* a, int64_t lda,
+    const uint16_t* b, int64_t ldb, float beta, float* c, int64_t ldc, void* scratch) {
+#if defined(__AVX512F__)
+  if (pairs::supported()) return pairs::run(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc, scratch);
+#endif
+  run<uint16_t, float>(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc, scratch);
+}
+
 }  // namespace
 
 namespace NASREC_ISA {
@@ -174,7 +192,7 @@ namespace NASREC_ISA {
 extern const GemmTable gemm = {
     {scratch_bytes<float, float>, run<float, float>},
     {scratch_bytes<double, double>, run<double, double>},
-    {scratch_bytes<uint16_t, float>, run<uint16_t, float>},
+    {scratch_bytes_bf16, run_bf16},
 };
 
 }  // namespace NASREC_ISA
