@@ -15,8 +15,8 @@ LEGEND_WIDTH, LEGEND_LINES = 230.0, 40
 def floorplan(mapping: Mapping) -> str:
     """The tiles in use on their places in the mesh, as SVG.
 
-    A tile is filled as high as its cells hold weights, with a band for each node in the node's colour. Under the pointer
-    it names everything that it holds.
+    A tile is filled as high as its cells hold weights, with a band for each node in the node's colour. Under the
+    pointer it names everything that it holds.
     """
     contents = tile_contents(mapping)
     floor = floor_of(mapping.hardware)
