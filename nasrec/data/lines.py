@@ -42,25 +42,24 @@ def chunks(path: Path, size: int, *, offset: int = 0, lines: int = 0) -> Iterato
     """
     with open_bytes(path) as stream:
         stream.skip_to(offset)
-        rest = b""
+        rest, wanted = b"", size
         while True:
-            data = rest + _read_whole(stream, size)
+            # Always the bytes [offset, offset + wanted) of the file, whether or not reading began anew at offset.
+            data = rest + _read_whole(stream, wanted - len(rest))
             if not data:
                 return
-            if len(data) - len(rest) < size:  # the end of the file, whose last newline may be missing
-                end = len(data)
-            else:
-                end = data.rfind(b"\n") + 1
-                if len(data) - end > _LONGEST_LINE:
-                    number = lines + 1 + data.count(b"\n")
+            end = data.rfind(b"\n") + 1 if len(data) == wanted else len(data)
+            if end == 0:
+                if len(data) > _LONGEST_LINE:
                     raise DataError(
-                        f"{path}, line {number}: longer than {_LONGEST_LINE >> 20} MiB; is this a text file with one "
-                        "impression a line?"
+                        f"{path}, line {lines + 1}: longer than {_LONGEST_LINE >> 20} MiB; is this a text file with "
+                        "one impression a line?"
                     )
-            rest, whole = data[end:], data[:end]
-            if not whole:
+                rest, wanted = data, wanted + size
                 continue
+            rest, whole, wanted = data[end:], data[:end], size
             start, offset = offset, offset + end
+            # The last newline may be missing.
             whole = whole if whole.endswith(b"\n") else whole + b"\n"
             first, lines = lines + 1, lines + whole.count(b"\n")
             yield Chunk(whole.removeprefix(_BOM) if start == 0 else whole, first, offset, lines, stream.consumed)

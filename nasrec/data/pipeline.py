@@ -31,7 +31,7 @@ from nasrec.data.options import Options
 from nasrec.data.progress import Progress
 from nasrec.data.sources import Source
 from nasrec.data.splits import PARTS, Splitter, check_parts
-from nasrec.data.staging import Staging, remove, staging, unwritable
+from nasrec.data.staging import FULL, Staging, remove, staging, unwritable
 from nasrec.data.vocabulary import FIRST, MISSING, rank_column
 from nasrec.errors import DataError
 from nasrec.files import write_bytes
@@ -73,22 +73,25 @@ class Job:
 
 def run(job: Job, progress: Progress) -> Manifest:
     """Does the work, or what is left of it. Raises `DataError`; an interrupt keeps what is done."""
-    with staging(job.target, job.plan) as work:
-        _sweep(job.target)
-        try:
+    try:
+        with staging(job.target, job.plan) as work:
+            _sweep(job.target)
             _read(job, work, progress)
             blocks = [record for record in work.done("read") if record["rows"]]
             _tally(job, work, blocks, progress)
             if job.table_rows is None:
                 _rank(job, work, blocks, progress)
             _write(job, work, blocks, progress)
-        except OSError as failure:
-            raise unwritable(job.target, failure) from failure
-        finally:
-            progress.end()
-        manifest = _manifest(job, work, blocks)
-        write_manifest(job.target, manifest)
-        remove(job.target)
+            manifest = _manifest(job, work, blocks)
+            write_manifest(job.target, manifest)
+            remove(job.target)
+    except (OSError, DataError) as failure:
+        cause = failure if isinstance(failure, OSError) else failure.__context__
+        if isinstance(cause, OSError) and (cause is failure or cause.errno in FULL):
+            raise unwritable(job.target, cause) from failure
+        raise
+    finally:
+        progress.end()
     return manifest
 
 

@@ -20,9 +20,12 @@ from nasrec import jsonfile
 from nasrec.checks import shown
 from nasrec.errors import DataError
 
-__all__ = ["SCRATCH", "Staging", "staging"]
+__all__ = ["FULL", "SCRATCH", "Staging", "remove", "staging", "unwritable"]
 
 SCRATCH = ".nasrec-unfinished"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a file system answers that has no room left."""
+
 Record = dict[str, Any]
 
 
@@ -114,7 +117,7 @@ def remove(target: Path) -> None:
 
 def unwritable(path: Path, failure: OSError) -> DataError:
     """The error for a file system that refuses to take more."""
-    if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+    if failure.errno in FULL:
         return DataError(
             f"{path}: the disk is full; what is done is kept: free some space and run the same command again"
         )
