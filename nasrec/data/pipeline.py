@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from nasrec.data.blocks import Block, array_bytes, arrow_bytes, load_block, load_words, save_block
+from nasrec.data.blocks import Block, array_bytes, load_block, load_words, save_block
 from nasrec.data.faults import BadRows
 from nasrec.data.manifest import NAME, Column, File, Manifest, Part, file_sha256, write_manifest
 from nasrec.data.options import Options
 from nasrec.data.progress import Progress
+from nasrec.data.reader import Rows
+from nasrec.data.shards import shard_bytes
 from nasrec.data.sources import Source
 from nasrec.data.splits import PARTS, Splitter, check_parts
 from nasrec.data.staging import FULL, Staging, remove, staging, unwritable
@@ -233,16 +234,8 @@ def _write(job: Job, work: Staging, blocks: Records, progress: Progress) -> None
 
 
 def _write_shard(target: Path, name: str, block: Block, sparse: NDArray[np.int32], rows: NDArray[np.int64]) -> File:
-    """A shard: Arrow IPC with one record batch of the columns label, dense, sparse and weight. Tensors are columns of
-    fixed-size lists, so that a row's values lie together and a memory map of them is a matrix."""
-    columns = {"label": pa.array(block.label[rows])}
-    for column, values in (("dense", block.dense), ("sparse", sparse)):
-        if values.shape[1]:
-            flat = pa.array(np.ascontiguousarray(values[rows]).reshape(-1))
-            columns[column] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-    if block.weight is not None:
-        columns["weight"] = pa.array(block.weight[rows])
-    data = arrow_bytes(pa.record_batch(list(columns.values()), names=list(columns)))
+    weight = None if block.weight is None else block.weight[rows]
+    data = shard_bytes(Rows(block.dense[rows], sparse[rows], block.label[rows], weight))
     write_bytes(target / name, data, DataError)
     return File(name, len(rows), len(data), hashlib.sha256(data).hexdigest())
 

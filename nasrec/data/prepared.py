@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from nasrec.data.dataset import ClickLog, Log, Schema, Splits
 from nasrec.data.manifest import NAME, Manifest, Part, read_manifest, verify
 from nasrec.data.reader import Rows
+from nasrec.data.shards import map_shard
 from nasrec.data.staging import SCRATCH
 from nasrec.data.vocabulary import Vocabulary
 from nasrec.errors import DataError
@@ -168,46 +168,13 @@ class PreparedLog(Log):
     def _shard(self, number: int) -> Rows:
         found = self._shards[number]
         if found is None:
-            found = self._shards[number] = self._map(number)
+            file = self.part.files[number]
+            found = self._shards[number] = map_shard(self._folder / file.name, self._empty(0), file.rows)
         return found
-
-    def _map(self, number: int) -> Rows:
-        file = self.part.files[number]
-        path = self._folder / file.name
-        try:
-            with pa.memory_map(str(path)) as source:
-                batch = pa.ipc.open_file(source).get_batch(0)
-            columns = {name: batch.column(i) for i, name in enumerate(batch.schema.names)}
-            shard = Rows(
-                _matrix(columns.get("dense"), batch.num_rows, np.float32),
-                _matrix(columns.get("sparse"), batch.num_rows, np.int32),
-                columns["label"].to_numpy(),
-                columns["weight"].to_numpy() if "weight" in columns else None,
-            )
-        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-            raise DataError(
-                f"{path}: is not a shard of prepared rows ({' '.join(str(error).split())[:200]})"
-            ) from error
-        wanted = self._empty(0)
-        same = all(
-            (a is None) == (b is None) and (a is None or b is None or (a.shape[1:], a.dtype) == (b.shape[1:], b.dtype))
-            for a, b in zip(_arrays(shard), _arrays(wanted), strict=True)
-        )
-        if batch.num_rows != file.rows or not same:
-            raise DataError(f"{path}: is not what the manifest says; it is damaged: prepare anew")
-        return shard
 
 
 def _arrays(rows: Rows) -> tuple[NDArray[Any] | None, ...]:
     return rows.dense, rows.sparse, rows.label, rows.weight
-
-
-def _matrix(column: Any, rows: int, dtype: type) -> NDArray[Any]:
-    """A column of fixed-size lists as a matrix on the same memory."""
-    if column is None:
-        return np.empty((rows, 0), dtype)
-    matrix: NDArray[Any] = column.flatten().to_numpy().reshape(rows, column.type.list_size)
-    return matrix
 
 
 def _copy(shard: Rows, rows: NDArray[np.int64], into: Rows, place: slice) -> None:
