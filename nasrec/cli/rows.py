@@ -115,7 +115,7 @@ def _prepared(folder: str, args: argparse.Namespace) -> Rows:
     prepared = nasrec.data.open(folder)
     if prepared.manifest.weighted:
         raise DataError(
-            f"{folder}: its rows carry weights, which this command has no use for; prepare them as rows of equal weight "
+            f"{folder}: its rows carry weights, which this command has no use for; prepare rows of equal weight "
             "(KDD Cup 2012: --impressions expand)"
         )
     return Rows(prepared.splits(), f"{prepared.manifest.title} ({folder})", None)
