@@ -5,6 +5,8 @@ Ours holds slices of what the reference holds, under other names or in other pla
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -84,29 +86,33 @@ def check_step(
     links: Sequence[Link],
     steps: tuple[Callable[[], object], Callable[[], object]],
     tolerance: float = 1e-2,
+    order: float = math.inf,
 ) -> None:
     """Takes a step of the reference and of ours, and raises Disagreement unless every parameter moves alike.
 
     A move is a function of the gradient and the optimiser's arithmetic, so this holds all of forward, backward and
-    update together, however a step goes about them. Errors are norms, relative to the norm of the parameter's move, or
-    to the median of those where a parameter hardly moves; not largest entries, as in single precision a ReLU within
-    rounding of zero may take the other side for one sample.
+    update together, however a step goes about them. Moves are compared by their norm of the given order, relative to
+    the parameter's own move; those of parameters that hardly move relative to a tenth of the median one.
     """
     before = [take(link.parameter.detach(), link.ours).clone() for link in links]
     for step in steps:
         step()
-    moves = []
+    errors, sizes = [], []
     for link, start in zip(links, before, strict=True):
         theirs = take(reference.get_parameter(link.reference.name).detach(), link.reference) - start
         ours = take(link.parameter.detach(), link.ours) - start
-        moves.append((link.reference.name, ours - theirs, theirs))
-    norms = sorted(float(move.norm()) for _, _, move in moves if move.any())
-    usual = norms[len(norms) // 2] if norms else 0.0
-    for name, difference, move in moves:
-        if difference.numel():
-            error, allowed = float(difference.norm()), tolerance * max(float(move.norm()), 0.1 * usual)
-            if not error <= allowed:
-                raise Disagreement(f"{what}: {name} moves differently, by {error:.1e} where {allowed:.1e} is allowed")
+        errors.append(_norm(ours - theirs, order))
+        sizes.append(_norm(theirs, order))
+    least = 0.1 * statistics.median([size for size in sizes if size] or [0.0])
+    for link, error, size in zip(links, errors, sizes, strict=True):
+        if not error <= tolerance * max(size, least):
+            raise Disagreement(
+                f"{what}: {link.reference.name} moves differently, by {error:.1e} where it moves {size:.1e}"
+            )
+
+
+def _norm(x: Tensor, order: float) -> float:
+    return float(torch.linalg.vector_norm(x.flatten(), order)) if x.numel() else 0.0
 
 
 def _relative(difference: Tensor, scale: Tensor) -> float:

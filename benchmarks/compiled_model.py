@@ -26,7 +26,8 @@ from benchmarks.steps import ADAGRAD, adagrad, our_adagrad, train_step
 from nasrec import presets
 from nasrec.compiler import CompiledModel
 from nasrec.profiling import Peaks, measure_peaks
-from nasrec.profiling.subject import Batch, compiled_model
+from nasrec.profiling.batch import Batch
+from nasrec.profiling.subject import compiled_model
 from nasrec.profiling.sweep import still
 from nasrec.profiling.work import NO_WORK, Work, node_work
 

@@ -5,6 +5,7 @@ paths seldom recur in training), forward, binary cross-entropy, backward, Adagra
 the published release's supernet (benchmarks/release): operators at full width, layer norm over the full width, then a
 mask; connections that are not selected take part as zeros. `published` masking computes the same numbers. `sliced`
 runs on active slices alone, its layer norm over the active width, which are the numbers of the genotype's own model.
+With --dtypes bfloat16 ours also computes paths in bfloat16, over the same float32 store; the reference is float32.
 
 Paths have one operator a branch, any number of connections (1 + binomial with 1/2), and, as in the release, one input
 for each side of gating and sum (--gate-inputs 0: any number there too). Draw i of a space is
@@ -13,6 +14,7 @@ for each side of gating and sum (--gate-inputs 0: any number there too). Draw i 
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -30,11 +32,15 @@ from benchmarks.steps import ADAGRAD, LEARNING_RATE, adagrad, train_step
 from nasrec import FeatureSpec, Genotype, SearchSpace, Supernet
 from nasrec.lowering.layout import Masking
 from nasrec.profiling import Peaks, measure_peaks
-from nasrec.profiling.subject import Batch
+from nasrec.profiling.batch import Batch
 from nasrec.supernet import PathAdagrad
 
 SPACES = {"full": SearchSpace.full, "small": SearchSpace.small}
 MASKINGS: tuple[Masking, ...] = ("published", "sliced")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+TOLERANCES = {"float32": (1e-3, 1e-2, math.inf), "bfloat16": (5e-2, 0.5, 2)}
+"""How far logits may be from the reference's, by their spread, and how far a parameter's move, by its norm of which
+order. In bfloat16 a parameter's gradient is up to a fifth off, single entries more."""
 
 
 def main() -> None:
@@ -49,6 +55,7 @@ def main() -> None:
         blocks=7,
         rows=1000,
         gate_inputs=1,
+        dtypes={"nargs": "+", "default": tuple(DTYPES), "choices": tuple(DTYPES)},
         adagrad={"default": "release", "choices": list(ADAGRAD)},
     )
     features = FeatureSpec(num_dense=13, cardinalities=[options.rows] * 26, embedding_dim=16)
@@ -75,29 +82,42 @@ def measure(
     reference = ReleaseSupernet(space, features).to(options.device)
     nets = {masking: Supernet(space, features, masking=masking).to(options.device) for masking in MASKINGS}
     for masking, net in nets.items():
-        check_agreement(f"{name}, {masking}", net, reference, paths, batch)
+        check_agreement(f"{name}, {masking}", net, reference, paths, batch, options.dtypes)
     updates = {masking: our_adagrad(net) for masking, net in nets.items()}
     theirs = adagrad(reference.parameters(), options.adagrad)
 
     rows = []
     for index, path in enumerate(paths):
-        rivals: dict[str, Callable[[], object]] = {"release": release_step(reference, path, batch, theirs)}
-        for masking, net in nets.items():
-            rivals[masking] = fresh_step(net, path, batch, updates[masking])
+        rivals: dict[str, Callable[[], object]] = {}
+        rivals["release"] = reference_step(reference, (batch.dense, batch.sparse, path), batch, theirs)
+        for dtype in options.dtypes:
+            for masking, net in nets.items():
+                rivals[label(masking, dtype)] = fresh_step(net, path, batch, updates[masking], dtype)
         timed = interleaved(rivals, rounds=options.rounds, device=options.device)
         rows.append(row(name, str(index), {key: timing.median_us / 1e3 for key, timing in timed.items()}))
-    for label, middle in (("mean", statistics.fmean), ("median", statistics.median)):
-        times = {key: middle([line[f"{key}_ms"] for line in rows[: len(paths)]]) for key in ("release", *MASKINGS)}
-        rows.append(row(name, label, times))
+    for summary, middle in (("mean", statistics.fmean), ("median", statistics.median)):
+        times = {key: middle([line[f"{key}_ms"] for line in rows[: len(paths)]]) for key in timed}
+        rows.append(row(name, summary, times))
     return rows
 
 
+def label(masking: str, dtype: str) -> str:
+    """Name of one of ours."""
+    return masking if dtype == "float32" else f"{masking}_bf16"
+
+
 def our_step(
-    net: Supernet, genotype: Genotype, dense: Tensor, sparse: Tensor, label: Tensor, optimizer: PathAdagrad
+    net: Supernet,
+    genotype: Genotype,
+    dense: Tensor,
+    sparse: Tensor,
+    label: Tensor,
+    optimizer: PathAdagrad,
+    dtype: torch.dtype = torch.float32,
 ) -> None:
     """Our step along a path. Its gradients are the path's and go with it."""
-    path = net.path(genotype)
-    binary_cross_entropy_with_logits(path(dense, sparse), label).backward()
+    path = net.path(genotype, dtype=None if dtype == torch.float32 else dtype)
+    binary_cross_entropy_with_logits(path(dense, sparse).float(), label).backward()
     optimizer.step(path)
 
 
@@ -106,25 +126,30 @@ def our_adagrad(net: Supernet) -> PathAdagrad:
     return PathAdagrad(net, lr=LEARNING_RATE, eps=ADAGRAD["release"]["eps"])
 
 
-def fresh_step(net: Supernet, path: Genotype, batch: Batch, optimizer: PathAdagrad) -> Callable[[], object]:
+def fresh_step(net: Supernet, path: Genotype, batch: Batch, optimizer: PathAdagrad, dtype: str) -> Callable[[], object]:
     """Our step along a path that the supernet has not met before."""
 
     def run() -> None:
         net._paths.clear()
-        our_step(net, path, batch.dense, batch.sparse, batch.label, optimizer)
+        our_step(net, path, batch.dense, batch.sparse, batch.label, optimizer, DTYPES[dtype])
 
     return run
 
 
-def release_step(
-    net: ReleaseSupernet, path: Genotype, batch: Batch, optimizer: torch.optim.Optimizer
+def reference_step(
+    net: nn.Module, inputs: tuple[Any, ...], batch: Batch, optimizer: torch.optim.Optimizer
 ) -> Callable[[], object]:
-    """The reference's step along a path."""
-    return lambda: train_step(lambda: net(batch.dense, batch.sparse, path), batch.label, optimizer)
+    """The reference's step, of a supernet (inputs end with the path) or of a stand-alone model."""
+    return lambda: train_step(lambda: net(*inputs), batch.label, optimizer)
 
 
 def check_agreement(
-    what: str, net: Supernet, reference: ReleaseSupernet, paths: Sequence[Genotype], batch: Batch
+    what: str,
+    net: Supernet,
+    reference: ReleaseSupernet,
+    paths: Sequence[Genotype],
+    batch: Batch,
+    dtypes: Sequence[str] = ("float32",),
 ) -> None:
     """Ours and what it is held against give the same logits on all paths and move the first one's parameters alike.
 
@@ -139,14 +164,17 @@ def check_agreement(
             rival, inputs = reference, (batch.dense, batch.sparse, path)
         links = path_links(net, path)
         copy_weights(rival, links)
-        with torch.no_grad():
-            check_logits(what, net(batch.dense, batch.sparse, path), rival(*inputs))
-    theirs = adagrad(rival.parameters())
-    steps = (
-        lambda: train_step(lambda: rival(*inputs), batch.label, theirs),
-        fresh_step(net, path, batch, our_adagrad(net)),
-    )
-    check_step(what, rival, links, steps)
+        for dtype in dtypes:
+            with torch.no_grad():
+                logits = net.path(path, dtype=DTYPES[dtype])(batch.dense, batch.sparse)
+                check_logits(f"{what}, {dtype}", logits, rival(*inputs), TOLERANCES[dtype][0])
+    for dtype in dtypes:
+        copy_weights(rival, links)
+        steps = (
+            reference_step(rival, inputs, batch, adagrad(rival.parameters())),
+            fresh_step(net, path, batch, our_adagrad(net), dtype),
+        )
+        check_step(f"{what}, {dtype}", rival, links, steps, *TOLERANCES[dtype][1:])
 
 
 def notes(options: Any, paths: dict[str, list[Genotype]], peaks: Peaks) -> dict[str, Any]:
@@ -172,7 +200,7 @@ def row(space: str, draw: str, times: dict[str, float]) -> dict[str, Any]:
         "space": space,
         "draw": draw,
         **{f"{key}_ms": value for key, value in times.items()},
-        **{f"x_{masking}": times["release"] / times[masking] for masking in MASKINGS},
+        **{f"x_{key}": times["release"] / value for key, value in times.items() if key != "release"},
     }
 
 

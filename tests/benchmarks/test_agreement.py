@@ -15,7 +15,7 @@ from benchmarks.agreement import Disagreement, Link, check_logits, check_step, c
 from benchmarks.release import ReleaseSubnet, ReleaseSupernet
 from benchmarks.steps import adagrad, our_adagrad, train_step
 from nasrec import FeatureSpec, SearchSpace, Supernet, presets
-from nasrec.profiling.subject import Batch
+from nasrec.profiling.batch import Batch
 
 FEATURES = FeatureSpec(13, [20] * 26)
 SPACE = SearchSpace.full(3, (16, 32, 128), (16, 32))

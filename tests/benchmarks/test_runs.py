@@ -57,7 +57,7 @@ def test_supernet_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     lines = {(row["space"], row["draw"]): row for row in result["rows"]}
     assert list(lines) == [(space, draw) for space in ("full", "small") for draw in ("0", "1", "mean", "median")]
     for space in ("full", "small"):
-        for key in ("release_ms", "published_ms", "sliced_ms"):
+        for key in ("release_ms", "published_ms", "sliced_ms", "published_bf16_ms", "sliced_bf16_ms"):
             drawn = [lines[space, draw][key] for draw in ("0", "1")]
             assert lines[space, "mean"][key] == pytest.approx(sum(drawn) / 2)
         mean = lines[space, "mean"]
