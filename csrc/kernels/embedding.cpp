@@ -25,8 +25,9 @@ int64_t gather(const int64_t* ids, const Tables<const T>& tables, T* out, int64_
   const int64_t fields = tables.count, first = begin * fields, last = end * fields;
   const int64_t row_bytes = channels * static_cast<int64_t>(sizeof(T));
   int64_t wrong = -1, ahead = first, ahead_field = 0;
-  const auto fetch = [&] {  // a wrong id fetches nothing that matters: a prefetch cannot fail
-    const uintptr_t offset = static_cast<uintptr_t>(ids[ahead] * tables.strides[ahead_field]) * sizeof(T);
+  const auto fetch = [&] {  // a wrong id fetches nothing that matters: a prefetch cannot fail, nor unsigned arithmetic
+    const uintptr_t offset =
+        static_cast<uintptr_t>(ids[ahead]) * static_cast<uintptr_t>(tables.strides[ahead_field]) * sizeof(T);
     prefetch_row<0>(
         reinterpret_cast<const void*>(reinterpret_cast<uintptr_t>(tables.data[ahead_field]) + offset), row_bytes);
     ++ahead;
