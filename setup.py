@@ -1,7 +1,8 @@
 """Package map, and the CMake build of the extension `nasrec._C`; everything else stands in pyproject.toml.
 
 Environment: USE_CUDA=auto|0|1 (auto: where a fitting nvcc is found), NASREC_CUDA_ARCHS (CMake's list, e.g.
-"80-real;90"), CXX, CMAKE_BUILD_PARALLEL_LEVEL, NASREC_SANITIZE (what -fsanitize takes, e.g. "address,undefined").
+"80-real;90"), CXX, CMAKE_BUILD_PARALLEL_LEVEL, NASREC_SANITIZE (what -fsanitize takes, e.g. "address,undefined"),
+NASREC_ONLY_ISA (CPU kernels for one instruction set alone: baseline, avx2 or avx512).
 """
 
 import os
@@ -29,7 +30,11 @@ class CMakeBuild(build_ext):
             ) from None
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
         sanitize = os.environ.get("NASREC_SANITIZE", "")
-        variant = f"-{sanitize.replace(',', '-')}" if sanitize else ""
+        only_isa = os.environ.get("NASREC_ONLY_ISA", "")
+        if only_isa not in ("", "baseline", "avx2", "avx512"):
+            raise SystemExit(f"NASREC_ONLY_ISA must be baseline, avx2 or avx512, got {only_isa}")
+        variant = f"-{only_isa}" if only_isa else ""
+        variant += f"-{sanitize.replace(',', '-')}" if sanitize else ""
         build = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}-torch-{torch.__version__}{variant}"
         tool_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         cmake, ninja = (shutil.which(tool, path=tool_path) for tool in ("cmake", "ninja"))
@@ -44,6 +49,7 @@ class CMakeBuild(build_ext):
             "NASREC_GIT_COMMIT": git_commit(),
             "NASREC_USE_CUDA": os.environ.get("USE_CUDA", "auto"),
             "NASREC_SANITIZE": sanitize,
+            "NASREC_ONLY_ISA": only_isa,
             "NASREC_CUDA_ARCHS": os.environ.get("NASREC_CUDA_ARCHS", "80-real;90"),
             "Python_EXECUTABLE": sys.executable,
             "pybind11_DIR": pybind11.get_cmake_dir(),

@@ -17,7 +17,9 @@ std::optional<std::string> known(const char* text) {
 
 pybind11::dict build_info() {
   std::vector<std::string> built;
-#ifdef NASREC_X86
+#if defined(NASREC_ONLY_ISA)
+  built.emplace_back(nasrec::name_of(nasrec::active_isa()));
+#elif defined(NASREC_X86)
   for (nasrec::Isa isa : {nasrec::Isa::baseline, nasrec::Isa::avx2, nasrec::Isa::avx512})
     built.emplace_back(nasrec::name_of(isa));
 #else

@@ -22,6 +22,10 @@ Isa supported_isa() {
 }
 
 static Isa requested_isa() {
+#ifdef NASREC_ONLY_ISA
+  if (supported_isa() < Isa::NASREC_ONLY_ISA) throw std::runtime_error("this build is for another processor");
+  return Isa::NASREC_ONLY_ISA;
+#endif
   const char* name = std::getenv("NASREC_ISA");
   if (name == nullptr || *name == '\0') return supported_isa();
   for (Isa isa : {Isa::baseline, Isa::avx2, Isa::avx512})

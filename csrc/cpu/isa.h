@@ -14,7 +14,9 @@ Isa supported_isa();
 Isa active_isa();
 
 // The table of kernels for the active instruction set. `Table` is compiled once per set, in a namespace named after it.
-#ifdef NASREC_X86
+#if defined(NASREC_ONLY_ISA)
+#define NASREC_KERNELS(table) (::nasrec::NASREC_ONLY_ISA::table)
+#elif defined(NASREC_X86)
 #define NASREC_KERNELS(table)                                                                        \
   (::nasrec::active_isa() == ::nasrec::Isa::avx512 ? ::nasrec::avx512::table                         \
    : ::nasrec::active_isa() == ::nasrec::Isa::avx2 ? ::nasrec::avx2::table : ::nasrec::baseline::table)

@@ -17,6 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = "compile or export or onnx or opcheck or instruction_set or sanitizers or fork or extension"
 
 
+def built_info() -> dict[str, str]:
+    module = extension.extension()
+    assert module is not None
+    info: dict[str, str] = module.build_info()
+    return info
+
+
 def sanitizer_libraries() -> list[str]:
     """Paths of the compiler's sanitizer libraries, which must be loaded before anything else."""
     compiler = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("c++")
@@ -38,6 +45,7 @@ def test_kernels_under_sanitizers(tmp_path: Path) -> None:
         pytest.skip("the compiler has no sanitizer libraries")
     build = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", str(tmp_path)]
     environment = {**os.environ, "NASREC_SANITIZE": "address,undefined", "USE_CUDA": "0"}
+    environment["NASREC_ONLY_ISA"] = built_info()["isa_active"]
     made = subprocess.run(build, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert made.returncode == 0, made.stdout + made.stderr
     (module,) = (tmp_path / "nasrec").glob("_C*.so")
