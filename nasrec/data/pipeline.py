@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from nasrec.data.blocks import Block, array_bytes, load_block, load_words, save_block
@@ -75,7 +77,7 @@ class Job:
 def run(job: Job, progress: Progress) -> Manifest:
     """Does the work, or what is left of it. Raises `DataError`; an interrupt keeps what is done."""
     try:
-        with staging(job.target, job.plan) as work:
+        with staging(job.target, job.plan) as work, _interrupts_heard():
             _sweep(job.target)
             _read(job, work, progress)
             blocks = [record for record in work.done("read") if record["rows"]]
@@ -94,6 +96,17 @@ def run(job: Job, progress: Progress) -> Manifest:
     finally:
         progress.end()
     return manifest
+
+
+@contextmanager
+def _interrupts_heard() -> Iterator[None]:
+    """Arrow's readers put a handler of their own in place of Python's while they parse, and now and then an interrupt
+    is lost between the two. A chunk is parsed in a fraction of a second; Python's handler can wait for that."""
+    pa.enable_signal_handlers(False)
+    try:
+        yield
+    finally:
+        pa.enable_signal_handlers(True)
 
 
 def _read(job: Job, work: Staging, progress: Progress) -> None:

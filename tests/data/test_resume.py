@@ -113,6 +113,38 @@ def test_killed_at_random_points(tmp_path, packed) -> None:
     assert tree(target) == tree(tmp_path / "whole")
 
 
+INTERRUPTED = """
+import os, random, shutil, signal, sys, threading
+from nasrec.data import Options, prepare
+rng, heard, raised = random.Random(0), [], 0
+# Once undisturbed: what other libraries import at their first use may swallow an interrupt.
+prepare([sys.argv[1]], sys.argv[2] + "0", dataset="frappe", options=Options(min_count=1))
+for run in range(12):
+    shutil.rmtree(sys.argv[2], ignore_errors=True)
+    def interrupt():
+        heard.append(run)
+        os.kill(os.getpid(), signal.SIGINT)
+    timer = threading.Timer(rng.random() * 0.3, interrupt)
+    timer.start()
+    try:
+        prepare([sys.argv[1]], sys.argv[2], dataset="frappe", options=Options(min_count=1, block_bytes=4_000))
+    except KeyboardInterrupt:
+        raised += 1
+    timer.cancel()
+print(len(heard), raised)
+"""
+
+
+@pytest.mark.slow
+def test_no_interrupt_is_lost(tmp_path) -> None:
+    path = write_log(tmp_path / "frappe.csv", 10_000)
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(path), str(tmp_path / "out")], capture_output=True, text=True
+    )
+    heard, raised = done.stdout.split()
+    assert heard == raised == "12", done.stderr
+
+
 def test_half_a_journal_line_is_cut_off(tmp_path, monkeypatch) -> None:
     path = write_log(tmp_path / "frappe.csv", 400)
     prepare([path], tmp_path / "whole", dataset="frappe", options=OPTIONS)
