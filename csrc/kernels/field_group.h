@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/field_linear.h"
+#include "kernels/field_tile.h"
 #include "kernels/wide.h"
 
 namespace nasrec {
@@ -119,6 +120,14 @@ template <class T, class A> void out_of_panel(const Group& group, const A* panel
       for (int64_t i = 0; i < x.fields; ++i) at.store(to + i * x.field_stride, at.load(from + i * stride));
     }
   });
+}
+
+// Samples first..end of a tensor, whole or not at all.
+template <class T> void fetch_ahead(const Fields<T>& x, int64_t channels, int64_t first, int64_t end, Ahead& ahead) {
+  if (x.field_stride != channels || x.data == nullptr) return;
+  const int64_t bytes = x.fields * channels * static_cast<int64_t>(sizeof(T));
+  if (x.sample_stride == x.fields * channels) return ahead.add(x.data + first * x.sample_stride, (end - first) * bytes);
+  for (int64_t sample = first; sample < end; ++sample) ahead.add(x.data + sample * x.sample_stride, bytes);
 }
 
 }  // namespace

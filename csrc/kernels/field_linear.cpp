@@ -132,23 +132,38 @@ void plain_columns(
   }
 }
 
+// Where this group's results go, and what the next one reads.
+template <class T, class A>
+void fetch_ahead(const FieldLinearForward<T, A>& f, const Group& group, int64_t end, Ahead& ahead) {
+  const FieldLinearShape& s = f.s;
+  ahead.clear();
+  if (group.width != s.channels) return;
+  const int64_t next = group.first_sample + group.samples, behind = smaller(next + group.samples, end);
+  for (int64_t j = 0; j < s.inputs; ++j) fetch_ahead(f.inputs[j], s.channels, next, behind, ahead);
+  fetch_ahead(Fields<T>{f.y, s.keep, s.keep * s.channels, s.channels}, s.channels, group.first_sample, next, ahead);
+  fetch_ahead(Fields<T>{f.normalized, s.out, s.out * s.channels, s.channels}, s.channels, group.first_sample, next, ahead);
+}
+
 template <class T, class A, int Activation>
 void forward(const FieldLinearForward<T, A>& f, int64_t begin, int64_t end, void* memory) {
   const FieldLinearShape& s = f.s;
   const ForwardScratch<A> scratch(s, memory);
   const Packed<A> weight = prepare(f, scratch);
   const int64_t stride = grouping<A>(s.channels).stride;
+  Ahead ahead;
   each_group<A>(s.channels, begin, end, [&](const Group& group) {
     const int64_t sets = input_lines(f, group, scratch), vectors = vectors_of<A>(group);
+    fetch_ahead(f, group, end, ahead);
+    ahead.spread(tiles_of(weight.rows, vectors));
     A* to[kMostVectors];
     if constexpr (sizeof(T) == sizeof(A)) {
       if (Activation == kNone && !s.norm && in_place<T>(group)) {
         vectors_in_place(group, Fields<T>{f.y, s.keep, s.keep * s.channels, s.channels}, to);
-        return product(weight, scratch.start, scratch.lines, sets, vectors, to, s.channels);
+        return product(weight, scratch.start, scratch.lines, sets, vectors, to, s.channels, ahead);
       }
     }
     vectors_of_panel(scratch.z, vectors, to);
-    product(weight, scratch.start, scratch.lines, sets, vectors, to, stride);
+    product(weight, scratch.start, scratch.lines, sets, vectors, to, stride, ahead);
     each_columns<A>(group, [&](const Column* columns, auto count, auto at) {
       if (s.norm)
         norm_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch, stride, at);

@@ -34,9 +34,9 @@ template <class A> struct Sums {
   }
 };
 
-// Lanes whose dz is gathered, transposed, before it meets the inputs: enough to pay for the walk over the weight's
-// gradient, few enough to stay in the level-2 cache.
-constexpr int64_t kLines = 192;
+// Bytes of dz that are gathered, transposed, before they meet the inputs: enough to pay for the walk over the weight's
+// gradient, few enough to stay in the level-1 cache.
+constexpr int64_t kGathered = 24 << 10;
 
 template <class A> struct BackwardScratch {
   int64_t matrix_stride, panel_stride, samples;  // samples: as many as `transposed` has room for
@@ -47,7 +47,8 @@ template <class A> struct BackwardScratch {
     constexpr int64_t n = Lanes<A>::count;
     const Grouping g = grouping<A>(s.channels);
     const int64_t stride = g.stride, rows = round_up(s.rows(), n), group_lanes = g.samples * s.channels;
-    samples = g.samples * (0 < group_lanes && group_lanes < kLines ? kLines / group_lanes : 1);
+    const int64_t group_bytes = group_lanes * rows * static_cast<int64_t>(sizeof(A));
+    samples = g.samples * (0 < group_bytes && group_bytes < kGathered ? kGathered / group_bytes : 1);
     panel_stride = round_up(samples * s.channels, n) + n;
     matrix_stride = round_up(s.columns, n);
     Carver carver(base);
@@ -174,7 +175,8 @@ void transpose_panel(const A* dz, int64_t stride, int64_t rows, int64_t lanes, A
 
 template <class T, class A>
 void inputs_gradient(
-    const FieldLinearBackward<T, A>& f, const Group& group, const BackwardScratch<A>& scratch, int64_t stride) {
+    const FieldLinearBackward<T, A>& f, const Group& group, const BackwardScratch<A>& scratch, int64_t stride,
+    Ahead& ahead) {
   const int64_t rows = f.s.rows(), vectors = vectors_of<A>(group);
   const A* at[kMostVectors];
   vectors_of_panel(scratch.dz, vectors, at);
@@ -188,14 +190,36 @@ void inputs_gradient(
     if constexpr (sizeof(T) == sizeof(A)) {
       if (in_place<T>(group)) {
         vectors_in_place(group, dx, to);
-        product<A>(weight, nullptr, &lines, 1, vectors, to, dx.field_stride);
+        product<A>(weight, nullptr, &lines, 1, vectors, to, dx.field_stride, ahead);
         continue;
       }
     }
     vectors_of_panel(scratch.panel, vectors, to);
-    product<A>(weight, nullptr, &lines, 1, vectors, to, stride);
+    product<A>(weight, nullptr, &lines, 1, vectors, to, stride, ahead);
     out_of_panel<T, A>(group, scratch.panel, stride, dx);
   }
+}
+
+// What this group's products write and, with its dz, read, and what the next group's dz is made of.
+template <class T, class A>
+void fetch_ahead(const FieldLinearBackward<T, A>& f, const Group& group, int64_t end, Ahead& ahead) {
+  const FieldLinearShape& s = f.s;
+  ahead.clear();
+  if (group.width != s.channels) return;
+  const int64_t next = group.first_sample + group.samples, behind = smaller(next + group.samples, end);
+  int64_t tiles = 0;
+  for (int64_t j = 0; j < s.inputs; ++j) {
+    if (f.grad_inputs[j].data != nullptr) tiles += tiles_of(f.inputs[j].fields, vectors_of<A>(group));
+    if (f.for_weight) fetch_ahead(f.inputs[j], s.channels, group.first_sample, next, ahead);
+  }
+  fetch_ahead(f.grad, s.channels, next, behind, ahead);
+  if (s.activation != kNone)
+    fetch_ahead(Fields<const T>{f.y, s.keep, s.keep * s.channels, s.channels}, s.channels, next, behind, ahead);
+  if (s.norm)
+    fetch_ahead(Fields<const T>{f.normalized, s.out, s.out * s.channels, s.channels}, s.channels, next, behind, ahead);
+  for (int64_t j = 0; j < s.inputs; ++j)
+    fetch_ahead(f.grad_inputs[j], s.channels, group.first_sample, next, ahead);
+  ahead.spread(tiles);
 }
 
 // What the gathered dz of a batch of samples adds to the weight's gradient.
@@ -228,6 +252,7 @@ void backward(const FieldLinearBackward<T, A>& f, int64_t begin, int64_t end, A*
   const int64_t stride = grouping<A>(s.channels).stride;
   for (int64_t i = 0; i < sums.layout.elements; ++i) sums_memory[i] = 0;
   for (int64_t i = s.rows() * stride; i < sums.layout.stride * stride; ++i) scratch.dz[i] = 0;
+  Ahead ahead;
   for (int64_t first = begin; first < end; first += scratch.samples) {
     const Group gathered = {first, smaller(scratch.samples, end - first), 0, s.channels};
     A* transposed = scratch.transposed;
@@ -238,7 +263,8 @@ void backward(const FieldLinearBackward<T, A>& f, int64_t begin, int64_t end, A*
         else
           plain_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch, stride, sums, at);
       });
-      inputs_gradient(f, group, scratch, stride);
+      fetch_ahead(f, group, end, ahead);
+      inputs_gradient(f, group, scratch, stride, ahead);
       if (!f.for_weight) return;
       transpose_panel(scratch.dz, stride, s.rows(), group.lanes(), transposed, sums.layout.stride);
       transposed += group.lanes() * sums.layout.stride;

@@ -15,6 +15,50 @@ constexpr int kTileRows = 4;  // with 16
 constexpr int kOuterVectors = 3;
 #endif
 
+// Memory that is needed next, asked for a few cache lines at a time between tiles: products are bound by arithmetic,
+// what comes before and after them by memory, and no hardware sees the next sample's fields coming.
+class Ahead {
+ public:
+  void clear() { count_ = 0; }
+  void add(const void* begin, int64_t bytes) {
+    if (count_ == kMost || bytes <= 0) return;
+    ranges_[count_++] = {static_cast<const char*>(begin), bytes};
+  }
+  // All of it in so many steps.
+  void spread(int64_t steps) {
+    int64_t bytes = 0;
+    for (int i = 0; i < count_; ++i) bytes += ranges_[i].bytes;
+    step_ = bytes / (steps > 0 ? steps : 1) + kLine;
+    range_ = 0;
+  }
+  void step(int64_t most) {
+    for (int64_t left = step_ < most ? step_ : most; left > 0 && range_ < count_;) {
+      Range& range = ranges_[range_];
+      const int64_t bytes = range.bytes < left ? range.bytes : left;
+      for (int64_t i = 0; i < bytes; i += kLine) __builtin_prefetch(range.begin + i, 0, 2);
+      const int64_t taken = (bytes + kLine - 1) / kLine * kLine;
+      range.begin += taken;
+      range.bytes -= taken;
+      left -= taken;
+      if (range.bytes <= 0) ++range_;
+    }
+  }
+
+ private:
+  static constexpr int kMost = 64;
+  static constexpr int64_t kLine = 64;
+  struct Range {
+    const char* begin;
+    int64_t bytes;
+  };
+  Range ranges_[kMost];
+  int count_ = 0, range_ = 0;
+  int64_t step_ = 0;
+};
+
+// Bytes fetched ahead for each line of a tile: more would hold up the tile's own loads.
+constexpr int64_t kAheadPerLine = 96;
+
 // Line i of vector v at at[v] + i * stride.
 template <class A> struct Lines {
   const A* const* at;
@@ -34,6 +78,11 @@ template <class A> struct Packed {
   const A* data;
   int64_t rows, depth;
 };
+
+// How many tiles a product takes.
+inline int64_t tiles_of(int64_t rows, int64_t vectors) {
+  return Blocks(rows, kTileRows).count * Blocks(vectors, kTileVectors).count;
+}
 
 template <class A> void pack_rows(const A* matrix, int64_t stride, int64_t rows, int64_t depth, A* packed) {
   const Blocks blocks(rows, kTileRows);
@@ -105,7 +154,7 @@ template <class A, int Vectors, int Rows = kTileRows> ProductTile<A> product_til
 template <class A>
 void product(
     const Packed<A>& factors, const A* start, const Lines<A>* sets, int64_t set_count, int64_t vectors, A* const* to,
-    int64_t to_stride) {
+    int64_t to_stride, Ahead& ahead) {
   const Blocks across(vectors, kTileVectors), down(factors.rows, kTileRows);
   for (int64_t a = 0; a < across.count; ++a) {
     const int64_t width = across.size(a);
@@ -118,6 +167,7 @@ void product(
       for (int64_t v = 0; v < width; ++v) moved[v] = to[across.first(a) + v] + first * to_stride;
       tile(factors.data + first * factors.depth, start == nullptr ? nullptr : start + first, sets, set_count,
            across.first(a), moved, to_stride);
+      ahead.step(factors.depth * kAheadPerLine);
     }
   }
 }
