@@ -1,5 +1,5 @@
-// CUDA kernels of the linear map along the fields on raw device pointers. `stream` is a cudaStream_t; the current device
-// must be the one that holds the data. Each returns null, or the text of the CUDA error.
+// CUDA kernels of the linear map along the fields on raw device pointers. `stream` is a cudaStream_t; the current
+// device must be the one that holds the data. Each returns null, or the text of the CUDA error.
 #pragma once
 
 #include <cstdint>

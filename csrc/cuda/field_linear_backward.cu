@@ -15,7 +15,8 @@ template <class A> struct BackwardShared {
 };
 
 // Sums over a tile's lanes for one row of a vector's gradient.
-template <class A> __device__ void keep_sum(A* sums, const FieldLinearLayer& s, int64_t tile, int which, int64_t row, A value) {
+template <class A>
+__device__ void keep_sum(A* sums, const FieldLinearLayer& s, int64_t tile, int which, int64_t row, A value) {
   const A sum = sum_of_lanes(value);
   if (threadIdx.x % kLanes == 0) sums[(tile * kVectorSums + which) * s.rows + row] = sum;
 }
@@ -57,7 +58,7 @@ __device__ void gradient_of_z(
   });
 }
 
-// A block forms a tile of dz, in shared memory where it fits (`in_shared`), and multiplies it with the weight's columns.
+// A block forms a tile of dz, in shared memory where it fits (`in_shared`), and multiplies the weight's columns with it.
 template <class T, class A>
 __global__ void __launch_bounds__(kThreads) inputs_gradient(
     const FieldLinearLayer s, const FieldParts grad, const WeightParts w, const T* gain, const T* y,
@@ -152,7 +153,8 @@ __global__ void __launch_bounds__(kThreads) weight_gradient(
 }
 
 template <class T, class A>
-__global__ void finish_weight(const FieldLinearLayer s, const A* partial, const WeightParts grad_w, const int64_t splits) {
+__global__ void finish_weight(
+    const FieldLinearLayer s, const A* partial, const WeightParts grad_w, const int64_t splits) {
   const int64_t count = s.out * s.columns, step = static_cast<int64_t>(gridDim.x) * kThreads;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += step) {
     const int64_t row = i / s.columns, column = i % s.columns;
@@ -177,7 +179,8 @@ __global__ void finish_vectors(const FieldLinearLayer s, const A* sums, T* bias,
       if (vectors[which] == nullptr) continue;
       A sum = 0;
       if (row < s.rows) {
-        for (int64_t tile = column; tile < tiles_of(s); tile += kLanes) sum += sums[(tile * kVectorSums + which) * s.rows + row];
+        for (int64_t tile = column; tile < tiles_of(s); tile += kLanes)
+          sum += sums[(tile * kVectorSums + which) * s.rows + row];
       }
       sum = sum_of_lanes(sum);
       if (column == 0) narrow(sum, vectors[which] + row);
@@ -238,11 +241,13 @@ const char* field_linear_finish(
     if (for_weight && layer.out * layer.columns > 0)
       finish_weight<T, A>
           <<<grid_size((layer.out * layer.columns + kThreads - 1) / kThreads), kThreads, 0,
-             static_cast<cudaStream_t>(stream)>>>(layer, static_cast<const A*>(partial), grad_w, field_linear_splits(layer));
+             static_cast<cudaStream_t>(stream)>>>(
+              layer, static_cast<const A*>(partial), grad_w, field_linear_splits(layer));
     if (for_vectors && layer.out > 0)
       finish_vectors<T, A>
           <<<grid_size((layer.out + kWarps - 1) / kWarps), kThreads, 0, static_cast<cudaStream_t>(stream)>>>(
-              layer, static_cast<const A*>(sums), static_cast<T*>(bias), static_cast<T*>(gain), static_cast<T*>(offset));
+              layer, static_cast<const A*>(sums), static_cast<T*>(bias), static_cast<T*>(gain),
+              static_cast<T*>(offset));
   });
 }
 

@@ -170,7 +170,8 @@ std::vector<Tensor> field_linear_backward(
   const std::optional<Tensor> normalized = s.norm ? packed(normalized_any) : std::nullopt;
   const std::optional<Tensor> rstd = s.norm ? packed(rstd_any) : std::nullopt;
   const auto first_piece = needs.begin() + inputs_any.size(), first_vector = needs.end() - 3;
-  const Needs of_inputs(needs.begin(), first_piece), of_pieces(first_piece, first_vector), of_vectors(first_vector, needs.end());
+  const Needs of_inputs(needs.begin(), first_piece), of_pieces(first_piece, first_vector);
+  const Needs of_vectors(first_vector, needs.end());
 
   const cuda::FieldLinearLayer layer = layer_of(s, like);
   const auto grad_inputs = gradients_of(inputs, of_inputs), grad_pieces = gradients_of(pieces, of_pieces);

@@ -140,8 +140,10 @@ void fetch_ahead(const FieldLinearForward<T, A>& f, const Group& group, int64_t 
   if (group.width != s.channels) return;
   const int64_t next = group.first_sample + group.samples, behind = smaller(next + group.samples, end);
   for (int64_t j = 0; j < s.inputs; ++j) fetch_ahead(f.inputs[j], s.channels, next, behind, ahead);
-  fetch_ahead(Fields<T>{f.y, s.keep, s.keep * s.channels, s.channels}, s.channels, group.first_sample, next, ahead);
-  fetch_ahead(Fields<T>{f.normalized, s.out, s.out * s.channels, s.channels}, s.channels, group.first_sample, next, ahead);
+  const Fields<T> y = {f.y, s.keep, s.keep * s.channels, s.channels};
+  const Fields<T> normalized = {f.normalized, s.out, s.out * s.channels, s.channels};
+  fetch_ahead(y, s.channels, group.first_sample, next, ahead);
+  fetch_ahead(normalized, s.channels, group.first_sample, next, ahead);
 }
 
 template <class T, class A, int Activation>

@@ -91,8 +91,17 @@ struct FieldLinearBackwardTable {
   FieldLinearBackwardKernels<uint16_t, float> bfloat16;
 };
 
-namespace baseline { extern const FieldLinearTable field_linear; extern const FieldLinearBackwardTable field_linear_backward; }
-namespace avx2 { extern const FieldLinearTable field_linear; extern const FieldLinearBackwardTable field_linear_backward; }
-namespace avx512 { extern const FieldLinearTable field_linear; extern const FieldLinearBackwardTable field_linear_backward; }
+namespace baseline {
+extern const FieldLinearTable field_linear;
+extern const FieldLinearBackwardTable field_linear_backward;
+}
+namespace avx2 {
+extern const FieldLinearTable field_linear;
+extern const FieldLinearBackwardTable field_linear_backward;
+}
+namespace avx512 {
+extern const FieldLinearTable field_linear;
+extern const FieldLinearBackwardTable field_linear_backward;
+}
 
 }  // namespace nasrec

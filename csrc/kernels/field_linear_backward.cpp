@@ -1,38 +1,12 @@
 // The linear map along the fields, backward, for one instruction set. Of a group of samples the gradient before the
 // product (dz) is formed once, in a panel, and meets both the weight (for the inputs) and, transposed, the inputs
 // themselves (for the weight, which is summed up transposed: its rows are the fields).
-#include "kernels/activation.h"
+#include "kernels/field_linear_dz.h"
 #include "kernels/field_tile.h"
 #include "kernels/field_weight.h"
 
 namespace nasrec {
 namespace {
-
-enum { kBias, kGain, kOffset, kVectorSums };
-
-// Where one part's sums over its samples lie; see FieldLinearGradients.
-template <class A> struct SumsLayout {
-  int64_t stride;                 // of the transposed weight gradient, [columns][rows, filled up to whole vectors]
-  int64_t vectors[kVectorSums];   // where [rows][a vector's lanes] begin
-  int64_t elements;
-
-  explicit SumsLayout(const FieldLinearShape& s) : stride(round_up(s.rows(), Lanes<A>::count)) {
-    elements = s.columns * stride;
-    for (int64_t& vector : vectors) {
-      vector = elements;
-      elements += s.rows() * Lanes<A>::count;
-    }
-  }
-};
-
-template <class A> struct Sums {
-  SumsLayout<A> layout;
-  A* data;
-  void add(int vector, int64_t row, typename Lanes<A>::vec v) const {
-    A* at = data + layout.vectors[vector] + row * Lanes<A>::count;
-    store<A>(at, load<A>(at) + v);
-  }
-};
 
 // Bytes of dz that are gathered, transposed, before they meet the inputs: enough to pay for the walk over the weight's
 // gradient, few enough to stay in the level-1 cache.
@@ -70,90 +44,6 @@ template <class T, class A> void prepare(const FieldLinearBackward<T, A>& f, con
   int64_t first = 0;
   for (int64_t j = 0; j < s.inputs; first += f.inputs[j++].fields)
     pack_columns(to.matrix + first, to.matrix_stride, f.inputs[j].fields, s.rows(), to.packed + first * s.rows());
-}
-
-// dz = (g - mean(g) - normalized mean(g normalized)) rstd with g = gain d(activation), zero behind `keep`; lanes behind
-// a tail stay zero in every sum.
-template <class T, class A, int Activation, int V, class At>
-void norm_columns(
-    const FieldLinearBackward<T, A>& f, const Column* columns, const BackwardScratch<A>& scratch, int64_t stride,
-    const Sums<A>& sums, At at) {
-  typedef typename Lanes<A>::vec vec;
-  const FieldLinearShape& s = f.s;
-  A* dz[V];
-  const T *grad[V], *y[V], *normalized[V];
-  vec mean[V] = {}, slope[V] = {}, scale[V];
-#pragma GCC unroll 3
-  for (int v = 0; v < V; ++v) {
-    dz[v] = scratch.dz + columns[v].lane;
-    grad[v] = columns[v].in(f.grad);
-    if constexpr (Activation != kNone) y[v] = f.y + columns[v].sample * s.keep * s.channels + columns[v].channel;
-    normalized[v] = f.normalized + columns[v].sample * s.out * s.channels + columns[v].channel;
-    scale[v] = at.load(f.rstd + columns[v].sample * s.channels + columns[v].channel);
-  }
-  for (int64_t i = 0; i < s.keep; ++i) {
-    const A gain = scratch.gain[i];
-    vec for_gain = {}, for_offset = {};
-#pragma GCC unroll 3
-    for (int v = 0; v < V; ++v) {
-      const vec value = at.load(normalized[v] + i * s.channels);
-      vec result = {};
-      if constexpr (Activation != kNone) result = at.load(y[v] + i * s.channels);
-      const vec d = deactivate<A, Activation>(at.load(grad[v] + i * f.grad.field_stride), result), g = d * gain;
-      at.store(dz[v] + i * stride, g);
-      mean[v] += g;
-      slope[v] += g * value;
-      for_offset += d;
-      for_gain += d * value;
-    }
-    if (!f.for_vectors) continue;
-    sums.add(kGain, i, for_gain);
-    sums.add(kOffset, i, for_offset);
-  }
-#pragma GCC unroll 3
-  for (int v = 0; v < V; ++v) {
-    mean[v] *= scale[v] / static_cast<A>(s.out);
-    slope[v] *= scale[v] / static_cast<A>(s.out);
-  }
-  for (int64_t i = 0; i < s.out; ++i) {
-    vec for_bias = {};
-#pragma GCC unroll 3
-    for (int v = 0; v < V; ++v) {
-      const vec g = i < s.keep ? at.load(dz[v] + i * stride) : vec{};
-      const vec d = g * scale[v] - (mean[v] + at.load(normalized[v] + i * s.channels) * slope[v]);
-      at.store(dz[v] + i * stride, d);
-      for_bias += d;
-    }
-    if (f.for_vectors) sums.add(kBias, i, for_bias);
-  }
-}
-
-template <class T, class A, int Activation, int V, class At>
-void plain_columns(
-    const FieldLinearBackward<T, A>& f, const Column* columns, const BackwardScratch<A>& scratch, int64_t stride,
-    const Sums<A>& sums, At at) {
-  typedef typename Lanes<A>::vec vec;
-  const FieldLinearShape& s = f.s;
-  A* dz[V];
-  const T *grad[V], *y[V];
-#pragma GCC unroll 3
-  for (int v = 0; v < V; ++v) {
-    dz[v] = scratch.dz + columns[v].lane;
-    grad[v] = columns[v].in(f.grad);
-    if constexpr (Activation != kNone) y[v] = f.y + columns[v].sample * s.keep * s.channels + columns[v].channel;
-  }
-  for (int64_t i = 0; i < s.keep; ++i) {
-    vec for_bias = {};
-#pragma GCC unroll 3
-    for (int v = 0; v < V; ++v) {
-      vec result = {};
-      if constexpr (Activation != kNone) result = at.load(y[v] + i * s.channels);
-      const vec d = deactivate<A, Activation>(at.load(grad[v] + i * f.grad.field_stride), result);
-      at.store(dz[v] + i * stride, d);
-      for_bias += d;
-    }
-    if (f.for_vectors) sums.add(kBias, i, for_bias);
-  }
 }
 
 // dz [rows][stride] -> [lanes][to_stride]; both have room for whole vectors in either direction.
@@ -259,9 +149,10 @@ void backward(const FieldLinearBackward<T, A>& f, int64_t begin, int64_t end, A*
     each_group<A>(s.channels, first, first + gathered.samples, [&](const Group& group) {
       each_columns<A>(group, [&](const Column* columns, auto count, auto at) {
         if (s.norm)
-          norm_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch, stride, sums, at);
+          norm_columns<T, A, Activation, decltype(count)::value>(
+              f, columns, scratch.gain, scratch.dz, stride, sums, at);
         else
-          plain_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch, stride, sums, at);
+          plain_columns<T, A, Activation, decltype(count)::value>(f, columns, scratch.dz, stride, sums, at);
       });
       fetch_ahead(f, group, end, ahead);
       inputs_gradient(f, group, scratch, stride, ahead);
@@ -285,7 +176,8 @@ void run(const FieldLinearBackward<T, A>& f, int64_t begin, int64_t end, A* sums
 
 // Columns of one piece, from lines `line`.. of every part's transposed gradient.
 template <class T, class A>
-void finish_piece(const FieldLinearGradients<T, A>& f, int64_t line, const WeightPiece<T>& to, int64_t begin, int64_t end) {
+void finish_piece(
+    const FieldLinearGradients<T, A>& f, int64_t line, const WeightPiece<T>& to, int64_t begin, int64_t end) {
   typedef typename Lanes<A>::vec vec;
   constexpr int n = Lanes<A>::count;
   const SumsLayout<A> layout(f.s);
