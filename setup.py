@@ -41,7 +41,7 @@ class CMakeBuild(build_ext):
         if cmake is None:
             raise SystemExit("cmake is missing: install it, or `pip install cmake` in this environment")
         definitions = {
-            "CMAKE_BUILD_TYPE": "Release",
+            "CMAKE_BUILD_TYPE": "None" if sanitize else "Release",
             "NASREC_OUTPUT_NAME": target.name.removesuffix(".so"),
             "NASREC_TORCH_ROOT": Path(torch.__file__).parent,
             "NASREC_TORCH_VERSION": torch.__version__,

@@ -14,7 +14,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-settings.register_profile("deterministic", derandomize=True, deadline=None, database=None, max_examples=50)
+# Fewer where every example costs many times as much, as under sanitizers.
+EXAMPLES = int(os.environ.get("NASREC_TEST_EXAMPLES", "50"))
+settings.register_profile("deterministic", derandomize=True, deadline=None, database=None, max_examples=EXAMPLES)
 settings.load_profile("deterministic")
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -53,6 +53,7 @@ def test_kernels_under_sanitizers(tmp_path: Path) -> None:
         "LD_PRELOAD": " ".join(libraries),
         "ASAN_OPTIONS": "detect_leaks=0",  # Python and torch hold memory until the end
         "NASREC_EXTENSION": str(module),
+        "NASREC_TEST_EXAMPLES": "4",
     }
     tests = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "-k"]
     result = subprocess.run(
