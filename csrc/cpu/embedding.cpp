@@ -79,7 +79,7 @@ struct Bytes {
 void fill_with_zeros(const std::vector<Bytes>& all, int part, int parts) {
   for (const Bytes& bytes : all) {
     const auto [begin, end] = split(bytes.count, part, parts, 4096);
-    std::memset(bytes.data + begin, 0, static_cast<size_t>(end - begin));
+    if (begin < end) std::memset(bytes.data + begin, 0, static_cast<size_t>(end - begin));
   }
 }
 

@@ -55,7 +55,8 @@ def test_kernels_under_sanitizers(tmp_path: Path) -> None:
         "NASREC_EXTENSION": str(module),
         "NASREC_TEST_EXAMPLES": "4",
     }
-    tests = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "-k"]
+    # Not captured: a sanitizer writes its finding and ends the process at once.
+    tests = [sys.executable, "-m", "pytest", "-s", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", "-k"]
     result = subprocess.run(
         [*tests, f"not ({LEFT_OUT})", "tests/kernels"], cwd=ROOT, env=environment, capture_output=True, text=True
     )
