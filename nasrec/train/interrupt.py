@@ -14,9 +14,15 @@ __all__ = ["InterruptGuard"]
 class InterruptGuard:
     """Context manager over a run. An interrupt inside `step()` is raised when that step is over, a second one at
     once. Outside the main thread, where signals do not arrive, and where a caller handles SIGINT in a way of its
-    own, it changes nothing."""
+    own, it changes nothing.
 
-    def __init__(self) -> None:
+    Args:
+        deferred: never raise the first interrupt; the run asks `asked_to_stop`, so that several processes can agree
+            on a step to stop at.
+    """
+
+    def __init__(self, *, deferred: bool = False) -> None:
+        self._deferred = deferred
         self._inside = False
         self._pending = False
         self._installed = False
@@ -33,6 +39,11 @@ class InterruptGuard:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             self._installed = False
 
+    @property
+    def asked_to_stop(self) -> bool:
+        """Has an interrupt come that was not raised?"""
+        return self._pending
+
     @contextmanager
     def step(self) -> Iterator[None]:
         self._inside = True
@@ -40,12 +51,12 @@ class InterruptGuard:
             yield
         finally:
             self._inside = False
-        if self._pending:
+        if self._pending and not self._deferred:
             self._pending = False
             raise KeyboardInterrupt
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
-        if not self._inside or self._pending:
+        if self._pending or not (self._inside or self._deferred):
             self._pending = False
             raise KeyboardInterrupt
         self._pending = True

@@ -1,224 +1,189 @@
-"""The training loop for any model of the form `model(dense, sparse) -> logits`."""
+"""The training loop: reads rows, steps a learner, looks at the validation log, and keeps checkpoints."""
 
 from __future__ import annotations
 
 import logging
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
-from nasrec.data.dataset import BatchSource
+import nasrec
+from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
-from nasrec.layers import Embedding
-from nasrec.optim import Adagrad
 from nasrec.train.config import TrainConfig, learning_rate
 from nasrec.train.interrupt import InterruptGuard
+from nasrec.train.learner import Learner, ModelLearner, StepBatch
 from nasrec.train.metrics import Metrics
-from nasrec.train.predict import check_logits, device_of, evaluate, forward
 from nasrec.train.progress import Progress, Silent
+from nasrec.train.ranks import ALONE, Ranks
 from nasrec.train.result import Evaluation, HistoryPoint, TrainResult
+from nasrec.train.state import State, Window
+from nasrec.train.store import MemoryStore, Store
 
-__all__ = ["train"]
+__all__ = ["run", "train"]
 
 logger = logging.getLogger(__name__)
+
+_FORMAT = 1
 
 
 def train(
     model: nn.Module,
-    train_log: BatchSource,
-    valid_log: BatchSource | None = None,
+    train_log: Log,
+    valid_log: Log | None = None,
     config: TrainConfig | None = None,
     progress: Progress | None = None,
+    *,
+    store: Store | None = None,
+    ranks: Ranks = ALONE,
 ) -> TrainResult:
     """Minimise binary cross-entropy in place, on the device where the model is.
 
     The weights with the best validation score are restored at the end. Global random state is left as it was found;
     on a CPU two runs with equal weights, rows and settings give equal results. Ctrl-C ends the run between two steps
-    and returns what was done. Raises `TrainError` when the loss is not finite.
+    and returns what was done.
+
+    Args:
+        store: where checkpoints are kept; if it holds one of this run, the run goes on from there, and ends as it
+            would have ended without a break. Default: none are kept.
+        ranks: the processes that train together, see `nasrec.train.ranks.joined`.
+
+    Raises:
+        TrainError: the loss is not finite, or the store holds another run.
     """
-    run = _Run(model, train_log, valid_log, config or TrainConfig(), progress or Silent())
+    config = config or TrainConfig()
+    return run(ModelLearner(model, config, ranks), train_log, valid_log, config, progress, store=store)
+
+
+def run(
+    learner: Learner,
+    train_log: Log,
+    valid_log: Log | None,
+    config: TrainConfig,
+    progress: Progress | None = None,
+    *,
+    store: Store | None = None,
+    identity: Mapping[str, Any] | None = None,
+) -> TrainResult:
+    """`train` for any learner; `identity`: further plain values that a run must have in common with its checkpoint."""
+    loop = _Loop(learner, train_log, valid_log, config, progress or Silent(), store or MemoryStore(), identity or {})
     interrupted = False
-    was_training = model.training
-    devices = [run.device] if run.device.type == "cuda" else []
-    sparse_tables = _sparse_tables(model, run.config.sparse_embeddings)
-    with torch.random.fork_rng(devices=devices), sparse_tables, InterruptGuard() as guard:
-        torch.manual_seed(run.config.seed)
-        run.progress.begin(run.config.epochs * train_log.num_rows)
+    devices = [learner.device] if learner.device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(devices=devices),
+        learner.running(),
+        InterruptGuard(deferred=learner.ranks.size > 1) as guard,
+    ):
+        loop.resume()
+        loop.progress.begin(loop.total_rows, loop.state)
         try:
-            run.epochs(guard)
+            loop.go(guard)
         except KeyboardInterrupt:
             interrupted = True
-            logger.info("interrupted after step %d", run.state.step)
+            logger.info("interrupted after step %d", loop.state.steps)
         finally:
-            run.progress.end()
-            model.train(was_training)
-    run.restore_best()
-    return run.result(interrupted)
+            loop.progress.end()
+    if interrupted:
+        loop.save()
+    loop.restore_best()
+    return loop.result(interrupted)
 
 
-@dataclass
-class _State:
-    """All that changes during a run besides weights and optimiser: with these two, what a checkpoint has to hold."""
-
-    epoch: int = 0
-    step: int = 0
-    rows: int = 0
-    train_s: float = 0.0
-    history: list[HistoryPoint] = field(default_factory=list)
-    evaluations: list[Evaluation] = field(default_factory=list)
-    best: Evaluation | None = None
-    best_weights: dict[str, Tensor] | None = None
-    looks_since_best: int = 0
-    stopped_early: bool = False
-
-
-class _Window:
-    """Running loss since the last history point; on an accelerator it is fetched only when asked for."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._sum = torch.zeros((), dtype=torch.float64, device=device)
-        self.steps = self.rows = 0
-        self.seconds = 0.0
-
-    def add(self, loss: Tensor, rows: int, seconds: float) -> None:
-        self._sum += loss
-        self.steps += 1
-        self.rows += rows
-        self.seconds += seconds
-
-    def mean(self) -> float:
-        return float(self._sum) / max(1, self.steps)
-
-
-class _Run:
+class _Loop:
     def __init__(
         self,
-        model: nn.Module,
-        train_log: BatchSource,
-        valid_log: BatchSource | None,
+        learner: Learner,
+        train_log: Log,
+        valid_log: Log | None,
         config: TrainConfig,
         progress: Progress,
+        store: Store,
+        identity: Mapping[str, Any],
     ) -> None:
-        self.model, self.train_log, self.valid_log = model, train_log, valid_log
-        self.config, self.progress = config, progress
-        self.device = device_of(model)
-        self.parameters = [weight for weight in model.parameters() if weight.requires_grad]
-        if not self.parameters:
-            raise TrainError("the model has no trainable weights; nothing to train")
-        self.optimizer = _optimizer(config, self.parameters)
-        self.total_steps = config.epochs * math.ceil(train_log.num_rows / config.batch_size)
-        self.state = _State()
-
-    def epochs(self, guard: InterruptGuard) -> None:
-        state, config = self.state, self.config
-        while state.epoch < config.epochs and not state.stopped_early:
-            self._epoch(guard)
-            state.epoch += 1
-            looked = state.evaluations and state.evaluations[-1].step == state.step
-            if not looked and not state.stopped_early:
-                self._look(state.epoch)
-
-    def _epoch(self, guard: InterruptGuard) -> None:
-        state, config = self.state, self.config
-        window = _Window(self.device)
-        shown_loss = math.nan
-        self.model.train()
-        for dense, sparse, label in self.train_log.batches(
-            config.batch_size, shuffle=True, seed=config.seed, epoch=state.epoch
-        ):
-            started = time.perf_counter()
-            with guard.step():
-                lr = learning_rate(config, state.step, self.total_steps)
-                loss = self._step(dense.to(self.device), sparse.to(self.device), label.to(self.device), lr)
-                seconds = time.perf_counter() - started
-                state.step += 1
-                state.rows += len(label)
-                state.train_s += seconds
-                window.add(loss, len(label), seconds)
-            # Reading the loss waits for an accelerator: there it is read at an epoch's start and history points only.
-            is_point = state.step % config.log_every == 0
-            if is_point or self.device.type == "cpu" or math.isnan(shown_loss):
-                shown_loss = window.mean()
-                self._require_finite(shown_loss)
-            self.progress.advance(len(label), shown_loss)
-            if is_point:
-                self._record(window, shown_loss, lr)
-                window = _Window(self.device)
-            if config.eval_every and state.step % config.eval_every == 0:
-                self._look(state.epoch + 1)
-                if state.stopped_early:
-                    break
-        if window.steps:
-            self._require_finite(window.mean())
-            self._record(window, window.mean(), lr)
-
-    def _step(self, dense: Tensor, sparse: Tensor, label: Tensor, lr: float) -> Tensor:
-        logits = forward(self.model, dense, sparse)
-        if self.state.step == 0:
-            check_logits(logits, label)
-        loss = binary_cross_entropy_with_logits(logits, label)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
-        if self.state.step == 0 and not self.config.sparse_embeddings and any(map(_is_sparse, self.parameters)):
+        self.learner, self.valid_log, self.config = learner, valid_log, config
+        self.progress, self.store = progress, store
+        self.ranks = learner.ranks
+        self.identity = {"config": asdict(config), **identity}
+        if config.batch_size % self.ranks.size:
             raise TrainError(
-                "the model has sparse gradients; build embeddings with sparse=False, or set sparse_embeddings"
+                f"batch_size {config.batch_size} cannot be shared out evenly among {self.ranks.size} ranks; use a "
+                "multiple of their number"
             )
-        if self.config.clip_norm is not None:
-            _clip(self.parameters, self.config.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
-        return loss.detach()
+        share = config.batch_size // self.ranks.size
+        self.reader = train_log.reader(share, seed=config.seed, rank=self.ranks.rank, world_size=self.ranks.size)
+        self.total_steps = config.total_steps(len(self.reader))
+        self.total_rows = min(config.epochs * train_log.num_rows, self.total_steps * config.batch_size)
+        self.state = State()
+        self.shown_loss = math.nan
+        self.unread: Tensor | None = None
+        """Sum of the losses of the steps that no one has waited for yet."""
 
-    def _require_finite(self, loss: float) -> None:
-        if not math.isfinite(loss):
-            raise TrainError(
-                f"the training loss is {loss} at step {self.state.step} (epoch {self.state.epoch + 1}, "
-                f"{self.config.optimizer}, peak learning rate {self.config.peak_lr:g}); lower the learning rate, "
-                "lengthen the warm-up or clip gradients (clip_norm)"
-            )
-
-    def _record(self, window: _Window, loss: float, lr: float) -> None:
-        state = self.state
-        rate = window.rows / max(1e-9, window.seconds)
-        state.history.append(HistoryPoint(state.step, state.epoch + 1, state.rows, loss, lr, rate))
-
-    def _look(self, epoch: int) -> None:
-        """Score the validation log, keep the weights if they are the best so far, count towards `patience`."""
-        if self.valid_log is None:
+    def resume(self) -> None:
+        """Goes on from the store's checkpoint, if it has one."""
+        checkpoint = self.store.load()
+        if checkpoint is None:
             return
-        state, config = self.state, self.config
-        metrics = evaluate(self.model, self.valid_log, config.eval_batch_size)
-        if config.monitor == "auc" and math.isnan(metrics.auc):
-            raise TrainError("monitor 'auc' needs both classes in the validation log; use monitor 'log_loss'")
-        evaluation = Evaluation(state.step, epoch, metrics)
-        is_best = state.best is None or _better(config.monitor, metrics, state.best.metrics)
-        state.evaluations.append(evaluation)
-        if is_best:
-            state.best, state.looks_since_best = evaluation, 0
-            state.best_weights = _copy(self.model.state_dict(), state.best_weights)
-        else:
-            state.looks_since_best += 1
-        state.stopped_early = config.patience is not None and state.looks_since_best >= config.patience
-        self.progress.evaluated(epoch, metrics, is_best)
+        self._require_same(checkpoint)
+        state = State.from_dict(checkpoint["state"])
+        self.reader.load_state_dict(state.reader)
+        self.learner.load_weights(checkpoint["weights"])
+        self.learner.load_optimizer_state(checkpoint["optimizer"])
+        self.state = state
+        logger.info("going on after step %d", state.steps)
+
+    def go(self, guard: InterruptGuard) -> None:
+        """Steps until the end; between any two of them the state is whole."""
+        state = self.state
+        if state.finished:
+            return
+        self._look_if_due(guard)
+        while not self._is_over():
+            for batch in self.reader.epoch():
+                rows, total, save = self._agree(batch, guard)
+                with guard.step():
+                    self._step(batch, rows, total)
+                self._look_if_due(guard)
+                if self._is_over():
+                    break
+                if save:
+                    self.save()
+        state.finished = True
+        self.save()
+
+    def save(self) -> None:
+        """Writes a checkpoint, by the first rank; the others wait for it."""
+        self._read_loss()
+        if self.ranks.first and self.state.steps:
+            self.store.save(
+                {
+                    "format": _FORMAT,
+                    "nasrec": nasrec.__version__,
+                    "identity": self.identity,
+                    "state": self.state.to_dict(),
+                    "weights": self.learner.weights(),
+                    "optimizer": self.learner.optimizer_state(),
+                }
+            )
+        self.ranks.wait()
 
     def restore_best(self) -> None:
+        """The best weights, where they are not the last ones."""
         state = self.state
-        if state.best_weights is not None and state.best is not None and state.best.step != state.step:
-            self.model.load_state_dict(state.best_weights)
+        if state.best is not None and (state.best.step != state.steps):
+            best = self.store.load_best()
+            if best is not None:
+                self.learner.load_weights(best)
 
     def result(self, interrupted: bool) -> TrainResult:
         state = self.state
         return TrainResult(
             config=self.config,
-            steps=state.step,
+            steps=state.steps,
             rows=state.rows,
             train_s=state.train_s,
             rows_per_s=state.rows / max(1e-9, state.train_s),
@@ -229,57 +194,130 @@ class _Run:
             stopped_early=state.stopped_early,
         )
 
+    @property
+    def _epoch(self) -> int:
+        """The epoch of the last step, from 1."""
+        return self.reader.epoch_number + (self.reader.position > 0)
 
-def _optimizer(config: TrainConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    options: dict[str, Any] = {
-        "lr": config.peak_lr,
-        "eps": config.denominator_eps,
-        "weight_decay": config.weight_decay,
-    }
-    if config.optimizer == "adagrad":
-        return Adagrad(parameters, **options)
-    # One pass over weights, gradients and state instead of one for each arithmetic operation: 8 times as fast on a CPU.
-    fused = all(weight.device.type in ("cpu", "cuda") for weight in parameters)
-    return torch.optim.Adam(parameters, fused=fused or None, **options)
+    def _is_over(self) -> bool:
+        return self.state.stopped_early or self.state.steps >= self.total_steps
+
+    def _agree(self, batch: tuple[Tensor, ...], guard: InterruptGuard) -> tuple[int, float, bool]:
+        """Rows of all ranks, their weight, and whether a checkpoint follows; a wish of any rank to stop stops all."""
+        weight = float(batch[3].sum(dtype=torch.float64)) if len(batch) == 4 else len(batch[2])
+        due = self.ranks.first and self.store.due(self.state.steps + 1)
+        rows, total, stop, save = self.ranks.total((len(batch[2]), weight, guard.asked_to_stop, due))
+        if stop:
+            raise KeyboardInterrupt
+        return int(rows), total, save > 0
+
+    def _step(self, batch: tuple[Tensor, ...], rows: int, total: float) -> None:
+        state, config, device = self.state, self.config, self.learner.device
+        started = time.perf_counter()
+        # What a step draws follows from the run's seed, its number and the rank, so no generator need be saved.
+        torch.manual_seed(_mixed(config.seed, state.steps, self.ranks.rank))
+        lr = learning_rate(config, state.steps, self.total_steps, state.rate_cuts)
+        dense, sparse, label, *weight = (column.to(device) for column in batch)
+        loss = self.learner.step(StepBatch(dense, sparse, label, weight[0] if weight else None, total), state.steps, lr)
+        self._count(loss, rows, time.perf_counter() - started, lr)
+
+    def _count(self, loss: Tensor, rows: int, seconds: float, lr: float) -> None:
+        state = self.state
+        state.steps += 1
+        state.rows += rows
+        state.train_s += seconds
+        state.reader = self.reader.state_dict()
+        window = state.window
+        window.steps += 1
+        window.rows += rows
+        window.seconds += seconds
+        # Reading the loss waits for an accelerator, or for other ranks; there it is read when it is needed only.
+        self.unread = loss.double() if self.unread is None else self.unread + loss
+        is_point = state.steps % self.config.log_every == 0 or self.reader.position == 0 or self._is_over()
+        alone_on_cpu = self.learner.device.type == "cpu" and self.ranks.size == 1
+        if is_point or alone_on_cpu or state.steps == 1:
+            self._read_loss()
+        self.progress.advance(rows, self.shown_loss)
+        if is_point:
+            rate = window.rows / max(1e-9, window.seconds)
+            point = HistoryPoint(state.steps, self._epoch, state.rows, window.mean, lr, rate)
+            state.history.append(point)
+            state.window = Window()
+            self.progress.recorded(point)
+
+    def _read_loss(self) -> None:
+        """Adds the losses of the steps since the last reading, of all ranks, to the window."""
+        if self.unread is not None:
+            (loss,) = self.ranks.total((float(self.unread),))
+            self.unread = None
+            self.state.window.loss += loss
+            self.shown_loss = self.state.window.mean
+            self._require_finite(self.shown_loss)
+
+    def _require_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainError(
+                f"the training loss is {loss} at step {self.state.steps} (epoch {self._epoch}, "
+                f"{self.config.optimizer}, peak learning rate {self.config.peak_lr:g}); lower the learning rate, "
+                "lengthen the warm-up or clip gradients (clip_norm)"
+            )
+
+    def _look_if_due(self, guard: InterruptGuard) -> None:
+        """After an epoch, after `eval_every` steps and at the end: score the validation log."""
+        state, every = self.state, self.config.eval_every
+        looked_at = state.evaluations[-1].step if state.evaluations else 0
+        if self.valid_log is None or looked_at == state.steps:
+            return
+        if self.reader.position == 0 or self._is_over() or (every and state.steps % every == 0):
+            metrics = self.learner.evaluate(self.valid_log, self.config.eval_batch_size)
+            with guard.step():
+                self._note(metrics)
+
+    def _note(self, metrics: Metrics) -> None:
+        """Keep the weights if they are the best so far, count towards `patience` and a lower rate."""
+        state, config = self.state, self.config
+        if config.monitor == "auc" and math.isnan(metrics.auc):
+            raise TrainError("monitor 'auc' needs both classes in the validation log; use monitor 'log_loss'")
+        evaluation = Evaluation(state.steps, self._epoch, metrics)
+        is_best = state.best is None or _better(config.monitor, metrics, state.best.metrics)
+        if is_best and self.ranks.first:
+            self.store.save_best(self.learner.weights())
+        state.evaluations.append(evaluation)
+        if is_best:
+            state.best, state.looks_since_best = evaluation, 0
+        else:
+            state.looks_since_best += 1
+            state.rate_cuts += config.schedule == "plateau"
+        state.stopped_early = config.patience is not None and state.looks_since_best >= config.patience
+        self.progress.evaluated(evaluation, is_best)
+
+    def _require_same(self, checkpoint: Mapping[str, Any]) -> None:
+        """Raise `TrainError` unless the checkpoint is of this run."""
+        if checkpoint.get("format") != _FORMAT or not isinstance(checkpoint.get("identity"), dict):
+            raise TrainError("the checkpoint is of another version of nasrec; start the run anew in another folder")
+        saved, own = _flat(checkpoint["identity"]), _flat(self.identity)
+        for key in dict.fromkeys((*own, *saved)):
+            if saved.get(key) != own.get(key):
+                raise TrainError(
+                    f"the folder holds a run with {key} {saved.get(key)!r}, this one has {own.get(key)!r}; give the "
+                    "same settings to go on with it, or another folder"
+                )
 
 
-def _is_sparse(weight: nn.Parameter) -> bool:
-    return weight.grad is not None and weight.grad.is_sparse
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
 
 
-@contextmanager
-def _sparse_tables(model: nn.Module, wanted: bool) -> Iterator[None]:
-    """Within the block the tables of generated models get sparse gradients, if that is wanted."""
-    tables = [module for module in model.modules() if isinstance(module, Embedding)] if wanted else []
-    before = [table.sparse for table in tables]
-    for table in tables:
-        table.sparse = True
-    try:
-        yield
-    finally:
-        for table, sparse in zip(tables, before, strict=True):
-            table.sparse = sparse
-
-
-def _clip(parameters: list[nn.Parameter], largest: float) -> None:
-    """Scales all gradients so that their common norm is at most `largest`; sparse ones are coalesced before."""
-    for weight in filter(_is_sparse, parameters):
-        assert weight.grad is not None
-        weight.grad = weight.grad.coalesce()
-    grads = [weight.grad for weight in parameters if weight.grad is not None]
-    values = [grad._values() if grad.is_sparse else grad for grad in grads]
-    factor = largest / (nn.utils.get_total_norm(values) + 1e-6)
-    torch._foreach_mul_(values, factor.clamp(max=1.0))
+def _mixed(seed: int, step: int, rank: int) -> int:
+    """A seed for each step and rank of a run; the odd constants, splitmix64's, keep neighbours apart."""
+    return (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank) % 2**63
 
 
 def _better(monitor: str, new: Metrics, old: Metrics) -> bool:
     return new.auc > old.auc if monitor == "auc" else new.log_loss < old.log_loss
-
-
-def _copy(weights: dict[str, Tensor], into: dict[str, Tensor] | None) -> dict[str, Tensor]:
-    """The weights as tensors of their own, in the memory of an earlier copy if there is one."""
-    if into is None:
-        return {name: tensor.detach().clone() for name, tensor in weights.items()}
-    for name, tensor in weights.items():
-        into[name].copy_(tensor.detach())
-    return into

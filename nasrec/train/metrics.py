@@ -15,7 +15,7 @@ __all__ = ["Metrics", "score"]
 
 @dataclass(frozen=True)
 class Metrics:
-    """Scores over `rows` impressions.
+    """Scores over `rows` impressions, each counted by its weight where rows have weights.
 
     - `log_loss`: mean binary cross-entropy in nats.
     - `auc`: area under the ROC curve = probability that a click outranks a non-click, ties counting one half.
@@ -43,11 +43,18 @@ class Metrics:
         )
 
 
-def score(logits: ArrayLike, labels: ArrayLike) -> Metrics:
-    """Compare logits [N] with labels [N] of 0 and 1. Raises `TrainError` on other shapes or values."""
+def score(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> Metrics:
+    """Compare logits [N] with labels [N] of 0 and 1, each row counted `weights` [N] times (default: once).
+
+    Raises:
+        TrainError: other shapes or values.
+    """
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.float64)
     if z.ndim != 1 or z.shape != y.shape or len(z) == 0:
         raise TrainError(f"score: logits {list(z.shape)} and labels {list(y.shape)} must be [N] alike, N at least 1")
+    w = np.ones_like(z) if weights is None else np.asarray(weights, dtype=np.float64)
+    if w.shape != z.shape or not (np.isfinite(w) & (w > 0)).all():
+        raise TrainError(f"score: weights must be {len(z)} positive numbers, one for each row")
     if not np.isfinite(z).all():
         raise TrainError(
             f"score: {np.count_nonzero(~np.isfinite(z))} of {len(z)} logits are not finite; the model has diverged: "
@@ -55,30 +62,30 @@ def score(logits: ArrayLike, labels: ArrayLike) -> Metrics:
         )
     if not np.isin(y, (0.0, 1.0)).all():
         raise TrainError("score: labels must be 0 or 1")
-    rate = float(y.mean())
+    rate = float(np.average(y, weights=w))
     # -log p(y) = log(1 + exp(z)) - y z, with no exponential of a large number.
-    log_loss = float(np.mean(np.logaddexp(0.0, z) - y * z))
-    probability = np.exp(-np.logaddexp(0.0, -z))
+    log_loss = float(np.average(np.logaddexp(0.0, z) - y * z, weights=w))
+    probability = float(np.average(np.exp(-np.logaddexp(0.0, -z)), weights=w))
     return Metrics(
         log_loss=log_loss,
-        auc=_auc(z, y),
+        auc=_auc(z, y, w),
         normalised_entropy=log_loss / _entropy(rate) if 0 < rate < 1 else math.nan,
-        calibration=float(probability.mean()) / rate if rate > 0 else math.nan,
+        calibration=probability / rate if rate > 0 else math.nan,
         click_rate=rate,
         rows=len(z),
     )
 
 
-def _auc(z: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    """The Mann-Whitney statistic: rank sum of the clicks, with mean ranks for ties."""
-    from scipy.stats import rankdata  # type: ignore[import-untyped,unused-ignore]
-
-    clicks = int(y.sum())
-    others = len(y) - clicks
-    if clicks == 0 or others == 0:
+def _auc(z: NDArray[np.float64], y: NDArray[np.float64], w: NDArray[np.float64]) -> float:
+    """The share of pairs of a click and a non-click in which the click has the higher logit, ties counting one half."""
+    order = np.argsort(z)
+    starts = np.flatnonzero(np.diff(z[order], prepend=-np.inf))
+    clicks = np.add.reduceat((w * y)[order], starts)
+    others = np.add.reduceat((w * (1 - y))[order], starts)
+    if clicks.sum() == 0 or others.sum() == 0:
         return math.nan
-    rank_sum = float(rankdata(z)[y == 1].sum())
-    return (rank_sum - clicks * (clicks + 1) / 2) / (clicks * others)
+    outranked = np.cumsum(others) - others / 2
+    return float((clicks * outranked).sum() / (clicks.sum() * others.sum()))
 
 
 def _entropy(rate: float) -> float:

@@ -2,49 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from nasrec.data.dataset import BatchSource
+from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.train.metrics import Metrics, score
+from nasrec.train.ranks import ALONE, Ranks
 
-__all__ = ["check_logits", "device_of", "evaluate", "forward", "predict"]
+__all__ = ["Predictions", "check_logits", "device_of", "evaluate", "forward", "predict", "predict_with"]
 
 
-def evaluate(model: nn.Module, log: BatchSource, batch_size: int = 4096) -> Metrics:
+class Predictions(NamedTuple):
+    """float32 [N] each, but `weights` may be None."""
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.float32]
+    weights: NDArray[np.float32] | None
+
+    def score(self) -> Metrics:
+        """How good they are."""
+        return score(*self)
+
+
+def evaluate(model: nn.Module, log: Log, batch_size: int = 4096, *, ranks: Ranks = ALONE) -> Metrics:
     """Score a model on all rows of a log, in evaluation mode; the model's mode is put back afterwards.
 
     Raises `TrainError` when the model's output has another shape than [B] or is not finite.
     """
-    logits, labels = predict(model, log, batch_size)
-    return score(logits, labels)
+    return predict(model, log, batch_size, ranks=ranks).score()
 
 
-def predict(
-    model: nn.Module, log: BatchSource, batch_size: int = 4096
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits [N] and labels [N] of all rows, in the log's order."""
-    device = device_of(model)
-    logits, labels = [], []
-    with _evaluation_mode(model), torch.no_grad():
-        for dense, sparse, label in log.batches(batch_size):
+def predict(model: nn.Module, log: Log, batch_size: int = 4096, *, ranks: Ranks = ALONE) -> Predictions:
+    """Logits, labels and weights of all rows, in the log's order; each of several ranks computes its share of them,
+    and gets all, a batch of one rank after that of another."""
+    with _evaluation_mode(model):
+        return predict_with(model, device_of(model), log, batch_size, ranks)
+
+
+def predict_with(
+    model: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    device: torch.device,
+    log: Log,
+    batch_size: int,
+    ranks: Ranks = ALONE,
+) -> Predictions:
+    """As `predict`, for anything that maps dense and sparse rows to logits."""
+    share = -(-batch_size // ranks.size)
+    columns: list[list[torch.Tensor]] = [[], [], []]
+    with torch.no_grad():
+        reader = log.reader(share, shuffle="none", rank=ranks.rank, world_size=ranks.size)
+        for dense, sparse, label, *weight in reader.epoch():
             out = forward(model, dense.to(device), sparse.to(device))
             check_logits(out, label)
-            logits.append(out.float())
-            labels.append(label)
-    return torch.cat(logits).cpu().numpy(), torch.cat(labels).numpy()
+            for column, values in zip(columns, (out.float(), label, *weight), strict=False):
+                column.append(values)
+    found = [ranks.gather(torch.cat(column).to(ranks.device)).cpu().numpy() for column in columns if column]
+    return Predictions(found[0], found[1], found[2] if len(found) == 3 else None)
 
 
-def forward(model: nn.Module, dense: torch.Tensor, sparse: torch.Tensor) -> torch.Tensor:
+def forward(
+    model: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], dense: torch.Tensor, sparse: torch.Tensor
+) -> torch.Tensor:
     """`model(dense, sparse)`, with a failure inside it told as a `TrainError` that gives the batch's columns."""
     try:
-        logits: torch.Tensor = model(dense, sparse)
+        logits = model(dense, sparse)
     except (RuntimeError, IndexError) as error:
         raise TrainError(
             f"the model failed on dense {list(dense.shape)}, sparse {list(sparse.shape)} with ids up to "

@@ -231,9 +231,9 @@ class _InDouble(nn.Module):
 
 def test_predict_keeps_order_and_mode(small, make_fm) -> None:
     model = make_fm(small.schema).train()
-    logits, labels = predict(model, small.test, batch_size=7)
-    whole, _ = predict(model, small.test, batch_size=10_000)
-    np.testing.assert_allclose(logits, whole, rtol=1e-5, atol=1e-6)
+    logits, labels, _ = predict(model, small.test, batch_size=7)
+    whole = predict(model, small.test, batch_size=10_000)
+    np.testing.assert_allclose(logits, whole.logits, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(labels, small.test.label)
     assert model.training and not any(weight.grad is not None for weight in model.parameters())
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 
-from nasrec.train import TrainConfig, console_progress, train
+from nasrec.train import Evaluation, HistoryPoint, TrainConfig, console_progress, train
 from nasrec.train import progress as progress_module
+from nasrec.train.state import State
 
 
 class Terminal(io.StringIO):
@@ -52,7 +53,7 @@ def test_order_of_calls_and_end_after_an_error(small, make_lr) -> None:
             self.calls: list[str] = []
             self.rows = 0
 
-        def begin(self, total_rows: int) -> None:
+        def begin(self, total_rows: int, state: State) -> None:
             self.calls.append(f"begin {total_rows}")
 
         def advance(self, rows: int, loss: float) -> None:
@@ -60,8 +61,11 @@ def test_order_of_calls_and_end_after_an_error(small, make_lr) -> None:
             if self.rows > 6_000:
                 raise RuntimeError("watcher broke")
 
-        def evaluated(self, epoch: int, metrics: object, is_best: bool) -> None:
-            self.calls.append(f"evaluated {epoch} {is_best}")
+        def recorded(self, point: HistoryPoint) -> None:
+            self.calls.append(f"recorded {point.step}")
+
+        def evaluated(self, evaluation: Evaluation, is_best: bool) -> None:
+            self.calls.append(f"evaluated {evaluation.epoch} {is_best}")
 
         def end(self) -> None:
             self.calls.append("end")
@@ -71,4 +75,4 @@ def test_order_of_calls_and_end_after_an_error(small, make_lr) -> None:
         train(make_lr(small.schema), small.train, small.valid, TrainConfig(epochs=2), recorder)
     except RuntimeError:
         recorder.calls.append("raised")
-    assert recorder.calls == ["begin 9600", "evaluated 1 True", "end", "raised"]
+    assert recorder.calls == ["begin 9600", "recorded 10", "evaluated 1 True", "end", "raised"]

@@ -1,0 +1,186 @@
+"""What the training loop trains: a model of its own, or through the same interface a supernet."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from nasrec.data.dataset import Log
+from nasrec.errors import TrainError
+from nasrec.layers import Embedding
+from nasrec.train.config import TrainConfig
+from nasrec.train.metrics import Metrics
+from nasrec.train.optimizers import make_optimizer
+from nasrec.train.predict import check_logits, device_of, evaluate, forward
+from nasrec.train.ranks import ALONE, Ranks
+from nasrec.train.weights import copy_tensors
+
+__all__ = ["Learner", "ModelLearner", "StepBatch", "click_loss"]
+
+
+class StepBatch(NamedTuple):
+    """This rank's rows of a step: dense [B, n], sparse int64 [B, m], label [B], weight [B] or None; `total` is the
+    sum of the weights (the number of rows where there are none) over all ranks."""
+
+    dense: Tensor
+    sparse: Tensor
+    label: Tensor
+    weight: Tensor | None
+    total: float
+
+
+class Learner(ABC):
+    """Weights, and how one step changes them."""
+
+    device: torch.device
+    ranks: Ranks
+
+    def running(self) -> AbstractContextManager[None]:
+        """Around a whole run: modes that training needs, put back afterwards."""
+        return nullcontext()
+
+    @abstractmethod
+    def step(self, batch: StepBatch, step: int, lr: float) -> Tensor:
+        """One update; gives this rank's share of the mean loss over all ranks' rows, without waiting for it."""
+
+    @abstractmethod
+    def evaluate(self, log: Log, batch_size: int) -> Metrics:
+        """Scores on all rows of a log, the same on every rank."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, Tensor]:
+        """The weights by name, not copied."""
+
+    @abstractmethod
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Copies weights in. Raises `StateDictError` naming the first that is missing, unknown or misshapen."""
+
+    @abstractmethod
+    def optimizer_state(self) -> dict[str, Any]:
+        """Tensors and plain values, not copied."""
+
+    @abstractmethod
+    def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `optimizer_state` gave."""
+
+
+class ModelLearner(Learner):
+    """Any model of the form `model(dense, sparse) -> logits`."""
+
+    def __init__(self, model: nn.Module, config: TrainConfig, ranks: Ranks = ALONE) -> None:
+        self.model, self.config, self.ranks = model, config, ranks
+        self.device = device_of(model)
+        self.parameters = [weight for weight in model.parameters() if weight.requires_grad]
+        if not self.parameters:
+            raise TrainError("the model has no trainable weights; nothing to train")
+        self._optimizer = make_optimizer(model, config)
+        self._checked = False
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        was_training = self.model.training
+        self.model.train()
+        try:
+            with _sparse_tables(self.model, self.config.sparse_embeddings):
+                yield
+        finally:
+            self.model.train(was_training)
+
+    def step(self, batch: StepBatch, step: int, lr: float) -> Tensor:
+        logits = forward(self.model, batch.dense, batch.sparse)
+        if not self._checked:
+            check_logits(logits, batch.label)
+        loss = click_loss(logits, batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
+        if not self._checked and not self.config.sparse_embeddings and any(map(_is_sparse, self.parameters)):
+            raise TrainError(
+                "the model has sparse gradients; build embeddings with sparse=False, or set sparse_embeddings"
+            )
+        self._checked = True
+        self._share_gradients()
+        if self.config.clip_norm is not None:
+            clip(self._gradients(), self.config.clip_norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.step()
+        return loss.detach()
+
+    def evaluate(self, log: Log, batch_size: int) -> Metrics:
+        return evaluate(self.model, log, batch_size, ranks=self.ranks)
+
+    def weights(self) -> dict[str, Tensor]:
+        return dict(self.model.state_dict())
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        copy_tensors(weights, self.model.state_dict(), "weights")
+
+    def optimizer_state(self) -> dict[str, Any]:
+        return self._optimizer.state_dict()
+
+    def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
+        try:
+            self._optimizer.load_state_dict(dict(state))
+        except (ValueError, KeyError) as error:
+            raise TrainError(f"the optimiser's state does not fit the model: {error}") from None
+
+    def _share_gradients(self) -> None:
+        """Sums gradients over the ranks: each holds its share of the mean."""
+        if self.ranks.size == 1:
+            return
+        # A weight that this rank's rows did not reach has a gradient on another rank.
+        for weight in self.parameters:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        self.ranks.add([w.grad for w in self.parameters if w.grad is not None and not w.grad.is_sparse])
+        for weight in filter(_is_sparse, self.parameters):
+            assert weight.grad is not None
+            own = weight.grad.coalesce()
+            rows, values = self.ranks.gather(own.indices()[0]), self.ranks.gather(own.values())
+            weight.grad = torch.sparse_coo_tensor(rows[None], values, own.shape)
+
+    def _gradients(self) -> list[Tensor]:
+        """Dense gradients, and the values of sparse ones, whose rows are made distinct."""
+        for weight in filter(_is_sparse, self.parameters):
+            assert weight.grad is not None
+            weight.grad = weight.grad.coalesce()
+        grads = [weight.grad for weight in self.parameters if weight.grad is not None]
+        return [grad._values() if grad.is_sparse else grad for grad in grads]
+
+
+def click_loss(logits: Tensor, batch: StepBatch) -> Tensor:
+    """This rank's share of the weighted mean binary cross-entropy over all ranks' rows, in float32 at least."""
+    logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
+    label = batch.label.to(logits.dtype)
+    summed: Tensor = binary_cross_entropy_with_logits(logits, label, weight=batch.weight, reduction="sum")
+    return summed / batch.total
+
+
+def clip(grads: Sequence[Tensor], largest: float) -> None:
+    """Scales gradients in place so that their common norm is at most `largest`."""
+    factor = largest / (nn.utils.get_total_norm(grads) + 1e-6)
+    torch._foreach_mul_(list(grads), factor.clamp(max=1.0))
+
+
+def _is_sparse(weight: nn.Parameter) -> bool:
+    return weight.grad is not None and weight.grad.is_sparse
+
+
+@contextmanager
+def _sparse_tables(model: nn.Module, wanted: bool) -> Iterator[None]:
+    """Within the block the tables of generated models get sparse gradients, if that is wanted."""
+    tables = [module for module in model.modules() if isinstance(module, Embedding)] if wanted else []
+    before = [table.sparse for table in tables]
+    for table in tables:
+        table.sparse = True
+    try:
+        yield
+    finally:
+        for table, sparse in zip(tables, before, strict=True):
+            table.sparse = sparse
