@@ -19,6 +19,7 @@ OPTIONAL_PACKAGES = {
     "onnxscript": "ONNX export",
     "rich": "progress bars",
     "safetensors": "weights in .safetensors files",
+    "tensorboard": "curves of a training run for TensorBoard",
 }
 """Packages that only some commands need, and for what."""
 
