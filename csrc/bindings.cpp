@@ -33,6 +33,7 @@ pybind11::dict build_info() {
   info["isa_built"] = built;
   info["isa_active"] = nasrec::name_of(nasrec::active_isa());
   info["blas"] = nasrec::blas_name();
+  info["schemas"] = NASREC_SCHEMAS;
   info["git_commit"] = known(NASREC_GIT_COMMIT);
   return info;
 }

@@ -3,6 +3,7 @@
 #include "kernels/gemm.h"
 
 #include "kernels/gemm_pairs.h"
+#include "kernels/gemm_rows.h"
 #include "kernels/lanes.h"
 
 namespace nasrec {
@@ -142,6 +143,9 @@ template <class T, class C>
 void run(
     bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const T* a, int64_t lda, const T* b,
     int64_t ldb, C beta, C* c, int64_t ldc, void* scratch) {
+  if constexpr (sizeof(T) == sizeof(C)) {
+    if (m <= few_rows::kMost && !transpose_a) return few_rows::multiply<C>(transpose_b, m, n, k, a, lda, b, ldb, beta, c, ldc);
+  }
   constexpr int64_t full = kVectors * Lanes<C>::count;
   C* packed_b = static_cast<C*>(scratch);
   C* packed_a = packed_b + smaller(k, kDepth) * round_up(smaller(n, kColumns), full);

@@ -20,7 +20,10 @@ import torch
 
 from nasrec.errors import KernelUnavailable
 
-__all__ = ["compiled", "extension", "missing_reason", "reference_forced", "use_reference"]
+__all__ = ["SCHEMAS", "compiled", "extension", "missing_reason", "reference_forced", "use_reference"]
+
+SCHEMAS = "fce35db1b7d9"
+"""Of the operators' schemas that this code calls: the first digits of the SHA-256 of csrc/library.cpp."""
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -69,7 +72,9 @@ def _load() -> tuple[ModuleType | None, str | None]:
     """The extension, or the reason why there is none."""
     try:
         module = _import()
-        module.build_info()  # raises if NASREC_ISA names no instruction set
+        built = module.build_info().get("schemas")  # raises if NASREC_ISA names no instruction set
+        if built != SCHEMAS:
+            raise ImportError(f"{module.__file__} was built from other sources")
     except ImportError as error:
         reason = " ".join(str(error).split())
     except RuntimeError as error:

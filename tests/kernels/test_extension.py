@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -112,3 +114,24 @@ def test_cuda_kernels_are_registered_where_built() -> None:
         assert extension.compiled(operator, "cpu")
         assert extension.compiled(operator, "cuda") == (build().cuda_built is not None)
     assert not extension.compiled("no_such_operator")
+
+
+def test_schemas_are_those_of_the_source() -> None:
+    """After a change in csrc/library.cpp, write the new digits into nasrec/kernels/extension.py."""
+    source = Path(__file__).parents[2] / "csrc" / "library.cpp"
+    assert hashlib.sha256(source.read_bytes()).hexdigest()[:12] == extension.SCHEMAS
+
+
+@needs_extension
+def test_extension_of_other_sources_counts_as_missing() -> None:
+    result = run(
+        "import torch\n"
+        "import nasrec._C\n"
+        "built = nasrec._C.build_info()\n"
+        "nasrec._C.build_info = lambda: built | {'schemas': 'another'}\n"
+        "from nasrec import kernels\n"
+        "print(kernels.pairwise_dot(torch.arange(6.0).reshape(1, 3, 2)).tolist())",
+        NASREC_REQUIRE_KERNELS="0",
+    )
+    assert result.stdout.strip() == "[[3.0, 5.0, 23.0]]", result.stderr
+    assert "was built from other sources" in result.stderr and "make setup" in result.stderr

@@ -55,6 +55,7 @@ CASES = [
     Case((35, 51, 13), (60, 39), batch=512, out=256, keep=200),  # the batch is divided among threads
     Case((700, 100), (800,), batch=3, out=300, keep=256),  # so are rows and columns of the weight
     Case((17,), (17,), batch=600, out=1, norm=False, activation="none"),
+    *(Case((70, 13), (83,), batch=batch, out=99, keep=90) for batch in (1, 2, 4)),  # too few rows to pack the weight
 ]
 
 
