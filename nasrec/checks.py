@@ -6,7 +6,7 @@ import operator
 from collections.abc import Mapping, Set
 from typing import Any
 
-__all__ = ["integer", "integers", "shown"]
+__all__ = ["first_difference", "integer", "integers", "shown"]
 
 _SHOWN_LENGTH = 60
 _SHOWN_DIGITS = 20
@@ -35,6 +35,25 @@ def integers(values: Any) -> tuple[int, ...] | None:
         return None
     whole = tuple(value for value in found if value is not None)
     return whole if len(whole) == len(found) else None
+
+
+def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first entry in which two nested mappings of plain values differ: its dotted key and both values (None where
+    there is none); None if they are equal."""
+    flat_one, flat_other = _flat(one, ""), _flat(other, "")
+    for key in dict.fromkeys((*flat_other, *flat_one)):
+        if flat_one.get(key) != flat_other.get(key):
+            return key, flat_one.get(key), flat_other.get(key)
+    return None
+
+
+def _flat(value: Any, prefix: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {prefix: list(value) if isinstance(value, tuple) else value}
+    flat: dict[str, Any] = {}
+    for key, entry in value.items():
+        flat |= _flat(entry, f"{prefix}.{key}" if prefix else str(key))
+    return flat
 
 
 def shown(value: Any) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "ParseError",
     "PassError",
     "ProfileError",
+    "SearchError",
     "SpaceError",
     "StateDictError",
     "TrainError",
@@ -58,6 +59,10 @@ class ExportError(NasrecError):
 
 class ProfileError(NasrecError):
     """A model cannot be timed as asked for on this machine, or the result cannot be written."""
+
+
+class SearchError(NasrecError):
+    """A search cannot be run as asked for, or its journal does not fit it."""
 
 
 class KernelError(NasrecError):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import nasrec
+from nasrec.checks import first_difference, shown
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.train.config import TrainConfig, learning_rate
@@ -295,23 +296,12 @@ class _Loop:
         """Raise `TrainError` unless the checkpoint is of this run."""
         if checkpoint.get("format") != _FORMAT or not isinstance(checkpoint.get("identity"), dict):
             raise TrainError("the checkpoint is of another version of nasrec; start the run anew in another folder")
-        saved, own = _flat(checkpoint["identity"]), _flat(self.identity)
-        for key in dict.fromkeys((*own, *saved)):
-            if saved.get(key) != own.get(key):
-                raise TrainError(
-                    f"the folder holds a run with {key} {saved.get(key)!r}, this one has {own.get(key)!r}; give the "
-                    "same settings to go on with it, or another folder"
-                )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return flat
+        if (difference := first_difference(checkpoint["identity"], self.identity)) is not None:
+            key, saved, own = difference
+            raise TrainError(
+                f"the folder holds a run with {key} {shown(saved)}, this one has {shown(own)}; give the same settings to "
+                "go on with it, or another folder"
+            )
 
 
 def _mixed(seed: int, step: int, rank: int) -> int:
