@@ -299,8 +299,8 @@ class _Loop:
         if (difference := first_difference(checkpoint["identity"], self.identity)) is not None:
             key, saved, own = difference
             raise TrainError(
-                f"the folder holds a run with {key} {shown(saved)}, this one has {shown(own)}; give the same settings to "
-                "go on with it, or another folder"
+                f"the folder holds a run with {key} {shown(saved)}, this one has {shown(own)}; give the same settings "
+                "to go on with it, or another folder"
             )
 
 
