@@ -1,0 +1,194 @@
+"""Search algorithms: each asks for genotypes, and is told how good they are."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasrec.errors import SearchError
+from nasrec.genotype import Genotype
+from nasrec.space import SearchSpace
+
+__all__ = ["Algorithm", "RandomSearch", "RegularizedEvolution", "Score"]
+
+_TRIES = 50
+"""Draws for a genotype that was not asked for before; a space may have no other."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a genotype is: objectives, all to be minimised, and by how much it breaks hard limits."""
+
+    objectives: tuple[float, ...]
+    violation: float = 0.0
+
+    @property
+    def allowed(self) -> bool:
+        """Are all limits kept and all objectives known?"""
+        return not self.violation and not any(map(math.isnan, self.objectives))
+
+    @property
+    def key(self) -> tuple[float, ...]:
+        """By this one compares: what keeps the limits first, then the objectives in order; NaN is worst."""
+        return (self.violation, *(math.inf if math.isnan(value) else value for value in self.objectives))
+
+
+class Algorithm(ABC):
+    """What a search asks for next depends on its seed and on what it was told, and on nothing else: told the same, it
+    goes on in the same way, which is how an interrupted search is resumed."""
+
+    @abstractmethod
+    def ask(self) -> list[Genotype]:
+        """Genotypes to score now, in any order; none when the search is over."""
+
+    @abstractmethod
+    def tell(self, scores: Sequence[Score]) -> None:
+        """The scores of what was asked for last, in that order."""
+
+    @property
+    @abstractmethod
+    def budget(self) -> int:
+        """How many genotypes it asks for in all."""
+
+
+class RandomSearch(Algorithm):
+    """Genotypes drawn independently, none twice while the space has others.
+
+    Args:
+        space: where from.
+        seed: of the draws.
+        evaluations: how many.
+        batch: how many are asked for at a time.
+    """
+
+    def __init__(self, space: SearchSpace, seed: int, *, evaluations: int = 2048, batch: int = 8) -> None:
+        _require_positive(evaluations=evaluations, batch=batch)
+        self._draw = _Draw(space, np.random.default_rng([seed, 0]))
+        self._batch, self._left, self._budget = batch, evaluations, evaluations
+
+    def ask(self) -> list[Genotype]:
+        count = min(self._batch, self._left)
+        self._left -= count
+        return [self._draw.fresh() for _ in range(count)]
+
+    def tell(self, scores: Sequence[Score]) -> None:
+        pass
+
+    @property
+    def budget(self) -> int:
+        return self._budget
+
+
+class RegularizedEvolution(Algorithm):
+    """Evolution that removes the oldest (Real et al., AAAI 2019), with the settings of the paper's section 5.1.
+
+    A population of random genotypes; then in each iteration the best of a random sample of it is the parent of
+    `children`, which take the places of as many oldest members.
+
+    Args:
+        space: where from.
+        seed: of all draws.
+        population: members at any time.
+        iterations: generations after the first population.
+        sample: members that compete to be the parent.
+        children: genotypes of an iteration.
+        mutations: applied to the parent one after the other to make a child. With `decreasing`, this many in the
+            first iteration and fewer by equal steps until one in the last, an option of the release.
+        decreasing: see there.
+
+    Raises:
+        SearchError: a count below 1, or a sample larger than the population.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seed: int,
+        *,
+        population: int = 128,
+        iterations: int = 240,
+        sample: int = 64,
+        children: int = 8,
+        mutations: int = 1,
+        decreasing: bool = False,
+    ) -> None:
+        _require_positive(population=population, sample=sample, children=children, mutations=mutations)
+        if iterations < 0:
+            raise SearchError(f"iterations must be at least 0, got {iterations}")
+        if sample > population:
+            raise SearchError(f"sample {sample} is larger than the population {population}; it is drawn from that")
+        self._space, self._rng = space, np.random.default_rng([seed, 1])
+        self._draw = _Draw(space, self._rng)
+        self._size, self._iterations = population, iterations
+        self._sample, self._children = sample, children
+        self._mutations, self._decreasing = mutations, decreasing
+        self._population: deque[tuple[Genotype, Score]] = deque(maxlen=population)
+        self._asked: list[Genotype] = []
+        self._iteration = -1
+
+    def ask(self) -> list[Genotype]:
+        self._iteration += 1
+        if self._iteration > self._iterations:
+            self._asked = []
+        elif self._iteration == 0:
+            self._asked = [self._draw.fresh() for _ in range(self._size)]
+        else:
+            parent = self._parent()
+            self._asked = [self._child(parent) for _ in range(self._children)]
+        return list(self._asked)
+
+    def tell(self, scores: Sequence[Score]) -> None:
+        self._population.extend(zip(self._asked, scores, strict=True))
+
+    @property
+    def budget(self) -> int:
+        return self._size + self._iterations * self._children
+
+    def _parent(self) -> Genotype:
+        chosen = self._rng.choice(len(self._population), size=self._sample, replace=False)
+        return min((self._population[int(i)] for i in chosen), key=lambda member: member[1].key)[0]
+
+    def _child(self, parent: Genotype) -> Genotype:
+        def mutate() -> Genotype:
+            child = parent
+            for _ in range(self._mutation_count()):
+                child = self._space.mutate(child, self._rng)
+            return child
+
+        return self._draw.first_new(mutate)
+
+    def _mutation_count(self) -> int:
+        if not self._decreasing or self._iterations <= 1:
+            return self._mutations
+        left = (self._iterations - self._iteration) / (self._iterations - 1)
+        return 1 + round((self._mutations - 1) * left)
+
+
+class _Draw:
+    """Genotypes that were not drawn before, as far as the space has any."""
+
+    def __init__(self, space: SearchSpace, rng: np.random.Generator) -> None:
+        self._space, self._rng = space, rng
+        self._known: set[Genotype] = set()
+
+    def fresh(self) -> Genotype:
+        return self.first_new(lambda: self._space.sample(self._rng))
+
+    def first_new(self, make: Callable[[], Genotype]) -> Genotype:
+        for _ in range(_TRIES):
+            genotype = make()
+            if genotype not in self._known:
+                break
+        self._known.add(genotype)
+        return genotype
+
+
+def _require_positive(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise SearchError(f"{name} must be at least 1, got {value}")
