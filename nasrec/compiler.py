@@ -16,6 +16,7 @@ from nasrec.errors import CompileError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
 from nasrec.graphs import graph_of, ir_dumper
+from nasrec.memory import require_memory
 from nasrec_ir import Graph
 from nasrec_ir.codegen import Source, generate
 
@@ -76,7 +77,12 @@ def compile_graph(graph: Graph, *, seed: int | None = None) -> CompiledModel:
         CompileError: the parameters do not fit into this machine's memory.
     """
     source = generate(graph)
-    _check_memory(graph)
+    require_memory(
+        4 * sum(ref.elements for ref in graph.parameters().values()),
+        f"graph {graph.name}: its parameters take",
+        "cut widths, embedding_dim or the tables' rows",
+        CompileError,
+    )
     module_class = _load(source)
     if seed is None:
         model = module_class()
@@ -113,17 +119,3 @@ def _reduce(model: CompiledModel, protocol: Any) -> tuple[Any, ...]:
 def _revive(graph: Graph) -> Any:
     module_class = _load(generate(graph))
     return module_class.__new__(module_class)
-
-
-def _check_memory(graph: Graph) -> None:
-    """A clear refusal instead of an allocator's error, or of a machine that swaps itself to death."""
-    needed = 4 * sum(ref.elements for ref in graph.parameters().values())
-    try:
-        present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):  # not known on this platform
-        return
-    if needed > present:
-        raise CompileError(
-            f"graph {graph.name}: its parameters take {needed / 2**30:,.1f} GiB, this machine has"
-            f" {present / 2**30:,.1f} GiB; cut widths, embedding_dim or the tables' rows"
-        )

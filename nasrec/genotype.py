@@ -129,6 +129,8 @@ class Genotype:
         name: a label for people, one printable line of at most 120 characters; not compared.
         space: the published space it was written for, "small" or "full", or "" where unknown; the release numbers
             operators by it. Not compared.
+        balanced_dot: whether the dot-product projects its fields to about sqrt(2 D) rows first (operator-balanced,
+            section 4.2); without, all pairs of its input fields are taken.
 
     Raises:
         GenotypeError: a field has a wrong type or is out of range; the message names block and field.
@@ -138,6 +140,7 @@ class Genotype:
     layer_norm: bool = True
     name: str = field(default="", compare=False)
     space: str = field(default="", compare=False)
+    balanced_dot: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.blocks, (list, tuple)) or not all(isinstance(b, Block) for b in self.blocks):
@@ -152,6 +155,7 @@ class Genotype:
                         f"block {index}: {name} may name 0 (raw features) to {index} (the block before), not {last}"
                     )
         _boolean("layer_norm", self.layer_norm)
+        _boolean("balanced_dot", self.balanced_dot)
         text = self.name
         if not isinstance(text, str) or len(text) > MAX_NAME_LENGTH or not text.isprintable():
             raise GenotypeError(
@@ -184,12 +188,14 @@ class Genotype:
             "name": self.name,
             "space": self.space,
             "layer_norm": self.layer_norm,
+            # Where absent it is true, so that files of the usual kind stay readable by older programs.
+            **({} if self.balanced_dot else {"balanced_dot": False}),
             "blocks": [_block_to_dict(block) for block in self.blocks],
         }
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Genotype:
-        """The way back from `to_dict`. `name`, `space` and a block's `operator_bits` may be absent.
+        """The way back from `to_dict`. `name`, `space`, `balanced_dot` and a block's `operator_bits` may be absent.
 
         Raises:
             GenotypeError: a key is unknown or missing, a value has a wrong type or is out of range.
@@ -203,7 +209,7 @@ class Genotype:
             raise GenotypeError(
                 f"version {version} is newer than this program, which reads up to {VERSION}; update nasrec"
             )
-        _keys("a genotype", value, ("format", "version", "layer_norm", "blocks"), ("name", "space"))
+        _keys("a genotype", value, ("format", "version", "layer_norm", "blocks"), ("name", "space", "balanced_dot"))
         blocks = value["blocks"]
         if not isinstance(blocks, (list, tuple)):
             raise GenotypeError(f"blocks must be a list, not {shown(blocks)}")
@@ -213,6 +219,7 @@ class Genotype:
             value["layer_norm"],
             value.get("name", ""),
             value.get("space", ""),
+            value.get("balanced_dot", True),
         )
 
     def live_blocks(self) -> tuple[int, ...]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from nasrec_ir import ParamRef
 from nasrec_ir.types import Segments
 
-__all__ = ["Cell", "cells", "pieces", "split_columns", "take"]
+__all__ = ["Cell", "cells", "pieces", "put", "scattered", "split_columns", "take"]
+
+MANY = 64
+"""Ranges beyond which one gathered copy costs less than a view, a product and an update for each."""
 
 
 def take(tensor: Tensor, ref: ParamRef) -> Tensor:
@@ -22,14 +27,26 @@ def take(tensor: Tensor, ref: ParamRef) -> Tensor:
     return _along(rows, ref.columns, 1) if tensor.dim() == 2 else rows
 
 
+def put(tensor: Tensor, ref: ParamRef, values: Tensor) -> None:
+    """The way back from `take`: writes the rows and columns of a matrix that a `scattered` reference selects."""
+    columns = _positions(ref.columns).to(tensor.device)
+    for start, stop in ref.rows:
+        tensor.narrow(0, start, stop - start).index_copy_(1, columns, values)
+
+
+def scattered(ref: ParamRef) -> bool:
+    """Whether the columns are so many ranges that they are better copied together."""
+    return len(ref.columns) > MANY and len(ref.rows) == 1
+
+
 def pieces(tensor: Tensor, ref: ParamRef) -> tuple[Tensor, ...]:
     """The columns of `take` as one view for each segment; one copy where the rows are not contiguous."""
     return tuple(take(tensor, part) for part in split_columns(ref))
 
 
 def split_columns(ref: ParamRef) -> tuple[ParamRef, ...]:
-    """A reference to each column segment; the reference itself where that makes no views."""
-    if len(ref.rows) != 1 or len(ref.columns) < 2:
+    """A reference to each column segment; the reference itself where that makes no views, or too many."""
+    if len(ref.rows) != 1 or len(ref.columns) < 2 or scattered(ref):
         return (ref,)
     return tuple(replace(ref, columns=(segment,)) for segment in ref.columns)
 
@@ -60,7 +77,15 @@ def _placed(segments: Segments) -> list[tuple[slice, slice]]:
 
 
 def _along(tensor: Tensor, segments: Segments, dim: int) -> Tensor:
+    if len(segments) > MANY:
+        return tensor.index_select(dim, _positions(segments).to(tensor.device))
     parts = [tensor.narrow(dim, start, stop - start) for start, stop in segments]
     if len(parts) == 1:
         return parts[0]
     return torch.cat(parts, dim) if parts else tensor.narrow(dim, 0, 0)
+
+
+@lru_cache(maxsize=64)
+def _positions(segments: Segments) -> Tensor:
+    """All positions in the segments, int64."""
+    return torch.from_numpy(np.concatenate([np.arange(start, stop) for start, stop in segments]))

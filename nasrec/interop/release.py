@@ -80,6 +80,8 @@ def dump_genotype(genotype: Genotype, config: str | None = None) -> dict[str, An
         _fail("config", f"{config} has no operator {sorted(missing)[0]}")
     if any(block.operator_bits for block in genotype.blocks):
         _fail("operator_bits", "the release's form has no place for precisions")
+    if not genotype.balanced_dot:
+        _fail("balanced_dot", "the release's dot-product is always balanced")
     micro = [
         {
             "active_nodes": sorted(operators.index(operator) for operator in block.operators),

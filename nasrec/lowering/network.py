@@ -75,6 +75,7 @@ def lower(
             sparse=layout.width("sparse", block.sparse_width),
             channels=features.embedding_dim,
             layer_norm=genotype.layer_norm,
+            balanced_dot=genotype.balanced_dot,
             sliced=layout.masking == "sliced",
             every_projection=every_projection,
         )

@@ -30,6 +30,7 @@ class BlockLowering:
         dense, sparse: widths of the block's two outputs.
         channels: embedding dimension E.
         layer_norm: whether the block's operators normalise; without it their projections carry a bias instead.
+        balanced_dot: whether the dot-product projects its fields first.
         sliced: whether parameters are slices of a store that just fit the path.
         every_projection: project even where widths agree: how a store learns of all parameters that paths may need.
         weight_bits: precision of the weights of the operator being emitted, None for float.
@@ -42,6 +43,7 @@ class BlockLowering:
     sparse: Width
     channels: int
     layer_norm: bool
+    balanced_dot: bool
     sliced: bool
     every_projection: bool = False
     weight_bits: int | None = None
@@ -105,31 +107,36 @@ class BlockLowering:
         return self._mask(what, y, self.dense)
 
     def dot_product(self, node: str, dense: Joined, sparse: Joined) -> str:
-        """Operator-balanced dot-product, section 4.2: fields projected to k = round(sqrt(2 D)) rows.
+        """Dot-product, section 3.1, its fields projected to k = round(sqrt(2 D)) rows where it is operator-balanced
+        (section 4.2).
 
         The dense row is prepended, and the strictly lower triangle of the Gram matrix projected to D units.
         """
         b, scope, channels = self.b, f"{self.scope}.dot", self.channels
-        rows = Width(balanced_rows(self.dense.value), balanced_rows(self.dense.stored), None)
-        pairs = Width(_pairs(rows.value + 1), _pairs(rows.stored + 1), None)
         row = dense.id
         if self._differ(dense.width, channels):
             width = Width(channels, channels, None)
             row = self._linear("linear", f"{scope}.dense", dense, width, f"{node}._dense_proj")
             row = self._norm(f"{scope}.dense.norm", row, f"{node}._dense_layernorm", width)
-        fields = sparse.id
-        if self._differ(sparse.width, rows.value):
-            name = f"{node}._sparse_inp_proj"
-            fields = self._linear("field_linear", f"{scope}.fields", sparse, rows, name)
-            fields = self._norm(f"{scope}.fields.norm", fields, f"{name}_layernorm", rows)
+        fields = self._balanced(node, sparse) if self.balanced_dot else sparse
         row = b.add("reshape", [row], id=f"{scope}.row", shape=(1, channels))
-        stacked = b.add("concat", [row, fields], id=f"{scope}.rows")
+        stacked = b.add("concat", [row, fields.id], id=f"{scope}.rows")
         y = b.add("pairwise_dot", [stacked], id=f"{scope}.pairs")
-        if self._differ(pairs.value, self.dense.value):
-            x = Joined(y, pairs.value, pairs.stored, merge([(0, pairs.value)]))
-            y = self._linear("linear", f"{scope}.proj", x, self.dense, f"{node}._linear_proj")
+        pairs = _pairs_of(y, fields)
+        if self._differ(pairs.width, self.dense.value):
+            y = self._linear("linear", f"{scope}.proj", pairs, self.dense, f"{node}._linear_proj")
         y = self._norm(f"{scope}.norm", y, f"{node}._linear_layernorm", self.dense)
         return self._mask("dot", y, self.dense)
+
+    def _balanced(self, node: str, sparse: Joined) -> Joined:
+        """The dot-product's fields, projected to so many rows that there are about as many pairs as units."""
+        rows = Width(balanced_rows(self.dense.value), balanced_rows(self.dense.stored), None)
+        fields = sparse.id
+        if self._differ(sparse.width, rows.value):
+            scope, name = f"{self.scope}.dot.fields", f"{node}._sparse_inp_proj"
+            fields = self._linear("field_linear", scope, sparse, rows, name)
+            fields = self._norm(f"{scope}.norm", fields, f"{name}_layernorm", rows)
+        return Joined(fields, rows.value, rows.stored, merge([(0, rows.value)]))
 
     def efc(self, node: str, x: Joined) -> str:
         """Embedded FC, section 3.1: mask(relu(norm(W X))) along the fields, for each channel."""
@@ -219,6 +226,20 @@ class BlockLowering:
 def balanced_rows(width: int) -> int:
     """k = round(sqrt(2 D)): with the dense row, k(k+1)/2 pairs, about D of them (section 4.2)."""
     return round(math.sqrt(2 * width))
+
+
+def _pairs_of(node_id: str, fields: Joined) -> Joined:
+    """The pairs of the dense row and some fields. A stored weight has a column for every pair of all rows, row-major:
+    pair (i, j) of rows i > j is column i (i - 1) / 2 + j, where row 0 is the dense one."""
+    rows = merge([(0, 1), *((start + 1, stop + 1) for start, stop in fields.columns)])
+    columns = merge(
+        (i * (i - 1) // 2 + start, i * (i - 1) // 2 + min(stop, i))
+        for low, high in rows
+        for i in range(low, high)
+        for start, stop in rows
+        if start < i
+    )
+    return Joined(node_id, _pairs(fields.width + 1), _pairs(fields.stored_width + 1), columns)
 
 
 def _pairs(rows: int) -> int:

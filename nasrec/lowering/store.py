@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nasrec.features import FeatureSpec
-from nasrec.genotype import SPACE_OPERATORS, Block, Genotype
+from nasrec.genotype import SPACE_OPERATORS, Genotype
 from nasrec.lowering.layout import Masking, StoreWidths
 from nasrec.lowering.network import lower
 from nasrec.space import SearchSpace
@@ -20,25 +22,9 @@ def store_parameters(
     With published masking these are the release's, name by name. Sliced paths also need the projections that the
     full widths happen not to need.
     """
-    everything = Genotype(
-        tuple(
-            Block(
-                operators=space.dense_operators + space.sparse_operators,
-                dense_width=max(space.dense_widths),
-                sparse_width=max(space.sparse_widths),
-                dense_inputs=tuple(range(index + 1)),
-                sparse_inputs=tuple(range(index + 1)),
-                left_inputs=tuple(range(index + 1)),
-                right_inputs=tuple(range(index + 1)),
-                dense_to_sparse=True,
-                fm=True,
-            )
-            for index in range(space.num_blocks)
-        ),
-        layer_norm,
-    )
+    everything = replace(space, dense_to_sparse=(True,), fm=(True,), operator_bits=()).widest()
     graph = lower(
-        everything,
+        replace(everything, layer_norm=layer_norm),
         features,
         store=_widths(space),
         masking=masking,

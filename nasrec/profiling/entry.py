@@ -107,6 +107,7 @@ def space_of(genotype: Genotype) -> SearchSpace:
         sparse_dims=sorted({*plain.sparse_widths, *(block.sparse_width for block in genotype.blocks)}),
         operator_bits=sorted({bits for block in genotype.blocks for bits in block.operator_bits}),
         layer_norm=genotype.layer_norm,
+        balanced_dot=genotype.balanced_dot,
     )
 
 

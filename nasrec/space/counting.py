@@ -44,7 +44,7 @@ def enumerate_genotypes(space: SearchSpace) -> Iterator[Genotype]:
     """Every genotype once, lazily, in a fixed order."""
     for layer_norm in space.layer_norm:
         for blocks in _chains(space, space.num_blocks):
-            yield Genotype(blocks, layer_norm, space=space.published)
+            yield Genotype(blocks, layer_norm, space=space.published, balanced_dot=space.balanced_dot)
 
 
 def subset_count(space: SearchSpace, index: int, name: str) -> int:

@@ -59,6 +59,7 @@ class SearchSpace:
             operator.
         operator_bits: choices for the weight precision of every active operator; empty for float.
         layer_norm: choices for the whole genotype's layer norm.
+        balanced_dot: whether the dot-product is operator-balanced (section 4.2), in all genotypes alike.
 
     Raises:
         SpaceError: a field is malformed; the message names it and what is allowed.
@@ -76,6 +77,7 @@ class SearchSpace:
     operators_per_branch: PerBranch = "any"
     operator_bits: tuple[int, ...] = ()
     layer_norm: tuple[bool, ...] = (True,)
+    balanced_dot: bool = True
 
     def __post_init__(self) -> None:
         self._keep("num_blocks", _integer("num_blocks", self.num_blocks, 1, MAX_BLOCKS))
@@ -94,6 +96,8 @@ class SearchSpace:
                 self._keep(name, _integer(name, getattr(self, name), 1, MAX_BLOCKS))
         if not isinstance(self.operators_per_branch, str) or self.operators_per_branch not in ("any", "single"):
             raise SpaceError(f"operators_per_branch must be 'any' or 'single', not {shown(self.operators_per_branch)}")
+        if not isinstance(self.balanced_dot, bool):
+            raise SpaceError(f"balanced_dot must be true or false, not {shown(self.balanced_dot)}")
 
     def _keep(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -184,6 +188,14 @@ class SearchSpace:
             SpaceError: an argument is not one of these.
         """
         return sampling.sample(self, rng, operators or self.operators_per_branch, counts)
+
+    def widest(self) -> Genotype:
+        """All operators and connections at the largest widths and precisions, mergers and norm where they are a
+        choice: the path that a supernet's training begins with (section 4.1).
+
+        It holds every genotype of the space, but is not itself a member of one that limits operators or inputs.
+        """
+        return sampling.widest(self)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """A neighbour by one of the paper's six mutations (section 4.4); see `nasrec.space.mutation`.

@@ -53,7 +53,7 @@ def decode(space: SearchSpace, vector: npt.ArrayLike) -> Genotype:
         for index in range(space.num_blocks)
     )
     try:
-        genotype = Genotype(blocks, bool(entries[0]), space=space.published)
+        genotype = Genotype(blocks, bool(entries[0]), space=space.published, balanced_dot=space.balanced_dot)
     except GenotypeError as failure:
         raise SpaceError(f"the vector encodes no genotype: {failure}") from None
     membership.check(space, genotype, "cannot decode")

@@ -27,6 +27,8 @@ def why_not(space: SearchSpace, genotype: object) -> str | None:
         return f"it has {len(genotype.blocks)} blocks, the space {space.num_blocks}"
     if genotype.layer_norm not in space.layer_norm:
         return f"layer_norm = {genotype.layer_norm} is not allowed"
+    if genotype.balanced_dot != space.balanced_dot:
+        return f"balanced_dot = {genotype.balanced_dot} is not allowed"
     for index, block in enumerate(genotype.blocks):
         if (reason := _why_not_block(space, index, block)) is not None:
             return f"block {index}: {reason}"

@@ -40,7 +40,7 @@ def mutate(space: SearchSpace, genotype: Genotype, rng: np.random.Generator) -> 
             changed = moves[int(move)](space, blocks[index], int(index), rng)
             if changed is not None:
                 blocks[index] = changed
-                return Genotype(tuple(blocks), genotype.layer_norm, space=space.published)
+                return replace(genotype, blocks=tuple(blocks), name="", space=space.published)
     return genotype
 
 

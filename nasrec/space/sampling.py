@@ -14,7 +14,7 @@ from nasrec.genotype import Block, Genotype
 if TYPE_CHECKING:
     from nasrec.space.definition import SearchSpace
 
-__all__ = ["check_generator", "draw_bits", "draw_inputs", "draw_operators", "pick", "sample"]
+__all__ = ["check_generator", "draw_bits", "draw_inputs", "draw_operators", "pick", "sample", "widest"]
 
 T = TypeVar("T")
 
@@ -30,7 +30,27 @@ def sample(space: SearchSpace, rng: np.random.Generator, operators: str, counts:
             raise SpaceError(f"{name} must be {' or '.join(map(repr, known))}, not {shown(value)}")
     single = "single" in (operators, space.operators_per_branch)
     blocks = tuple(_draw_block(space, rng, index, single, counts) for index in range(space.num_blocks))
-    return Genotype(blocks, pick(rng, space.layer_norm), space=space.published)
+    return Genotype(blocks, pick(rng, space.layer_norm), space=space.published, balanced_dot=space.balanced_dot)
+
+
+def widest(space: SearchSpace) -> Genotype:
+    """Everything at once; see `SearchSpace.widest`."""
+    blocks = tuple(
+        Block(
+            operators=space.operators,
+            dense_width=max(space.dense_widths),
+            sparse_width=max(space.sparse_widths),
+            dense_inputs=tuple(range(index + 1)),
+            sparse_inputs=tuple(range(index + 1)),
+            left_inputs=tuple(range(index + 1)),
+            right_inputs=tuple(range(index + 1)),
+            dense_to_sparse=max(space.dense_to_sparse),
+            fm=max(space.fm),
+            operator_bits=(max(space.operator_bits),) * len(space.operators) if space.operator_bits else (),
+        )
+        for index in range(space.num_blocks)
+    )
+    return Genotype(blocks, max(space.layer_norm), space=space.published, balanced_dot=space.balanced_dot)
 
 
 def draw_operators(rng: np.random.Generator, operators: Sequence[str], single: bool) -> tuple[str, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,6 +18,7 @@ from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
 from nasrec.lowering.layout import Masking
 from nasrec.lowering.store import lower_path, store_parameters
+from nasrec.memory import require_memory
 from nasrec.slices import take
 from nasrec.space import SearchSpace
 from nasrec.supernet.path import Path
@@ -29,8 +33,9 @@ CACHED_PATHS = 256
 class Supernet(nn.Module):
     """Parameters at the largest widths of a space, shared by all of its subnets (section 4.1).
 
-    A path is a genotype of the space. It is lowered to a graph whose parameters are slices of the store, optimised,
-    and run; the compiled stand-alone model is the same graph with parameters of its own.
+    A path is a genotype of the space, or `widest`, all of the store at once. It is lowered to a graph whose parameters
+    are slices of the store, optimised, and run; the compiled stand-alone model is the same graph with parameters of
+    its own.
 
     Args:
         space: what can be sampled.
@@ -42,7 +47,7 @@ class Supernet(nn.Module):
         seed: of the initial values; default: torch's global generator.
 
     Raises:
-        SpaceError: unknown masking.
+        SpaceError: unknown masking, or more weights than the machine has memory for.
     """
 
     def __init__(
@@ -62,7 +67,15 @@ class Supernet(nn.Module):
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
-            for name, shape in store_parameters(space, features, masking, layer_norm=layer_norm).items():
+            shapes = store_parameters(space, features, masking, layer_norm=layer_norm)
+            require_memory(
+                4 * sum(map(math.prod, shapes.values())),
+                "the supernet's weights take",
+                "cut the space's widths or blocks, embedding_dim or the tables' rows"
+                + ("" if space.balanced_dot else ", or keep the dot-product balanced"),
+                SpaceError,
+            )
+            for name, shape in shapes.items():
                 _put(self, name, _initial(name, shape))
         self._paths: OrderedDict[Genotype, Graph] = OrderedDict()
         self._by_name: dict[str, nn.Parameter] = {}
@@ -87,7 +100,11 @@ class Supernet(nn.Module):
         Raises:
             SpaceError: the genotype is not in the space.
         """
-        return Path(self.graph(genotype), self._stored, dtype)
+        return self.along(self.graph(genotype), dtype=dtype)
+
+    def along(self, graph: Graph, *, dtype: torch.dtype | None = None) -> Path:
+        """As `path`, where the graph, or the part of it that is wanted, is at hand."""
+        return Path(graph, self._stored, dtype)
 
     def graph(self, genotype: Genotype) -> Graph:
         """The optimised graph of a path; its parameters are slices of the store.
@@ -109,13 +126,18 @@ class Supernet(nn.Module):
         Raises:
             SpaceError: the genotype is not in the space.
         """
-        if (reason := self.space.why_not(genotype)) is not None:
+        if genotype != self.widest and (reason := self.space.why_not(genotype)) is not None:
             raise SpaceError(f"the genotype is not in the supernet's space: {reason}")
         if genotype.layer_norm != self.layer_norm:
             raise SpaceError(
                 f"the genotype has layer_norm={genotype.layer_norm}, the supernet {self.layer_norm}; they must agree"
             )
         return OPTIMISE.run(lower_path(genotype, self.space, self.features, self.masking), check_each=False)
+
+    @cached_property
+    def widest(self) -> Genotype:
+        """The path of all operators and connections at the largest widths, whatever the space caps."""
+        return replace(self.space.widest(), layer_norm=self.layer_norm)
 
     def extract(self, genotype: Genotype) -> CompiledModel:
         """A compiled model of one path with its slice of the shared weights copied in, on their device and precision.

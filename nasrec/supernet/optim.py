@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from nasrec.errors import StateDictError, TrainError
 from nasrec.kernels import adagrad_, row_adagrad_
+from nasrec.memory import require_memory
+from nasrec.slices import put, scattered, take
 from nasrec.supernet.path import Path
 
 __all__ = ["PathAdagrad"]
@@ -53,6 +55,12 @@ class PathAdagrad:
                 raise TrainError(f"PathAdagrad: {name} must be a number from 0, got {value!r}")
         self.lr, self.eps, self.weight_decay = lr, eps, weight_decay
         self._parameters = {name: parameter.detach() for name, parameter in net.named_parameters()}
+        require_memory(
+            2 * sum(parameter.nbytes for parameter in self._parameters.values() if parameter.device.type == "cpu"),
+            "training the supernet, its weights and their sums of squares, takes",
+            "cut the space's widths or blocks, embedding_dim or the tables' rows",
+            TrainError,
+        )
         self.sums = {
             name: torch.full_like(parameter, initial_accumulator_value) for name, parameter in self._parameters.items()
         }
@@ -66,17 +74,26 @@ class PathAdagrad:
         """
         if not path.gradients():
             raise TrainError("PathAdagrad: the path has no gradients; call loss.backward() before step(path)")
-        params, sums, grads = [], [], []
+        params, sums, grads, copies = [], [], [], []
         for touched in path.touched:
             if (grad := touched.leaf.grad) is None:
                 continue
             parameter, total = self._parameters[touched.name], self.sums[touched.name]
             grad = grad.to(parameter.dtype)
+            if scattered(touched.ref):
+                copies.append((touched.ref, take(parameter, touched.ref), take(total, touched.ref)))
+                params.append(copies[-1][1])
+                sums.append(copies[-1][2])
+                grads.append(grad)
+                continue
             for cell in touched.cells:
                 params.append(parameter[cell.stored])
                 sums.append(total[cell.stored])
                 grads.append(grad[cell.taken])
         adagrad_(params, sums, grads, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay)
+        for ref, moved, summed in copies:
+            put(self._parameters[ref.name], ref, moved)
+            put(self.sums[ref.name], ref, summed)
         for lookup in path.lookups:
             if lookup.leaf.grad is not None:
                 tables = [self._parameters[name] for name in lookup.names]

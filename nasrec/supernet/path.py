@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,6 +19,9 @@ from nasrec import kernels
 from nasrec.executor import PRODUCTS, Params, execute
 from nasrec.slices import Cell, cells, split_columns, take
 from nasrec_ir import Graph, Node, ParamRef
+
+if TYPE_CHECKING:
+    from nasrec.train.ranks import Ranks
 
 __all__ = ["Lookup", "Path", "Touched"]
 
@@ -28,12 +33,17 @@ class Touched:
     Attributes:
         name: the stored parameter.
         leaf: the slice; after a backward pass `leaf.grad` is its gradient.
-        cells: which ranges of the leaf lie where in the store.
+        ref: where in the store it lies.
     """
 
     name: str
     leaf: Tensor
-    cells: tuple[Cell, ...]
+    ref: ParamRef
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Which ranges of the leaf lie where in the store."""
+        return cells(self.ref)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,32 @@ class Path:
         for touched in self.touched:
             touched.leaf.grad = None
 
+    def share(self, ranks: Ranks) -> None:
+        """Sums the gradients of the slices over all ranks, in one exchange, and gathers those of the embeddings with
+        their ids: every rank then has the gradients of one process with the rows of all. All take the same path."""
+        if ranks.size == 1:
+            return
+        for touched in self.touched:
+            if touched.leaf.grad is None:  # here no row reached it, on another rank some may have
+                touched.leaf.grad = torch.zeros_like(touched.leaf)
+        ranks.add([touched.leaf.grad for touched in self.touched if touched.leaf.grad is not None])
+        shared = []
+        for lookup in self.lookups:
+            own = torch.zeros_like(lookup.leaf) if lookup.leaf.grad is None else lookup.leaf.grad
+            leaf = ranks.gather(own)
+            leaf.grad = leaf.clone()
+            shared.append(Lookup(lookup.names, ranks.gather(lookup.ids), leaf))
+        self.lookups = shared
+
+    def gradient_norm(self) -> Tensor:
+        """Euclidean norm of the whole store's gradient, float32: of a table's row that several samples looked up, the
+        sum counts."""
+        grads = [touched.leaf.grad for touched in self.touched if touched.leaf.grad is not None]
+        grads += [_summed_rows(lookup.ids, lookup.leaf.grad) for lookup in self.lookups if lookup.leaf.grad is not None]
+        norms = torch._foreach_norm(grads, 2, dtype=torch.float32)
+        total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+        return total
+
     def gradients(self) -> list[Tensor]:
         """Gradients of all leaves that the last backward pass reached."""
         leaves = [touched.leaf for touched in self.touched] + [lookup.leaf for lookup in self.lookups]
@@ -117,5 +153,14 @@ class Path:
     def _leaf(self, ref: ParamRef) -> Tensor:
         leaf = take(self._stored(ref.name).detach(), ref)
         leaf = (leaf if self.dtype is None else leaf.to(self.dtype)).requires_grad_()
-        self.touched.append(Touched(ref.name, leaf, cells(ref)))
+        self.touched.append(Touched(ref.name, leaf, ref))
         return leaf
+
+
+def _summed_rows(ids: Tensor, grad: Tensor) -> Tensor:
+    """Gradients [B, n, e] of the rows that ids [B, n] name, those of the same row of the same table added up."""
+    columns = ids.shape[1]
+    keys = ids * columns + torch.arange(columns, device=ids.device)
+    distinct, places = torch.unique(keys.flatten(), return_inverse=True)
+    summed = torch.zeros((len(distinct), grad.shape[2]), dtype=torch.float32, device=grad.device)
+    return summed.index_add_(0, places, grad.flatten(0, 1).float())

@@ -40,6 +40,8 @@ class Learner(ABC):
 
     device: torch.device
     ranks: Ranks
+    keeps_best: bool = True
+    """Are the weights of the best look at the validation log what a run gives? Else the last ones are."""
 
     def running(self) -> AbstractContextManager[None]:
         """Around a whole run: modes that training needs, put back afterwards."""

@@ -175,7 +175,7 @@ class _Loop:
     def restore_best(self) -> None:
         """The best weights, where they are not the last ones."""
         state = self.state
-        if state.best is not None and (state.best.step != state.steps):
+        if self.learner.keeps_best and state.best is not None and state.best.step != state.steps:
             best = self.store.load_best()
             if best is not None:
                 self.learner.load_weights(best)
@@ -281,7 +281,7 @@ class _Loop:
             raise TrainError("monitor 'auc' needs both classes in the validation log; use monitor 'log_loss'")
         evaluation = Evaluation(state.steps, self._epoch, metrics)
         is_best = state.best is None or _better(config.monitor, metrics, state.best.metrics)
-        if is_best and self.ranks.first:
+        if is_best and self.learner.keeps_best and self.ranks.first:
             self.store.save_best(self.learner.weights())
         state.evaluations.append(evaluation)
         if is_best:
