@@ -103,7 +103,8 @@ class HeadInputs:
     @torch.no_grad()
     def __call__(self, dense: Tensor, sparse: Tensor) -> Tensor:
         """[B, F], of the weights' type, on the supernet's device."""
-        return forward(self._path, dense.to(self.device), sparse.to(self.device)).to(self.head.weight.dtype)
+        own = self.head.weight
+        return forward(self._path, dense.to(own), sparse.to(self.device)).to(own.dtype)
 
 
 def finetune(

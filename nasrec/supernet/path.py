@@ -116,11 +116,14 @@ class Path:
         self.lookups = shared
 
     def gradient_norm(self) -> Tensor:
-        """Euclidean norm of the whole store's gradient, float32: of a table's row that several samples looked up, the
-        sum counts."""
+        """Euclidean norm of the whole store's gradient, in float32 at least.
+
+        Of a table's row that several samples looked up, the sum counts.
+        """
         grads = [touched.leaf.grad for touched in self.touched if touched.leaf.grad is not None]
         grads += [_summed_rows(lookup.ids, lookup.leaf.grad) for lookup in self.lookups if lookup.leaf.grad is not None]
-        norms = torch._foreach_norm(grads, 2, dtype=torch.float32)
+        # In bfloat16 a sum of many squares stops growing.
+        norms = torch._foreach_norm(grads, 2, dtype=torch.promote_types(grads[0].dtype, torch.float32))
         total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
         return total
 
@@ -162,5 +165,6 @@ def _summed_rows(ids: Tensor, grad: Tensor) -> Tensor:
     columns = ids.shape[1]
     keys = ids * columns + torch.arange(columns, device=ids.device)
     distinct, places = torch.unique(keys.flatten(), return_inverse=True)
-    summed = torch.zeros((len(distinct), grad.shape[2]), dtype=torch.float32, device=grad.device)
-    return summed.index_add_(0, places, grad.flatten(0, 1).float())
+    dtype = torch.promote_types(grad.dtype, torch.float32)
+    summed = torch.zeros((len(distinct), grad.shape[2]), dtype=dtype, device=grad.device)
+    return summed.index_add_(0, places, grad.flatten(0, 1).to(dtype))
