@@ -44,11 +44,12 @@ class Architecture:
         return graph
 
 
-def add_argument(parser: argparse.ArgumentParser) -> None:
+def add_argument(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The positional argument."""
     parser.add_argument(
         "genotype",
         metavar="GENOTYPE",
+        nargs=None if required else "?",
         help="a JSON file in nasrec's own form or the published release's, a preset "
         f"({', '.join(PRESETS)}), or a baseline ({', '.join(BASELINES)})",
     )

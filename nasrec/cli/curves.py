@@ -1,61 +1,98 @@
-"""Training curves as a picture."""
+"""Training curves as a picture: what the comparison of the demonstration and the report of a run share."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from nasrec.errors import TrainError
 from nasrec.files import replacing
 
 if TYPE_CHECKING:
-    from nasrec.cli.contest import Entry
-    from nasrec.cli.rows import Rows
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["draw"]
+__all__ = ["COLOURS", "Run", "compare", "entropy_line", "figure_of", "rows_seen", "save", "thousands", "zoom"]
 
 COLOURS = ("#b2182b", "#7f7f7f", "#2166ac", "#1b7837")
 
+Run = Mapping[str, Any]
+"""A trained model as its report has it: `name`, `config`, `rows`, `history`, `evaluations`."""
 
-def draw(entries: Sequence[Entry], data: Rows, floor: float, path: str | os.PathLike[str]) -> None:
-    """Draws training and validation log loss over the rows seen, as PNG.
+
+def compare(
+    runs: Sequence[Run], floor: float, teacher: Mapping[str, Any] | None, title: str, path: str | os.PathLike[str]
+) -> None:
+    """Draws training and validation log loss of several models over the rows seen, as PNG.
 
     Args:
-        entries: trained models, the one in question first.
-        data: gives the title and, for synthetic rows, the teacher's log loss.
+        runs: trained models, the one in question first.
         floor: log loss of always predicting the click rate.
+        teacher: its metrics, for synthetic rows.
         path: the file to make or to replace.
 
     Raises:
         TrainError: it cannot be written.
     """
+    figure = figure_of(10, 4.2)
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    for run, colour in zip(runs, COLOURS, strict=False):
+        history, looks = run["history"], run["evaluations"]
+        style = {"color": colour, "label": run["name"]}
+        left.plot([p["rows"] for p in history], [p["loss"] for p in history], linewidth=1.2, **style)
+        right.plot(rows_seen(run), [look["metrics"]["log_loss"] for look in looks], marker="o", ms=4, **style)
+    for axes, heading in ((left, "training rows, running mean"), (right, "validation rows")):
+        entropy_line(axes, floor, teacher)
+        axes.set(title=heading)
+        thousands(axes)
+    left.set(ylabel="log loss")
+    zoom(left, runs, floor, teacher)
+    right.legend(fontsize="small", frameon=False)
+    figure.suptitle(title, fontsize="medium")
+    save(figure, path)
+
+
+def figure_of(width: float, height: float) -> Figure:
+    """An empty figure, in inches, that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-    losses = [floor, *([data.ceiling.log_loss] if data.ceiling else [])]
-    for entry, colour in zip(entries, COLOURS, strict=False):
-        history = entry.result.history
-        left.plot([p.rows for p in history], [p.loss for p in history], color=colour, label=entry.name, linewidth=1.2)
-        per_step = entry.result.config.batch_size
-        looks = entry.result.evaluations
-        seen = [min(look.step * per_step, entry.result.rows) for look in looks]
-        right.plot(seen, [look.metrics.log_loss for look in looks], color=colour, label=entry.name, marker="o", ms=4)
-        losses += [look.metrics.log_loss for look in looks]
-    for axes, title in ((left, "training rows, running mean"), (right, "validation rows")):
-        axes.axhline(floor, color="black", linewidth=0.8, linestyle=":", label="entropy of the click rate")
-        if data.ceiling:
-            axes.axhline(data.ceiling.log_loss, color="black", linewidth=0.8, linestyle="--", label="teacher")
-        axes.set(title=title, xlabel="rows seen, thousands")
-        axes.xaxis.set_major_formatter(lambda rows, _: f"{rows / 1000:g}")
-        axes.grid(alpha=0.25)
-    # The first steps' losses may be many times those that matter; the picture is about the latter.
+    return figure
+
+
+def rows_seen(run: Run) -> list[int]:
+    """Rows read until each look at the validation rows."""
+    points = {point["step"]: point["rows"] for point in run["history"]}
+    size = run["config"]["batch_size"]
+    return [points.get(look["step"], min(look["step"] * size, run["rows"])) for look in run["evaluations"]]
+
+
+def entropy_line(axes: Axes, floor: float, teacher: Mapping[str, Any] | None) -> None:
+    """The worst and the best that a log loss should be."""
+    axes.axhline(floor, color="black", linewidth=0.8, linestyle=":", label="entropy of the click rate")
+    if teacher:
+        axes.axhline(teacher["log_loss"], color="black", linewidth=0.8, linestyle="--", label="teacher")
+
+
+def thousands(axes: Axes) -> None:
+    """The horizontal axis in thousands of rows."""
+    axes.set(xlabel="rows seen, thousands")
+    axes.xaxis.set_major_formatter(lambda rows, _: f"{rows / 1000:g}")
+    axes.grid(alpha=0.25)
+
+
+def zoom(axes: Axes, runs: Sequence[Run], floor: float, teacher: Mapping[str, Any] | None) -> None:
+    """Limits by what was reached: the first steps' losses may be many times those that matter."""
+    losses = [floor, *([teacher["log_loss"]] if teacher else [])]
+    losses += [look["metrics"]["log_loss"] for run in runs for look in run["evaluations"]]
     span = max(floor - min(losses), 0.05 * floor)
-    left.set(ylabel="log loss", ylim=(floor - 1.15 * span, floor + 0.5 * span))
-    right.legend(fontsize="small", frameon=False)
-    figure.suptitle(data.source, fontsize="medium")
+    axes.set(ylim=(floor - 1.15 * span, floor + 0.5 * span))
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Writes a PNG, whole or not at all."""
     with replacing(path, TrainError) as file:
         figure.savefig(file, dpi=130, format="png", metadata={"Software": None})

@@ -113,11 +113,6 @@ def _prepared(folder: str, args: argparse.Namespace) -> Rows:
         names = ", ".join(f"--{option.replace('_', '-')}" for option in given)
         raise DataError(f"{folder}: is prepared; {names} belong to its preparation: leave them out")
     prepared = nasrec.data.open(folder)
-    if prepared.manifest.weighted:
-        raise DataError(
-            f"{folder}: its rows carry weights, which this command has no use for; prepare rows of equal weight "
-            "(KDD Cup 2012: --impressions expand)"
-        )
     return Rows(prepared.splits(), f"{prepared.manifest.title} ({folder})", None)
 
 

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
-from nasrec.cli import output, weights
+from nasrec.cli import output
 from nasrec.cli.architectures import Architecture
 from nasrec.errors import TrainError
+from nasrec.jsonfile import shown_path
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
     from nasrec.train import TrainResult
 
-__all__ = ["outcome", "save", "write_report"]
+__all__ = ["MARKS", "clear", "finished", "held", "outcome", "require_kind", "save_source", "write_report"]
+
+MARKS = {"run": "checkpoints", "seeds": "seed-*/checkpoints", "tuning": "trials/*/checkpoints"}
+"""Where the checkpoints of runs lie in a folder of each kind, and not in those of other kinds."""
+
+_FILES = (
+    "config.toml",
+    "genotype.json",
+    "metrics.csv",
+    "metrics.jsonl",
+    "model.py",
+    "report.html",
+    "report.json",
+    "report.png",
+    "tune.jsonl",
+    "weights.pt",
+)
 
 
 def outcome(result: TrainResult) -> dict[str, Any]:
@@ -35,20 +56,15 @@ def outcome(result: TrainResult) -> dict[str, Any]:
     }
 
 
-def save(
-    folder: str | os.PathLike[str], architecture: Architecture, model: CompiledModel, report: Mapping[str, Any]
-) -> None:
-    """Writes model.py, weights.pt and report.json, and genotype.json where there is a genotype.
+def save_source(folder: Path, architecture: Architecture, model: CompiledModel) -> None:
+    """Writes model.py, and genotype.json where there is a genotype.
 
     Raises:
         NasrecError: one of them cannot be written.
     """
-    target = Path(folder)
-    jsonfile.write_text(target / "model.py", model.source, TrainError)
+    jsonfile.write_text(folder / "model.py", model.source, TrainError)
     if architecture.genotype is not None:
-        architecture.genotype.save(target / "genotype.json")
-    weights.save(model, target / "weights.pt")
-    write_report(target, report)
+        architecture.genotype.save(folder / "genotype.json")
 
 
 def write_report(folder: str | os.PathLike[str], report: Mapping[str, Any]) -> Path:
@@ -60,3 +76,76 @@ def write_report(folder: str | os.PathLike[str], report: Mapping[str, Any]) -> P
     path = Path(folder) / "report.json"
     jsonfile.write_text(path, output.json_text(dict(report)) + "\n", TrainError)
     return path
+
+
+def finished(target: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The report of the run in a folder, if that run has ended and been scored.
+
+    Raises:
+        TrainError: it is another run than `identity` says.
+    """
+    from nasrec.train.identity import require_same
+
+    path = target / "report.json"
+    if not path.exists():
+        return None
+    report = jsonfile.read(path, TrainError)
+    if not isinstance(report, dict) or "scores" not in report or not isinstance(report.get("identity"), dict):
+        return None
+    require_same({"config": report.get("config"), **report["identity"]}, identity)
+    return report
+
+
+@contextmanager
+def held(target: Path) -> Iterator[None]:
+    """Keeps other processes from training in a folder meanwhile; what a killed one left half written goes.
+
+    Raises:
+        TrainError: another process is at it.
+    """
+    descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainError(
+                f"{shown_path(os.fspath(target))}: another process is training there; wait for it or stop it"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        for left in target.glob(".nasrec-*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def require_kind(target: Path, kind: str) -> None:
+    """Raise `TrainError` if the folder holds runs of another kind of command, see `MARKS`."""
+    for other, mark in MARKS.items():
+        if other != kind and any(target.glob(mark)):
+            raise TrainError(
+                f"{shown_path(os.fspath(target))}: holds {_WORDS[other]}; give the same options to go on, another "
+                "folder, or --fresh to begin anew"
+            )
+
+
+def clear(target: Path) -> None:
+    """Removes what earlier runs left in a folder, and nothing else; the reports first, which call a run finished."""
+    runs = [target, *(found.parent for mark in MARKS.values() for found in target.glob(mark))]
+    for run in runs:
+        (run / "report.json").unlink(missing_ok=True)
+    for run in reversed(runs):
+        for name in _FILES:
+            (run / name).unlink(missing_ok=True)
+        for name in ("checkpoints/last.pt", "checkpoints/best.pt"):
+            (run / name).unlink(missing_ok=True)
+        for events in run.glob("tensorboard/events.out.tfevents.*"):
+            events.unlink()
+        for left in (run / "checkpoints", run / "tensorboard", run):
+            with contextlib.suppress(OSError):  # is missing, or holds something else
+                left.rmdir()
+    target.mkdir(exist_ok=True)
+
+
+_WORDS = {"run": "a single run", "seeds": "runs of several seeds", "tuning": "a search for the learning rate"}

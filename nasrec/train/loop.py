@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 import nasrec
-from nasrec.checks import first_difference, shown
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.train.config import TrainConfig, learning_rate
+from nasrec.train.identity import require_same
 from nasrec.train.interrupt import InterruptGuard
 from nasrec.train.learner import Learner, ModelLearner, StepBatch
 from nasrec.train.metrics import Metrics
@@ -296,12 +296,7 @@ class _Loop:
         """Raise `TrainError` unless the checkpoint is of this run."""
         if checkpoint.get("format") != _FORMAT or not isinstance(checkpoint.get("identity"), dict):
             raise TrainError("the checkpoint is of another version of nasrec; start the run anew in another folder")
-        if (difference := first_difference(checkpoint["identity"], self.identity)) is not None:
-            key, saved, own = difference
-            raise TrainError(
-                f"the folder holds a run with {key} {shown(saved)}, this one has {shown(own)}; give the same settings "
-                "to go on with it, or another folder"
-            )
+        require_same(checkpoint["identity"], self.identity)
 
 
 def _mixed(seed: int, step: int, rank: int) -> int:

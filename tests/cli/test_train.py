@@ -29,7 +29,10 @@ def test_results_on_disk(cli: Any, own: Path, tmp_path: Path) -> None:
     done = cli("train", own, *TWIN, "-o", out, "--seed", 2, "--epochs", 2)
     assert done.status == 0, done.err
     assert "little: 2 of 3 blocks are live" in done.out and "teacher on test" in done.out
-    assert sorted(os.listdir(out)) == ["genotype.json", "model.py", "report.json", "weights.pt"]
+    assert sorted(os.listdir(out)) == [
+        "checkpoints", "config.toml", "genotype.json", "metrics.csv", "metrics.jsonl", "model.py", "report.html",
+        "report.json", "report.png", "weights.pt",
+    ]  # fmt: skip
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert report["rows"] == 2 * 1600 and len(report["evaluations"]) == 2 and not report["interrupted"]
     assert report["config"]["seed"] == 2 and report["environment"]["packages"]["torch"] == torch.__version__
@@ -41,6 +44,9 @@ def test_results_on_disk(cli: Any, own: Path, tmp_path: Path) -> None:
     assert evaluate(model, splits.test).log_loss == pytest.approx(report["scores"]["test"]["log_loss"], rel=1e-6)
     assert (out / "model.py").read_text(encoding="utf-8") == model.source
     assert f"{report['scores']['test']['log_loss']:.5f}" in done.out
+    assert (out / "report.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f"{report['scores']['test']['auc']:.5f}" in page and "data:image/png;base64," in page
 
 
 def test_training_learns_and_repeats(cli: Any, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         if entries[-1].result.interrupted:
             break
     floor = report["click_rate_entropy"]
-    curves.draw(entries, data, floor, target / "curves.png")
+    curves.compare(report["models"], floor, report["teacher"], data.source, target / "curves.png")
     if args.json:
         print(output.json_text(report))
     say(f"\n{_table(entries, data, floor)}\n")
@@ -122,8 +122,9 @@ def _config(args: argparse.Namespace, train_rows: int) -> TrainConfig:
 
 
 def _results(entries: list[Entry], data: Rows) -> dict[str, Any]:
+    scored = entries[0].test  # where rows have weights, so has the click rate
     return {
-        "click_rate_entropy": contest.entropy(data.splits.test.click_rate),
+        "click_rate_entropy": contest.entropy(scored.click_rate if scored else data.splits.test.click_rate),
         "teacher": data.ceiling.to_dict() if data.ceiling else None,
         "models": [entry.summary() for entry in entries],
         "interrupted": entries[-1].result.interrupted,

@@ -1,96 +1,147 @@
-"""Train a genotype's model, or a baseline, on click logs; save source, weights and a report of the run."""
+"""Train a genotype's model, or a baseline, on click logs; save source, weights, curves and a report of the run.
+
+The same command on the same folder goes on with a run that was interrupted or killed, at the very step, and shows a
+finished one. --seeds trains several times and gives mean and deviation; --tune picks the learning rate first.
+"""
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import architectures, describe, output, rows, runs, weights
+from nasrec import jsonfile
+from nasrec.cli import architectures, describe, output, report, rows, runs, seeds, settings, tune, weights
+from nasrec.cli.training import Job, carry_out
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.errors import TrainError
 
 if TYPE_CHECKING:
     import torch
 
-    from nasrec.cli.rows import Rows
-    from nasrec.compiler import CompiledModel
+    from nasrec.train import TrainConfig
+    from nasrec.train.ranks import Ranks
 
 HELP = "train a genotype or a baseline on click logs"
+
+Report = dict[str, Any]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    architectures.add_argument(parser)
-    rows.add_options(parser, required=True)
-    group = parser.add_argument_group("training")
-    group.add_argument("--epochs", type=number(1), default=1, metavar="N", help="passes over the rows (default 1)")
-    group.add_argument("--batch-size", type=number(1), default=512, metavar="N", help="rows of a step (default 512)")
-    group.add_argument("--optimizer", choices=("adagrad", "adam"), default="adagrad", help="default adagrad")
-    group.add_argument("--lr", type=float, metavar="X", help="peak learning rate (default 0.1 or, with adam, 0.001)")
-    group.add_argument("--weight-decay", type=float, default=0.0, metavar="X", help="L2 on all weights (default 0)")
-    group.add_argument("--schedule", choices=("cosine", "constant"), default="cosine", help="default cosine")
-    group.add_argument("--eval-every", type=number(1), metavar="STEPS", help="look at the validation rows this often")
-    group.add_argument("--patience", type=number(1), metavar="N", help="stop after N looks without a new best")
-    group.add_argument("--embedding-dim", type=number(1), default=16, metavar="E", help="channels (default 16)")
-    group.add_argument("--device", metavar="NAME", default="auto", help="cpu, cuda or auto (default)")
-    group.add_argument("--seed", type=number(0), default=0, help="of weights, order and a twin's rows (default 0)")
-    weights.add_option(group)
+    architectures.add_argument(parser, required=False)
+    settings.add_options(parser)
+    group = parser.add_argument_group("tuning")
+    group.add_argument(
+        "--tune",
+        action="store_true",
+        help="choose the peak learning rate by mean validation log loss over the seeds "
+        f"(--seeds, default {tune.SEEDS}), then score the chosen one on the test rows",
+    )
+    low, high = tune.RANGE
+    group.add_argument(
+        "--tune-range",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        default=tune.RANGE,
+        help=f"learning rates to choose from (default {low:g} {high:g}, the paper's)",
+    )
+    group.add_argument(
+        "--tune-trials", type=number(1), default=tune.TRIALS, metavar="N", help=f"how many (default {tune.TRIALS})"
+    )
     parser.add_argument("-o", "--output", metavar="DIR", help="folder for results (default runs/NAME-TIME)")
+    parser.add_argument("--fresh", action="store_true", help="remove what earlier runs left in the folder, and begin")
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's files too")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Trains, saves, scores on the test rows. What is done when Ctrl-C comes is saved all the same."""
-    from nasrec.compiler import compile_graph
-    from nasrec.environment import environment
-    from nasrec.files import folder
-    from nasrec.train import TrainConfig, console_progress, train
-
+    """Trains, saves, scores on the test rows. What is done when Ctrl-C comes is kept."""
+    if args.tune and args.seeds is None:
+        args.seeds = tune.SEEDS
+    settings.merge(args)
+    config = settings.train_config(args)
+    low, high = args.tune_range
+    learning_rates = tune.rates(low, high, args.tune_trials) if args.tune else []
     architecture = architectures.load(args.genotype)
-    config = TrainConfig(
-        **{name: getattr(args, name) for name in ("epochs", "batch_size", "optimizer", "lr", "weight_decay")},
-        **{name: getattr(args, name) for name in ("schedule", "eval_every", "patience", "seed")},
-    )
-    device = _device(args.device)
-    state_dict = weights.read(args.weights) if args.weights else None
-    data = rows.load(args, seed=args.seed)
-    features = data.splits.train.features(args.embedding_dim)
-    model = compile_graph(architecture.graph(features), seed=args.seed)
-    if state_dict is not None:
-        weights.copy_into(model, state_dict, args.weights)
-    target = folder(args.output or f"runs/{model.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
-    report: dict[str, Any] = {
-        "command": "train",
-        "model": describe.summary(architecture, features, model.graph),
-        "config": asdict(config),
-        "device": str(device),
-        "data": data.summary(),
-        "environment": environment(),
-    }
-    if not args.json:
-        print(data.describe())
-        print(describe.text(architecture, features, model.graph), flush=True)
-    bar = console_progress(f"training {architecture.name}")
-    result = train(model.to(device), data.splits.train, data.splits.valid, config, bar)
 
-    # Weights first: a second Ctrl-C, while the model is scored, must not lose them.
-    report |= runs.outcome(result)
-    runs.save(target, architecture, model, report)
-    if not result.interrupted:
-        report["scores"] = _scores(model, data)
-        runs.write_report(target, report)
-    print(output.json_text(report) if args.json else _closing(report, target))
-    return INTERRUPTED if result.interrupted else 0
+    from nasrec.train.ranks import joined
+
+    device = _device(args.device)
+    with joined(device) as ranks:
+        job = _job(args, architecture, device, ranks)
+        target = _target(args, job)
+        with runs.held(target) if ranks.first else nullcontext():
+            if ranks.first:
+                _begin(args, job, target)
+            ranks.wait()
+            return _train(args, job, config, learning_rates, target)
+
+
+def _begin(args: argparse.Namespace, job: Job, target: Path) -> None:
+    if args.fresh:
+        runs.clear(target)
+    runs.require_kind(target, "tuning" if args.tune else "seeds" if args.seeds > 1 else "run")
+    if not args.json:
+        print(job.data.describe())
+        print(describe.text(job.architecture, job.features, job.graph), flush=True)
+
+
+def _train(
+    args: argparse.Namespace, job: Job, config: TrainConfig, learning_rates: Sequence[float], target: Path
+) -> int:
+    own = range(config.seed, config.seed + args.seeds)
+    trials: list[tune.Trial] = []
+    chosen: list[Report]
+    if args.tune:
+        trials, chosen = tune.tune(job, config, learning_rates, own, target)
+    elif args.seeds > 1:
+        chosen = seeds.train_seeds(job, config, own, target)
+    else:
+        chosen = [carry_out(job, config, target, f"training {job.architecture.name}")]
+    several = args.tune or args.seeds > 1
+    found = _common(job, trials, chosen) if several else chosen[0]
+    if job.ranks.first:
+        if several:
+            runs.write_report(target, found)
+        tables = [tune.table(trials)] if trials else []
+        if not found["interrupted"]:
+            tables += [seeds.score_table(chosen)] if len(chosen) > 1 else []
+            report.write(chosen, target, _title(job, chosen), tables)
+        print(output.json_text(found) if args.json else _closing(found, tables, chosen, target))
+    return INTERRUPTED if found["interrupted"] else 0
+
+
+def _job(args: argparse.Namespace, architecture: architectures.Architecture, device: torch.device, ranks: Ranks) -> Job:
+    start = (args.weights, weights.read(args.weights)) if args.weights else None
+    data = rows.load(args, seed=args.seed or 0)
+    features = data.splits.train.features(args.embedding_dim)
+    graph = architecture.graph(features)
+    return Job(
+        architecture, features, graph, data, device, ranks, settings.of_run(args), start,
+        args.checkpoint_every, args.tensorboard,
+    )  # fmt: skip
+
+
+def _target(args: argparse.Namespace, job: Job) -> Path:
+    from nasrec.files import folder
+
+    if args.output is None and job.ranks.size > 1:
+        raise UsageError("nasrec train: several processes need a folder that all of them know; give -o DIR")
+    return folder(args.output or f"runs/{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
 
 
 def _device(name: str) -> torch.device:
     import torch
 
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name in ("auto", "cuda"):
+        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # torchrun gives each process of a machine a card of its own
+        name = "cpu" if name == "auto" and not torch.cuda.is_available() else own
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -99,19 +150,50 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _scores(model: CompiledModel, data: Rows) -> dict[str, Any]:
-    from nasrec.train import evaluate
+def _common(job: Job, trials: Sequence[tune.Trial], chosen: Sequence[Report]) -> Report:
+    """The report on several runs; `chosen` are none where an interrupt came before the choice."""
+    interrupted = not chosen or chosen[-1]["interrupted"]
+    found: Report = {**job.summary(), "interrupted": interrupted}
+    if trials:
+        found["trials"] = [trial.to_dict() for trial in trials]
+    if chosen:
+        found |= {"config": chosen[0]["config"], "runs": seeds.summary_of(chosen)}
+    if not interrupted:
+        found["scores"] = seeds.statistics_of(chosen)
+    return found
 
-    scores = {"valid": evaluate(model, data.splits.valid), "test": evaluate(model, data.splits.test)}
-    scores |= {"teacher_on_test": data.ceiling} if data.ceiling else {}
-    return {part: metrics.to_dict() for part, metrics in scores.items()}
+
+def _title(job: Job, chosen: Sequence[Report]) -> str:
+    config = chosen[0]["config"]
+    many = f", {len(chosen)} seeds" if len(chosen) > 1 else ""
+    return f"{job.architecture.name} on {job.data.source}: {config['optimizer']}, learning rate {config['lr']:g}{many}"
 
 
-def _closing(report: dict[str, Any], target: Path) -> str:
-    rows = [
-        [part.replace("_", " "), f"{found['log_loss']:.5f}", f"{found['auc']:.5f}", f"{found['rows']:,}"]
-        for part, found in report.get("scores", {}).items()
-    ]
-    lines = ["", output.table(("", "log loss", "AUC", "rows"), rows)] if rows else ["interrupted; scored on no rows"]
-    speed = f"{report['rows']:,} rows in {report['train_s']:.1f} s ({report['rows_per_s']:,.0f} rows/s)"
-    return "\n".join([*lines, "", f"{speed}; model.py, weights.pt and report.json are in {target}"])
+def _closing(found: Report, tables: Sequence[str], chosen: Sequence[Report], target: Path) -> str:
+    if found["interrupted"]:
+        where = jsonfile.shown_path(str(target))
+        return f"interrupted; what is done is kept: the same command with -o {where} goes on"
+    blocks = [*tables] or [_scores(found)]
+    if "trials" in found:
+        blocks.insert(1, f"learning rate {chosen[0]['config']['lr']:g} it is; with its seeds:")
+        blocks += [] if len(chosen) > 1 else [_scores(chosen[0])]
+    worked, seen = (sum(each[key] for each in chosen) for key in ("train_s", "rows"))
+    files = "curves, weights and a report of each run, report.json" if "runs" in found else "model.py, weights.pt"
+    blocks.append(
+        f"{seen:,} rows in {worked:.1f} s ({seen / max(1e-9, worked):,.0f} rows/s); {files} and report.html are in "
+        f"{target}"
+    )
+    return "\n" + "\n\n".join(blocks)
+
+
+def _scores(found: Mapping[str, Any]) -> str:
+    lines = [
+        [part.replace("_", " "), *(_figure(scores, name) for name in ("log_loss", "auc", "normalised_entropy",
+         "calibration")), f"{scores['rows']:,}"]
+        for part, scores in found["scores"].items()
+    ]  # fmt: skip
+    return output.table(("", "log loss", "AUC", "normalised entropy", "calibration", "rows"), lines)
+
+
+def _figure(scores: Mapping[str, Any], name: str) -> str:
+    return "-" if scores[name] is None else f"{scores[name]:.5f}"

@@ -1,0 +1,174 @@
+"""One run of `nasrec train` in a folder of its own: begun, gone on with, or found finished."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrec import jsonfile
+from nasrec.cli import describe, output, runs, settings, weights
+from nasrec.cli.architectures import Architecture
+from nasrec.errors import TrainError
+from nasrec.features import FeatureSpec
+from nasrec_ir import Graph
+
+if TYPE_CHECKING:
+    import torch
+
+    from nasrec.cli.rows import Rows
+    from nasrec.compiler import CompiledModel
+    from nasrec.train import TrainConfig, TrainResult
+    from nasrec.train.progress import Progress
+    from nasrec.train.ranks import Ranks
+    from nasrec.train.state import State
+
+__all__ = ["Job", "carry_out"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the runs of one command have in common.
+
+    Attributes:
+        settings: see `nasrec.cli.settings.of_run`.
+        start: a file of weights to start from, and what it holds.
+        every: steps between checkpoints; None: by the clock.
+        tensorboard: whether event files are written.
+    """
+
+    architecture: Architecture
+    features: FeatureSpec
+    graph: Graph
+    data: Rows
+    device: torch.device
+    ranks: Ranks
+    settings: Mapping[str, Any]
+    start: tuple[str, dict[str, torch.Tensor]] | None = None
+    every: int | None = None
+    tensorboard: bool = False
+
+    def model(self, seed: int) -> CompiledModel:
+        """With initial values of its own, or those of the file."""
+        from nasrec.compiler import compile_graph
+
+        model = compile_graph(self.graph, seed=seed)
+        if self.start is not None:
+            weights.copy_into(model, self.start[1], self.start[0])
+        return model
+
+    def identity(self, source: str) -> dict[str, Any]:
+        """What a run must have in common with a checkpoint besides its configuration."""
+        return {
+            "model": hashlib.sha256(source.encode()).hexdigest(),
+            "data": {part: getattr(self.data.splits, part).sha256 for part in ("train", "valid", "test")},
+            "weights": _digest(self.start[1]) if self.start else None,
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """The beginning of a report."""
+        from nasrec.environment import environment
+
+        return {
+            "command": "train",
+            "model": describe.summary(self.architecture, self.features, self.graph),
+            "device": str(self.device),
+            "processes": self.ranks.size,
+            "data": self.data.summary(),
+            "environment": environment(),
+        }
+
+
+def carry_out(job: Job, config: TrainConfig, target: Path, label: str, *, test: bool = True) -> dict[str, Any]:
+    """Trains one model, or goes on where a run in the folder stands, and saves what came of it; gives the report.
+
+    Args:
+        target: an existing folder; a finished run in it is not trained again.
+        label: shown beside progress.
+        test: whether the test rows are scored; a finished run is scored then even if it was not before.
+
+    Raises:
+        NasrecError: the folder holds another run, training fails, or a file cannot be written.
+    """
+    model = job.model(config.seed)
+    identity = job.identity(model.source)
+    known = runs.finished(target, {"config": asdict(config), **identity})
+    if known is not None and (not test or "test" in known["scores"]):
+        if job.ranks.first:
+            print(f"{label}: finished before; --fresh would begin anew", file=sys.stderr)
+        return known
+    result = _train(job, config, model, identity, target, label)
+    report = {**job.summary(), "config": asdict(config), "identity": identity, **runs.outcome(result)}
+    # Weights first: a second Ctrl-C, while the model is scored, must not lose them.
+    if job.ranks.first:
+        weights.save(model, target / "weights.pt")
+        runs.write_report(target, report)
+    if not result.interrupted:
+        report |= _scores(job, model, result, test)
+        if job.ranks.first:
+            runs.write_report(target, report)
+    job.ranks.wait()
+    plain: dict[str, Any] = json.loads(output.json_text(report))  # as it will be read when the run is found finished
+    return plain
+
+
+def _train(
+    job: Job, config: TrainConfig, model: CompiledModel, identity: dict[str, Any], target: Path, label: str
+) -> TrainResult:
+    from nasrec.train.learner import ModelLearner
+    from nasrec.train.loop import run
+    from nasrec.train.store import FolderStore
+
+    learner = ModelLearner(model.to(job.device), config, job.ranks)
+    store = FolderStore(target / "checkpoints", job.every)
+    train, valid, _ = job.data.splits
+    return run(
+        learner, train, valid, config, _watchers(job, config, model, target, label), store=store, identity=identity
+    )
+
+
+def _watchers(job: Job, config: TrainConfig, model: CompiledModel, target: Path, label: str) -> Progress:
+    from nasrec.train import console_progress
+    from nasrec.train.journal import Journal, TensorBoard
+    from nasrec.train.progress import Several, Silent
+
+    class Begun(Silent):
+        """What describes the run is written when it is known that the folder holds no other one."""
+
+        def begin(self, total_rows: int, state: State) -> None:
+            jsonfile.write_text(target / "config.toml", settings.to_toml(job.settings, config), TrainError)
+            runs.save_source(target, job.architecture, model)
+
+    if not job.ranks.first:
+        return Silent()
+    board = [TensorBoard(target / "tensorboard")] if job.tensorboard else []
+    return Several(Begun(), Journal(target), *board, console_progress(label))
+
+
+def _scores(job: Job, model: CompiledModel, result: TrainResult, test: bool) -> dict[str, Any]:
+    from nasrec.train.calibration import reliability
+    from nasrec.train.predict import predict
+
+    assert result.best is not None  # there are validation rows, and the run has ended
+    scores = {"valid": result.best.metrics.to_dict()}
+    if not test:
+        return {"scores": scores}
+    found = predict(model, job.data.splits.test, result.config.eval_batch_size, ranks=job.ranks)
+    scores["test"] = found.score().to_dict()
+    if job.data.ceiling:
+        scores["teacher_on_test"] = job.data.ceiling.to_dict()
+    return {"scores": scores, "reliability": reliability(*found).to_dict()}
+
+
+def _digest(state_dict: dict[str, torch.Tensor]) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state_dict.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
