@@ -14,9 +14,11 @@ __all__ = [
     "KernelError",
     "KernelUnavailable",
     "NasrecError",
+    "OtherRankFailed",
     "ParseError",
     "PassError",
     "ProfileError",
+    "RankLost",
     "SearchError",
     "SpaceError",
     "StateDictError",
@@ -43,6 +45,14 @@ class DataError(NasrecError):
 
 class TrainError(NasrecError):
     """Training cannot go on, for example because the loss is not finite."""
+
+
+class RankLost(TrainError):
+    """Another process of a training run has ended, or cannot be reached."""
+
+
+class OtherRankFailed(TrainError):
+    """Another process of a training run has failed and said why; there is nothing to add."""
 
 
 class CompileError(NasrecError):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import nasrec
 from nasrec.cli.usage import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, Parser, UsageError
-from nasrec.errors import NasrecError
+from nasrec.errors import NasrecError, OtherRankFailed
 
 __all__ = ["COMMANDS", "main"]
 
@@ -36,12 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(argv)
         sys.stdout.flush()
         return status
+    except OtherRankFailed:
+        return BAD_INPUT
     except NasrecError as error:
         message = " ".join(str(error).split())
         print(message if isinstance(error, UsageError) else f"nasrec: {message}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("nasrec: interrupted", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of several processes that torchrun started, all are interrupted
+            print("nasrec: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         _silence_stdout()

@@ -63,8 +63,8 @@ class Rows:
 class _Plan:
     """How `rows` rows fall into global batches of `batch_size` rows for each of `world_size` ranks.
 
-    All global batches are full but the last, whose rows are dealt out evenly. Where they are fewer than ranks they
-    join the batch before, so that every rank has the same number of batches and none is empty.
+    All global batches are full but the last, whose rows are dealt out evenly: every rank has the same number of
+    batches, but the last one of some is empty where these rows are fewer than ranks.
     """
 
     rows: int
@@ -74,8 +74,7 @@ class _Plan:
     @property
     def count(self) -> int:
         """Batches of each rank."""
-        full, rest = divmod(self.rows, self.batch_size * self.world_size)
-        return full + (rest >= self.world_size or full == 0)
+        return -(-self.rows // (self.batch_size * self.world_size))
 
     def span(self, batch: int, rank: int) -> tuple[int, int]:
         """Places [start, end) of a rank's share of a global batch."""
@@ -131,7 +130,8 @@ class Reader:
 
     All ranks see the same order, which is a function of `seed` and epoch: global batch i is rows
     [i W B, (i + 1) W B) of it, and rank r takes the r-th B of these. So W ranks with batches of B read what one rank
-    reads with batches of W B. Every row comes once an epoch, and ranks have equally many batches.
+    reads with batches of W B. Every row comes once an epoch, and ranks have equally many batches; where fewer than W
+    rows are left for the last ones, those of some ranks are empty.
 
     Args:
         shuffle: "exact", "block" or "none", see `nasrec.data.order`.

@@ -18,7 +18,7 @@ class InterruptGuard:
 
     Args:
         deferred: never raise the first interrupt; the run asks `asked_to_stop`, so that several processes can agree
-            on a step to stop at.
+            on a step to stop at. SIGTERM, which whoever started these processes may send, counts as a first one.
     """
 
     def __init__(self, *, deferred: bool = False) -> None:
@@ -32,11 +32,15 @@ class InterruptGuard:
         if own_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._on_interrupt)
             self._installed = True
+            if self._deferred and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                signal.signal(signal.SIGTERM, self._on_termination)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._installed:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            if signal.getsignal(signal.SIGTERM) == self._on_termination:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self._installed = False
 
     @property
@@ -59,4 +63,7 @@ class InterruptGuard:
         if self._pending or not (self._inside or self._deferred):
             self._pending = False
             raise KeyboardInterrupt
+        self._pending = True
+
+    def _on_termination(self, signum: int, frame: FrameType | None) -> None:
         self._pending = True

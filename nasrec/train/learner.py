@@ -15,6 +15,7 @@ from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.layers import Embedding
 from nasrec.train.config import TrainConfig
+from nasrec.train.gradients import is_sparse, share_gradients
 from nasrec.train.metrics import Metrics
 from nasrec.train.optimizers import make_optimizer
 from nasrec.train.predict import check_logits, device_of, evaluate, forward
@@ -25,8 +26,8 @@ __all__ = ["Learner", "ModelLearner", "StepBatch", "click_loss"]
 
 
 class StepBatch(NamedTuple):
-    """This rank's rows of a step: dense [B, n], sparse int64 [B, m], label [B], weight [B] or None; `total` is the
-    sum of the weights (the number of rows where there are none) over all ranks."""
+    """This rank's rows of a step, of several ranks perhaps none: dense [B, n], sparse int64 [B, m], label [B], weight
+    [B] or None; `total` is the sum of the weights (the number of rows where there are none) over all ranks."""
 
     dense: Tensor
     sparse: Tensor
@@ -36,7 +37,11 @@ class StepBatch(NamedTuple):
 
 
 class Learner(ABC):
-    """Weights, and how one step changes them."""
+    """Weights, and how one step changes them.
+
+    All ranks call the same methods at the same time. `weights` and `optimizer_state` may leave out on other ranks than
+    the first what they do not hold; the first has all.
+    """
 
     device: torch.device
     ranks: Ranks
@@ -57,7 +62,7 @@ class Learner(ABC):
 
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
-        """The weights by name, not copied."""
+        """The weights by name, not copied where they lie whole."""
 
     @abstractmethod
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
@@ -65,7 +70,7 @@ class Learner(ABC):
 
     @abstractmethod
     def optimizer_state(self) -> dict[str, Any]:
-        """Tensors and plain values, not copied."""
+        """Tensors and plain values, not copied where they lie whole."""
 
     @abstractmethod
     def load_optimizer_state(self, state: Mapping[str, Any]) -> None:
@@ -95,24 +100,16 @@ class ModelLearner(Learner):
             self.model.train(was_training)
 
     def step(self, batch: StepBatch, step: int, lr: float) -> Tensor:
-        logits = forward(self.model, batch.dense, batch.sparse)
-        if not self._checked:
-            check_logits(logits, batch.label)
-        loss = click_loss(logits, batch)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
-        if not self._checked and not self.config.sparse_embeddings and any(map(_is_sparse, self.parameters)):
-            raise TrainError(
-                "the model has sparse gradients; build embeddings with sparse=False, or set sparse_embeddings"
-            )
-        self._checked = True
-        self._share_gradients()
+        # Models need not cope with no rows, which the last batch of an epoch may leave to a rank.
+        loss = self._gradients_of(batch) if len(batch.label) else torch.zeros((), device=self.device)
+        share_gradients(self.parameters, self.ranks)
         if self.config.clip_norm is not None:
             clip(self._gradients(), self.config.clip_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
-        return loss.detach()
+        return loss
 
     def evaluate(self, log: Log, batch_size: int) -> Metrics:
         return evaluate(self.model, log, batch_size, ranks=self.ranks)
@@ -132,24 +129,23 @@ class ModelLearner(Learner):
         except (ValueError, KeyError) as error:
             raise TrainError(f"the optimiser's state does not fit the model: {error}") from None
 
-    def _share_gradients(self) -> None:
-        """Sums gradients over the ranks: each holds its share of the mean."""
-        if self.ranks.size == 1:
-            return
-        # A weight that this rank's rows did not reach has a gradient on another rank.
-        for weight in self.parameters:
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-        self.ranks.add([w.grad for w in self.parameters if w.grad is not None and not w.grad.is_sparse])
-        for weight in filter(_is_sparse, self.parameters):
-            assert weight.grad is not None
-            own = weight.grad.coalesce()
-            rows, values = self.ranks.gather(own.indices()[0]), self.ranks.gather(own.values())
-            weight.grad = torch.sparse_coo_tensor(rows[None], values, own.shape)
+    def _gradients_of(self, batch: StepBatch) -> Tensor:
+        """The loss, after its backward pass."""
+        logits = forward(self.model, batch.dense, batch.sparse)
+        if not self._checked:
+            check_logits(logits, batch.label)
+        loss = click_loss(logits, batch)
+        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
+        if not self._checked and not self.config.sparse_embeddings and any(map(is_sparse, self.parameters)):
+            raise TrainError(
+                "the model has sparse gradients; build embeddings with sparse=False, or set sparse_embeddings"
+            )
+        self._checked = True
+        return loss.detach()
 
     def _gradients(self) -> list[Tensor]:
         """Dense gradients, and the values of sparse ones, whose rows are made distinct."""
-        for weight in filter(_is_sparse, self.parameters):
+        for weight in filter(is_sparse, self.parameters):
             assert weight.grad is not None
             weight.grad = weight.grad.coalesce()
         grads = [weight.grad for weight in self.parameters if weight.grad is not None]
@@ -168,10 +164,6 @@ def clip(grads: Sequence[Tensor], largest: float) -> None:
     """Scales gradients in place so that their common norm is at most `largest`."""
     factor = largest / (nn.utils.get_total_norm(grads) + 1e-6)
     torch._foreach_mul_(list(grads), factor.clamp(max=1.0))
-
-
-def _is_sparse(weight: nn.Parameter) -> bool:
-    return weight.grad is not None and weight.grad.is_sparse
 
 
 @contextmanager

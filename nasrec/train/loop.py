@@ -52,10 +52,11 @@ def train(
     Args:
         store: where checkpoints are kept; if it holds one of this run, the run goes on from there, and ends as it
             would have ended without a break. Default: none are kept.
-        ranks: the processes that train together, see `nasrec.train.ranks.joined`.
+        ranks: the processes that train together, see `nasrec.train.ranks.joined`. All call this with equal arguments,
+            and end with equal weights; only the first one's `progress` and `store` are used.
 
     Raises:
-        TrainError: the loss is not finite, or the store holds another run.
+        TrainError: the loss is not finite, the store holds another run, or ranks were started differently.
     """
     config = config or TrainConfig()
     return run(ModelLearner(model, config, ranks), train_log, valid_log, config, progress, store=store)
@@ -75,24 +76,28 @@ def run(
     loop = _Loop(learner, train_log, valid_log, config, progress or Silent(), store or MemoryStore(), identity or {})
     interrupted = False
     devices = [learner.device] if learner.device.type == "cuda" else []
-    with (
-        torch.random.fork_rng(devices=devices),
-        learner.running(),
-        InterruptGuard(deferred=learner.ranks.size > 1) as guard,
-    ):
-        loop.resume()
-        loop.progress.begin(loop.total_rows, loop.state)
-        try:
-            loop.go(guard)
-        except KeyboardInterrupt:
-            interrupted = True
-            logger.info("interrupted after step %d", loop.state.steps)
-        finally:
-            loop.progress.end()
-    if interrupted:
-        loop.save()
-    loop.restore_best()
+    with torch.random.fork_rng(devices=devices), learner.running():
+        with InterruptGuard(deferred=learner.ranks.size > 1) as guard:
+            loop.agree_on_the_start()
+            loop.resume()
+            loop.progress.begin(loop.total_rows, loop.state)
+            try:
+                loop.go(guard)
+            except KeyboardInterrupt as interrupt:
+                if learner.ranks.size > 1 and not isinstance(interrupt, _AgreedStop):
+                    raise  # anywhere, and on this rank alone: nothing can be written together any more
+                interrupted = True
+                logger.info("interrupted after step %d", loop.state.steps)
+            finally:
+                loop.progress.end()
+        if interrupted:
+            loop.save()
+        loop.restore_best()
     return loop.result(interrupted)
+
+
+class _AgreedStop(KeyboardInterrupt):
+    """All ranks stop at this step, because one of them was interrupted."""
 
 
 class _Loop:
@@ -106,9 +111,9 @@ class _Loop:
         store: Store,
         identity: Mapping[str, Any],
     ) -> None:
-        self.learner, self.valid_log, self.config = learner, valid_log, config
-        self.progress, self.store = progress, store
-        self.ranks = learner.ranks
+        self.learner, self.train_log, self.valid_log, self.config = learner, train_log, valid_log, config
+        self.ranks, self.store = learner.ranks, store
+        self.progress = progress if self.ranks.first else Silent()
         self.identity = {"config": asdict(config), **identity}
         if config.batch_size % self.ranks.size:
             raise TrainError(
@@ -124,9 +129,25 @@ class _Loop:
         self.unread: Tensor | None = None
         """Sum of the losses of the steps that no one has waited for yet."""
 
+    def agree_on_the_start(self) -> None:
+        """Refuses to train ranks together that were started differently; all begin with the weights of the first."""
+        if self.ranks.size == 1:
+            return
+        weights = self.learner.weights()
+        logs = {"training rows": self.train_log, "validation rows": self.valid_log}
+        self.ranks.require_same(
+            {
+                "nasrec": nasrec.__version__,
+                **self.identity,
+                **{name: log and log.sha256 for name, log in logs.items()},
+                **{f"weight {name}": f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in weights.items()},
+            }
+        )
+        self.ranks.copy_first(list(weights.values()))
+
     def resume(self) -> None:
-        """Goes on from the store's checkpoint, if it has one."""
-        checkpoint = self.store.load()
+        """Goes on from the first rank's checkpoint, if it has one."""
+        checkpoint = self.ranks.from_first(self.store.load() if self.ranks.first else None)
         if checkpoint is None:
             return
         self._require_same(checkpoint)
@@ -159,15 +180,19 @@ class _Loop:
     def save(self) -> None:
         """Writes a checkpoint, by the first rank; the others wait for it."""
         self._read_loss()
-        if self.ranks.first and self.state.steps:
+        if not self.state.steps:
+            return
+        # By all ranks: weights that are spread over them are gathered.
+        weights, optimizer = self.learner.weights(), self.learner.optimizer_state()
+        if self.ranks.first:
             self.store.save(
                 {
                     "format": _FORMAT,
                     "nasrec": nasrec.__version__,
                     "identity": self.identity,
                     "state": self.state.to_dict(),
-                    "weights": self.learner.weights(),
-                    "optimizer": self.learner.optimizer_state(),
+                    "weights": weights,
+                    "optimizer": optimizer,
                 }
             )
         self.ranks.wait()
@@ -176,7 +201,7 @@ class _Loop:
         """The best weights, where they are not the last ones."""
         state = self.state
         if self.learner.keeps_best and state.best is not None and state.best.step != state.steps:
-            best = self.store.load_best()
+            best = self.ranks.from_first(self.store.load_best() if self.ranks.first else None)
             if best is not None:
                 self.learner.load_weights(best)
 
@@ -209,7 +234,7 @@ class _Loop:
         due = self.ranks.first and self.store.due(self.state.steps + 1)
         rows, total, stop, save = self.ranks.total((len(batch[2]), weight, guard.asked_to_stop, due))
         if stop:
-            raise KeyboardInterrupt
+            raise _AgreedStop
         return int(rows), total, save > 0
 
     def _step(self, batch: tuple[Tensor, ...], rows: int, total: float) -> None:
@@ -271,6 +296,8 @@ class _Loop:
             return
         if self.reader.position == 0 or self._is_over() or (every and state.steps % every == 0):
             metrics = self.learner.evaluate(self.valid_log, self.config.eval_batch_size)
+            # What follows from them must be the same everywhere, to the last bit, whatever the processors.
+            metrics = Metrics(**self.ranks.from_first(asdict(metrics)))
             with guard.step():
                 self._note(metrics)
 
@@ -281,8 +308,10 @@ class _Loop:
             raise TrainError("monitor 'auc' needs both classes in the validation log; use monitor 'log_loss'")
         evaluation = Evaluation(state.steps, self._epoch, metrics)
         is_best = state.best is None or _better(config.monitor, metrics, state.best.metrics)
-        if is_best and self.learner.keeps_best and self.ranks.first:
-            self.store.save_best(self.learner.weights())
+        if is_best and self.learner.keeps_best:
+            weights = self.learner.weights()  # by all ranks, as in `save`
+            if self.ranks.first:
+                self.store.save_best(weights)
         state.evaluations.append(evaluation)
         if is_best:
             state.best, state.looks_since_best = evaluation, 0

@@ -59,11 +59,14 @@ def predict_with(
     with torch.no_grad():
         reader = log.reader(share, shuffle="none", rank=ranks.rank, world_size=ranks.size)
         for dense, sparse, label, *weight in reader.epoch():
+            if not len(label):  # the last share of a rank, see `Reader`
+                continue
             out = forward(model, dense.to(device), sparse.to(device))
             check_logits(out, label)
             for column, values in zip(columns, (out.float(), label, *weight), strict=False):
                 column.append(values)
-    found = [ranks.gather(torch.cat(column).to(ranks.device)).cpu().numpy() for column in columns if column]
+    # Gathered on the CPU, where the score is computed.
+    found = [ranks.gather(torch.cat(column).cpu()).numpy() for column in columns if column]
     return Predictions(found[0], found[1], found[2] if len(found) == 3 else None)
 
 

@@ -71,13 +71,15 @@ def test_windows_mix_places_of_the_whole_part() -> None:
 def test_ranks_share_an_epoch(world_size, rows, shuffle) -> None:
     readers = [log_of(rows).reader(8, shuffle=shuffle, rank=rank, world_size=world_size) for rank in range(world_size)]
     shares = [rows_of(reader.epoch()) for reader in readers]
-    assert len({len(share) for share in shares}) == 1 and all(all(share) for share in shares)
+    assert len({len(share) for share in shares}) == 1 and all(all(share[:-1]) for share in shares)
     assert sorted(row for share in shares for batch in share for row in batch) == list(range(rows))
 
 
-def test_ranks_together_read_what_one_rank_reads() -> None:
-    one = rows_of(log_of(1000).reader(32, seed=7).epoch())
-    two = [rows_of(log_of(1000).reader(16, seed=7, rank=rank, world_size=2).epoch()) for rank in (0, 1)]
+@pytest.mark.parametrize("rows", [960, 961, 1000])
+def test_ranks_together_read_what_one_rank_reads(rows) -> None:
+    """Of 961 rows one is left for the last batch: the second rank has none there."""
+    one = rows_of(log_of(rows).reader(32, seed=7).epoch())
+    two = [rows_of(log_of(rows).reader(16, seed=7, rank=rank, world_size=2).epoch()) for rank in (0, 1)]
     assert one == [left + right for left, right in zip(*two, strict=True)]
 
 
