@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from nasrec.meter import Meter, console_meter
 from nasrec.train.result import Evaluation, HistoryPoint
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
-
     from nasrec.train.state import State
 
 __all__ = ["Progress", "Several", "Silent", "console_progress"]
@@ -86,99 +82,24 @@ def console_progress(label: str = "training", stream: TextIO | None = None) -> P
 
     `stream` is standard error unless given.
     """
-    out = sys.stderr if stream is None else stream
-    return _Bar(label, out) if out.isatty() else _Lines(label, out)
+    return _OnMeter(label, console_meter(stream))
 
 
-class _Bar(Silent):
-    _REFRESH_S = 0.1
-
-    def __init__(self, label: str, stream: TextIO) -> None:
-        self._label, self._stream = label, stream
-        self._bar: RichProgress | None = None
-        self._task: TaskID | None = None
-        self._held_rows, self._shown_at = 0, 0.0
-        self._loss = float("nan")
+class _OnMeter(Silent):
+    def __init__(self, label: str, meter: Meter) -> None:
+        self._label, self._meter, self._rows = label, meter, 0
 
     def begin(self, total_rows: int, state: State) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        self._bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[loss]}"),
-            console=Console(file=self._stream),
-        )
-        self._bar.start()
-        self._task = self._bar.add_task(self._label, total=total_rows, completed=state.rows, loss="", rate="")
-        self._before = state.rows
-        self._start = self._shown_at = time.perf_counter()
+        self._rows = state.rows
+        self._meter.begin(self._label, total_rows, "rows", state.rows)
 
     def advance(self, rows: int, loss: float) -> None:
-        self._held_rows += rows
-        self._loss = loss
-        now = time.perf_counter()
-        if now - self._shown_at >= self._REFRESH_S:
-            self._shown_at = now
-            self._show()
+        self._rows += rows
+        self._meter.advance(self._rows, f"loss {loss:.4f}")
 
     def evaluated(self, evaluation: Evaluation, is_best: bool) -> None:
-        if self._bar is not None:
-            self._show()
-            self._bar.console.print(_evaluation_line(self._label, evaluation, is_best), highlight=False)
+        mark = " (best so far)" if is_best else ""
+        self._meter.note(f"{self._label}: epoch {evaluation.epoch}, validation {evaluation.metrics}{mark}")
 
     def end(self) -> None:
-        if self._bar is not None:
-            self._show()
-            self._bar.stop()
-            self._bar = None
-
-    def _show(self) -> None:
-        if self._bar is None or self._task is None:
-            return
-        task = self._bar.tasks[self._task]
-        rate = (task.completed + self._held_rows - self._before) / max(1e-9, time.perf_counter() - self._start)
-        self._bar.update(self._task, advance=self._held_rows, loss=f"loss {self._loss:.4f}", rate=f"{rate:,.0f} rows/s")
-        self._held_rows = 0
-
-
-class _Lines(Silent):
-    _EVERY_S = 10.0
-
-    def __init__(self, label: str, stream: TextIO) -> None:
-        self._label, self._stream = label, stream
-        self._total = self._done = self._before = 0
-
-    def begin(self, total_rows: int, state: State) -> None:
-        self._total, self._done, self._before = total_rows, state.rows, state.rows
-        self._start = self._shown_at = time.perf_counter()
-
-    def advance(self, rows: int, loss: float) -> None:
-        self._done += rows
-        now = time.perf_counter()
-        if now - self._shown_at < self._EVERY_S:
-            return
-        self._shown_at = now
-        rate = (self._done - self._before) / (now - self._start)
-        left_s = max(0, self._total - self._done) / rate
-        self._write(
-            f"{self._label}: {self._done:,} of {self._total:,} rows ({self._done / self._total:.0%}), "
-            f"{rate:,.0f} rows/s, {left_s:.0f} s left, loss {loss:.4f}"
-        )
-
-    def evaluated(self, evaluation: Evaluation, is_best: bool) -> None:
-        self._write(_evaluation_line(self._label, evaluation, is_best))
-
-    def _write(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
-
-
-def _evaluation_line(label: str, evaluation: Evaluation, is_best: bool) -> str:
-    mark = " (best so far)" if is_best else ""
-    return f"{label}: epoch {evaluation.epoch}, validation {evaluation.metrics}{mark}"
+        self._meter.end()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 
+from nasrec import meter
 from nasrec.train import Evaluation, HistoryPoint, TrainConfig, console_progress, train
-from nasrec.train import progress as progress_module
 from nasrec.train.state import State
 
 
@@ -20,7 +20,7 @@ def test_library_use_is_silent(small, make_lr, capfd) -> None:
 
 
 def test_lines_without_a_terminal(small, make_lr, monkeypatch) -> None:
-    monkeypatch.setattr(progress_module._Lines, "_EVERY_S", 0.0)
+    monkeypatch.setattr(meter._Lines, "_EVERY_S", 0.0)
     out = io.StringIO()
     train(make_lr(small.schema), small.train, small.valid, TrainConfig(), console_progress("demo", out))
     lines = out.getvalue().splitlines()
