@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from nasrec.train.config import TrainConfig
 from nasrec.train.gradients import is_sparse, share_gradients
 from nasrec.train.metrics import Metrics
 from nasrec.train.optimizers import make_optimizer
+from nasrec.train.precision import in_precision
 from nasrec.train.predict import check_logits, device_of, evaluate, forward
 from nasrec.train.ranks import ALONE, Ranks
 from nasrec.train.weights import copy_tensors
@@ -87,6 +88,7 @@ class ModelLearner(Learner):
         if not self.parameters:
             raise TrainError("the model has no trainable weights; nothing to train")
         self._optimizer = make_optimizer(model, config)
+        self._forward: Callable[[Tensor, Tensor], Tensor] = model
         self._checked = False
 
     @contextmanager
@@ -94,9 +96,13 @@ class ModelLearner(Learner):
         was_training = self.model.training
         self.model.train()
         try:
-            with _sparse_tables(self.model, self.config.sparse_embeddings):
+            with (
+                _sparse_tables(self.model, self.config.sparse_embeddings),
+                in_precision(self.model, self.config) as self._forward,
+            ):
                 yield
         finally:
+            self._forward = self.model
             self.model.train(was_training)
 
     def step(self, batch: StepBatch, step: int, lr: float) -> Tensor:
@@ -131,7 +137,7 @@ class ModelLearner(Learner):
 
     def _gradients_of(self, batch: StepBatch) -> Tensor:
         """The loss, after its backward pass."""
-        logits = forward(self.model, batch.dense, batch.sparse)
+        logits = forward(self._forward, batch.dense, batch.sparse)
         if not self._checked:
             check_logits(logits, batch.label)
         loss = click_loss(logits, batch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -127,6 +128,9 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():  # torch does not compare the checksums that it writes
+                raise ValueError(f"the checksum of {damaged} differs")
         value = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpicklers raise whatever the bytes make them raise
         reason = " ".join(str(error).split())[:120]
