@@ -45,7 +45,6 @@ class Job:
     features: FeatureSpec
     graph: Graph
     data: Rows
-    device: torch.device
     ranks: Ranks
     settings: Mapping[str, Any]
     start: tuple[str, dict[str, torch.Tensor]] | None = None
@@ -76,7 +75,7 @@ class Job:
         return {
             "command": "train",
             "model": describe.summary(self.architecture, self.features, self.graph),
-            "device": str(self.device),
+            "device": str(self.ranks.device),
             "processes": self.ranks.size,
             "data": self.data.summary(),
             "environment": environment(),
@@ -123,7 +122,7 @@ def _train(
     from nasrec.train.loop import run
     from nasrec.train.store import FolderStore
 
-    learner = ModelLearner(model.to(job.device), config, job.ranks)
+    learner = ModelLearner(model.to(job.ranks.device), config, job.ranks)
     store = FolderStore(target / "checkpoints", job.every)
     train, valid, _ = job.data.splits
     return run(

@@ -85,7 +85,7 @@ def test_interrupt_keeps_what_was_done(cli: Any, tmp_path: Path, monkeypatch: py
     def interrupt(self: object, rows: int, loss: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(progress._Lines, "advance", interrupt)
+    monkeypatch.setattr(progress._OnMeter, "advance", interrupt)
     done = cli("train", "logistic_regression", *TWIN, "-o", tmp_path / "run")
     assert done.status == 130 and "interrupted" in done.out
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))

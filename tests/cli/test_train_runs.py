@@ -7,6 +7,7 @@ import io
 import json
 import os
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,21 @@ def losses_of(folder: Path) -> list[tuple[object, ...]]:
 
 def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """As Ctrl-C would, after the point of that step; earlier and later steps go on."""
+    interrupt_when(monkeypatch, lambda point: point.step == step)
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, points: int) -> None:
+    """As Ctrl-C would, after so many points, of whatever runs."""
+    left = iter(range(points))
+    interrupt_when(monkeypatch, lambda point: next(left) == points - 1)
+
+
+def interrupt_when(monkeypatch: pytest.MonkeyPatch, now: Callable[[HistoryPoint], bool]) -> None:
     real = Journal.recorded
 
     def recorded(self: Journal, point: HistoryPoint) -> None:
         real(self, point)
-        if point.step == step:
+        if now(point):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Journal, "recorded", recorded)
@@ -198,16 +209,7 @@ def test_two_at_a_time_are_refused(cli: Any, tmp_path: Path) -> None:
 
 def test_seeds(cli: Any, tmp_path: Path, monkeypatch: Any) -> None:
     with monkeypatch.context() as patch:
-        real = progress.Silent.end
-        ends = []
-
-        def end(self: progress.Silent) -> None:
-            ends.append(self)
-            if len(ends) > 6:
-                raise KeyboardInterrupt
-            real(self)
-
-        patch.setattr(progress.Silent, "end", end)
+        interrupt_after(patch, 2)
         assert cli(*RUN, "-o", tmp_path / "run", "--seeds", 3, "--seed", 4).status == 130
     done = cli(*RUN, "-o", tmp_path / "run", "--seeds", 3, "--seed", 4)
     assert done.status == 0 and "finished before" in done.err
@@ -254,14 +256,7 @@ def test_tuning_goes_on_after_an_interrupt(cli: Any, tmp_path: Path, monkeypatch
     assert cli(*RUN, "-o", tmp_path / "whole", *often).status == 0
     for times in (2, 5, 4):
         with monkeypatch.context() as patch:
-            left = [times]
-
-            def recorded(self: Journal, point: HistoryPoint, left: list[int] = left) -> None:
-                left[0] -= 1
-                if left[0] == 0:
-                    raise KeyboardInterrupt
-
-            patch.setattr(Journal, "recorded", recorded)
+            interrupt_after(patch, times)
             assert cli(*RUN, "-o", tmp_path / "broken", *often).status == 130
     assert cli(*RUN, "-o", tmp_path / "broken", *often).status == 0
     one, two = report_of(tmp_path / "broken"), report_of(tmp_path / "whole")

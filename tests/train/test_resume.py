@@ -55,15 +55,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "adagrad with sparse gradients": {"sparse_embeddings": True, "eval_every": 7},
     "adam and dropout": {"optimizer": "adam", "lr": 0.02},
     "plateau and patience": {
-        "optimizer": "adam",
-        "lr": 0.1,
-        "schedule": "plateau",
-        "patience": 3,
-        "eval_every": 4,
-        "epochs": 8,
+        "optimizer": "adam", "lr": 0.1, "schedule": "plateau", "plateau_factor": 0.9, "patience": 3, "eval_every": 4,
+        "epochs": 4,
     },
     "bfloat16": {"precision": "bfloat16", "weight_decay": 1e-3, "embedding_decay": 1e-2},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SETTINGS)

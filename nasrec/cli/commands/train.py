@@ -7,7 +7,6 @@ finished one. --seeds trains several times and gives mean and deviation; --tune 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -72,9 +71,8 @@ def run(args: argparse.Namespace) -> int:
 
     from nasrec.train.ranks import joined
 
-    device = _device(args.device)
-    with joined(device) as ranks:
-        job = _job(args, architecture, device, ranks)
+    with joined(_device(args.device)) as ranks:
+        job = _job(args, architecture, ranks)
         target = _target(args, job)
         with runs.held(target) if ranks.first else nullcontext():
             if ranks.first:
@@ -117,13 +115,13 @@ def _train(
     return INTERRUPTED if found["interrupted"] else 0
 
 
-def _job(args: argparse.Namespace, architecture: architectures.Architecture, device: torch.device, ranks: Ranks) -> Job:
+def _job(args: argparse.Namespace, architecture: architectures.Architecture, ranks: Ranks) -> Job:
     start = (args.weights, weights.read(args.weights)) if args.weights else None
     data = rows.load(args, seed=args.seed or 0)
     features = data.splits.train.features(args.embedding_dim)
     graph = architecture.graph(features)
     return Job(
-        architecture, features, graph, data, device, ranks, settings.of_run(args), start,
+        architecture, features, graph, data, ranks, settings.of_run(args), start,
         args.checkpoint_every, args.tensorboard,
     )  # fmt: skip
 
@@ -139,9 +137,8 @@ def _target(args: argparse.Namespace, job: Job) -> Path:
 def _device(name: str) -> torch.device:
     import torch
 
-    if name in ("auto", "cuda"):
-        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # torchrun gives each process of a machine a card of its own
-        name = "cpu" if name == "auto" and not torch.cuda.is_available() else own
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
