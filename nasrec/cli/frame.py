@@ -15,7 +15,7 @@ from nasrec.errors import NasrecError, OtherRankFailed
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("demo", "data", "train", "compile", "inspect", "export", "profile", "pim", "doctor")
+COMMANDS = ("demo", "data", "train", "search", "compile", "inspect", "export", "profile", "pim", "doctor")
 """Modules of `nasrec.cli.commands`, in the order a person works."""
 
 

@@ -20,7 +20,7 @@ from nasrec.errors import TrainError
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
 
-__all__ = ["add_options", "merge", "of_run", "to_toml", "train_config"]
+__all__ = ["add_options", "from_file", "merge", "of_run", "to_toml", "train_config"]
 
 NONE = "none"
 """How a setting that may be absent is turned off."""
@@ -108,6 +108,20 @@ def train_config(args: argparse.Namespace) -> TrainConfig:
     given = {name: None if value == NONE else value for name, value in given.items() if value is not None}
     config = TrainConfig(**given)
     return dataclasses.replace(config, **{name: getattr(config, of) for name, of in _RESOLVED.items()})
+
+
+def from_file(path: str) -> TrainConfig:
+    """The settings of the loop in a file; those of what is trained are left out.
+
+    Raises:
+        TrainError: the file cannot be read, or a setting is unknown or out of range.
+    """
+    from nasrec.train import TrainConfig
+
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    values: dict[str, Any] = {name: value for name, value in _read(path).items() if name in known}
+    given: dict[str, Any] = {name: None if value == NONE else value for name, value in values.items()}
+    return TrainConfig(**given)
 
 
 def of_run(args: argparse.Namespace) -> dict[str, Any]:

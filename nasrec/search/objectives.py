@@ -13,7 +13,7 @@ from nasrec.search.algorithm import Score
 __all__ = ["Goal", "Limit", "Objective", "parse_limit", "parse_objective"]
 
 MAXIMISED = frozenset({"auc"})
-"""Values that are better when larger; all others are better when smaller, unless the name begins with '-'."""
+"""Values that are better when larger; all others are better when smaller, unless it is said otherwise."""
 
 _LIMIT = re.compile(r"\s*(?P<name>[^<>=\s]+)\s*(?P<sign><=|>=)\s*(?P<bound>[^<>=\s]+)\s*")
 
@@ -102,15 +102,17 @@ class Goal:
 
 
 def parse_objective(text: str) -> Objective:
-    """`log_loss`, `auc`, `macs`, ...; a '-' before a name turns its direction round.
+    """`log_loss`, `auc`, `macs`, ...; `max:NAME` or `min:NAME` says which way is better.
 
     Raises:
         SearchError: there is no name.
     """
-    turned, name = text.startswith("-"), text.removeprefix("-")
+    way, _, name = text.partition(":")
+    if way not in ("max", "min"):
+        way, name = "max" if text in MAXIMISED else "min", text
     if not name:
-        raise SearchError(f"objective {text!r} has no name; give one such as log_loss or macs")
-    return Objective(name, (name in MAXIMISED) != turned)
+        raise SearchError(f"objective {text!r} has no name; give one such as log_loss or max:auc")
+    return Objective(name, way == "max")
 
 
 def parse_limit(text: str) -> Limit:

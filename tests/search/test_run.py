@@ -218,3 +218,14 @@ def test_values_that_json_lacks() -> None:
     back = Trial.from_dict(json.loads(json.dumps(trial.to_dict(), allow_nan=False)))
     assert back.number == 3 and back.genotype == genotype and back.values["loss"] == float("inf")
     assert np.isnan(back.values["auc"]) and back.values["macs"] == 5.0
+
+
+def test_directions_of_objectives() -> None:
+    assert str(parse_objective("log_loss")) == "smallest log_loss" and str(parse_objective("auc")) == "largest auc"
+    assert str(parse_objective("max:macs")) == "largest macs" and str(parse_objective("min:auc")) == "smallest auc"
+    assert parse_objective("max:my.module:f").name == "my.module:f" and not parse_objective("my.module:f").maximise
+    for text in ("", "max:"):
+        with pytest.raises(SearchError, match="has no name"):
+            parse_objective(text)
+    with pytest.raises(SearchError, match="none twice"):
+        Goal((parse_objective("auc"), parse_objective("min:auc")))

@@ -1,0 +1,176 @@
+"""Search a trained supernet's space for better genotypes; every evaluation is journaled as it happens.
+
+The same command on the same folder goes on with a search that was interrupted or killed. --retrain K trains the K best
+from scratch, chooses among them on the validation rows, and scores the chosen one on the test rows with several seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrec import jsonfile
+from nasrec.cli import output, runs, seeds
+from nasrec.cli.search import retrain
+from nasrec.cli.search.setup import MeasureSpec, add_options, algorithm_of, goal_of, settings_of
+from nasrec.cli.usage import INTERRUPTED
+from nasrec.errors import TrainError
+
+if TYPE_CHECKING:
+    from nasrec.cli.rows import Rows
+    from nasrec.search import Found, Goal, Trial
+    from nasrec.search.run import Evaluate
+    from nasrec.supernet import Supernet
+
+HELP = "search for better genotypes with a trained supernet"
+
+_SHOWN = 10
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    add_options(parser)
+    retrain.add_options(parser)
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder for results (default runs/search-TIME)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Searches, writes what was found, and trains the best where that is asked for."""
+    from nasrec.files import folder
+
+    goal = goal_of(args)
+    training = retrain.config_of(args) if args.retrain else None
+    data_options = {name: getattr(args, name) for name in ("data", "rows", "kind", "split", "min_count")}
+    spec = MeasureSpec(args.supernet, data_options, args.seed, goal, args.hardware, args.finetune, args.valid_rows)
+    net, data = spec.load()
+    target = folder(args.output or f"runs/search-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
+    if not args.json:
+        print(data.describe(), flush=True)
+    with runs.held(target):
+        try:
+            found = _search(args, goal, spec, net, data, target)
+        except KeyboardInterrupt:
+            return _interrupted(target)
+        report = _report(args, goal, spec, net, data, found)
+        _save(target, goal, found, report)
+        if not args.json:
+            print(_table(goal, found))
+        if training is not None:
+            best = _best(goal, found, args.retrain)
+            config, rates = training
+            dim = net.features.embedding_dim
+            place = folder(target / "retrain", TrainError)
+            trained = retrain.retrain(best, data, dim, config, rates, args.seeds, place)
+            report["retrain"] = trained.to_dict()
+            runs.write_report(target, report)
+            if trained.interrupted:
+                return _interrupted(target)
+            if not args.json:
+                print(f"\n{retrain.table(trained)}\n\n{seeds.score_table(trained.runs)}")
+    print(output.json_text(report) if args.json else f"\nreport.json, best.json and pictures are in {target}")
+    return 0
+
+
+def _search(args: argparse.Namespace, goal: Goal, spec: MeasureSpec, net: Supernet, data: Rows, target: Path) -> Found:
+    from nasrec.search import Journal, in_turn, run_search
+
+    algorithm = algorithm_of(args, net.space, goal)
+    identity = {**settings_of(args, goal), **spec.identity(net, data)}
+    engine: AbstractContextManager[Evaluate]
+    if args.ray:
+        from nasrec.search.workers import on_ray
+
+        engine = on_ray(functools.partial(MeasureSpec.make, spec), args.workers, address=args.ray)
+    elif args.workers > 1:
+        from nasrec.search.workers import in_processes
+
+        engine = in_processes(functools.partial(MeasureSpec.make, spec), args.workers)
+    else:
+        engine = nullcontext(in_turn(spec.measures(net, data)))
+    with Journal(target / "journal.jsonl", identity) as journal, engine as evaluate:
+        return run_search(algorithm, evaluate, goal, journal, _Shown(goal))
+
+
+class _Shown:
+    """Progress with the best so far."""
+
+    def __init__(self, goal: Goal) -> None:
+        from nasrec.meter import console_meter
+
+        self._goal, self._meter, self._done = goal, console_meter(), 0
+
+    def begin(self, budget: int, done: int) -> None:
+        self._done = done
+        self._meter.begin("search", budget, "genotypes", done)
+
+    def evaluated(self, trial: Trial, best: Trial | None) -> None:
+        self._done += 1
+        name = self._goal.objectives[0].name
+        text = f"best {name} {best.values[name]:.5g}" if best is not None else "none keeps the limits yet"
+        self._meter.advance(self._done, text)
+
+    def end(self) -> None:
+        self._meter.end()
+
+
+def _report(
+    args: argparse.Namespace, goal: Goal, spec: MeasureSpec, net: Supernet, data: Rows, found: Found
+) -> dict[str, Any]:
+    from nasrec.environment import environment
+
+    return {
+        "command": "search",
+        "settings": {**settings_of(args, goal), "supernet": args.supernet},
+        "identity": spec.identity(net, data),
+        "data": data.summary(),
+        "environment": environment(),
+        "evaluations": len(found.trials),
+        "evaluation_s": sum(trial.seconds for trial in found.trials),
+        "best": found.best.to_dict() if found.best else None,
+        "front": [trial.to_dict() for trial in found.front],
+    }
+
+
+def _save(target: Path, goal: Goal, found: Found, report: dict[str, Any]) -> None:
+    from nasrec.cli.search import pictures
+
+    runs.write_report(target, report)
+    if found.best is not None:
+        found.best.genotype.save(target / "best.json")
+    pictures.draw_history(found.trials, goal, target / "history.png")
+    if len(goal.objectives) > 1:
+        from nasrec.files import folder
+
+        pictures.draw_front(found.trials, found.front, goal, target / "front.png")
+        place = folder(target / "front", TrainError)
+        for trial in found.front:
+            trial.genotype.save(place / f"trial-{trial.number}.json")
+
+
+def _best(goal: Goal, found: Found, count: int) -> list[Trial]:
+    """The best by the first objective among those that keep all limits, none twice."""
+    allowed = [trial for trial in found.trials if goal.score(trial.values).allowed]
+    ordered = sorted(allowed, key=lambda trial: (goal.score(trial.values).objectives, trial.number))
+    distinct = {trial.genotype: trial for trial in reversed(ordered)}
+    return sorted(distinct.values(), key=ordered.index)[:count]
+
+
+def _table(goal: Goal, found: Found) -> str:
+    best = _best(goal, found, _SHOWN) if len(goal.objectives) == 1 else list(found.front)
+    if not best:
+        return "no genotype keeps all limits"
+    names = list(dict.fromkeys([*goal.names, *best[0].values]))
+    lines = [[str(trial.number), *(f"{trial.values[name]:.6g}" for name in names)] for trial in best]
+    what = f"the best of {len(found.trials):,}" if len(goal.objectives) == 1 else f"the front of {len(found.trials):,}"
+    return f"\n{what} evaluations\n{output.table(('trial', *names), lines)}"
+
+
+def _interrupted(target: Path) -> int:
+    where = jsonfile.shown_path(str(target))
+    print(f"interrupted; what is done is kept: the same command with -o {where} goes on")
+    return INTERRUPTED

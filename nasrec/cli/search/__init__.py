@@ -1,0 +1,1 @@
+"""What `nasrec search` is made of."""

@@ -1,0 +1,166 @@
+"""From a search to a model: the best candidates trained from scratch, the best of these trained with several seeds.
+
+Section 4.3 of the paper: the 15 best by validation are trained from scratch, each with its learning rate tuned; the
+validation rows choose among them, and the test rows are looked at once, for the chosen one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrec.cli import output, seeds, settings, tune
+from nasrec.cli.architectures import Architecture
+from nasrec.cli.training import Job
+from nasrec.cli.usage import number
+from nasrec.errors import TrainError
+from nasrec.files import folder
+
+if TYPE_CHECKING:
+    from nasrec.cli.rows import Rows
+    from nasrec.genotype import Genotype
+    from nasrec.search import Trial
+    from nasrec.train import TrainConfig
+
+__all__ = ["Candidate", "Retrained", "add_options", "config_of", "retrain", "table"]
+
+RATES = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial's genotype, trained from scratch with one learning rate.
+
+    Attributes:
+        trial: number of the trial.
+        lr: peak learning rate.
+        report: of the run.
+    """
+
+    trial: int
+    genotype: Genotype
+    lr: float
+    report: dict[str, Any]
+
+    @property
+    def log_loss(self) -> float:
+        """On the validation rows."""
+        loss: float = self.report["scores"]["valid"]["log_loss"]
+        return loss
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What came of it: every candidate; the chosen one, and the reports of its runs, one a seed. `chosen` is None where
+    an interrupt came before."""
+
+    candidates: tuple[Candidate, ...]
+    chosen: Candidate | None
+    runs: tuple[dict[str, Any], ...]
+    interrupted: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the report."""
+        tried = [{"trial": c.trial, "lr": c.lr, "valid": c.report["scores"]["valid"]} for c in self.candidates]
+        found: dict[str, Any] = {"candidates": tried, "interrupted": self.interrupted}
+        if self.chosen is not None and not self.interrupted:
+            found |= {
+                "chosen": {"trial": self.chosen.trial, "lr": self.chosen.lr},
+                "runs": seeds.summary_of(self.runs),
+                "scores": seeds.statistics_of(self.runs),
+            }
+        return found
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds --retrain and what belongs to it."""
+    group = parser.add_argument_group("training of the best from scratch")
+    group.add_argument(
+        "--retrain", type=number(0), default=0, metavar="K", help="train the K best (default 0; the paper trains 15)"
+    )
+    group.add_argument(
+        "--train-config", metavar="FILE", help="settings of that training: TOML as 'nasrec train --config' takes it"
+    )
+    low, high = tune.RANGE
+    group.add_argument(
+        "--rates", type=float, nargs=2, metavar=("LOW", "HIGH"), default=None,
+        help=f"peak learning rates to tune over (default {low:g} {high:g}, the paper's, or the rate of --train-config)",
+    )  # fmt: skip
+    group.add_argument(
+        "--rate-trials", type=number(1), default=RATES, metavar="N", help=f"how many rates (default {RATES})"
+    )
+    group.add_argument(
+        "--seeds", type=number(1), default=5, metavar="N", help="runs of the chosen model, scored on test (default 5)"
+    )
+
+
+def config_of(args: argparse.Namespace) -> tuple[TrainConfig, list[float]]:
+    """The settings of the training, and the learning rates to choose from.
+
+    Raises:
+        TrainError: the file cannot be read, or a setting is out of range.
+    """
+    from nasrec.train import TrainConfig
+
+    config = settings.from_file(args.train_config) if args.train_config else TrainConfig()
+    if args.rates is None and config.lr is not None:
+        return config, [config.peak_lr]
+    low, high = args.rates or tune.RANGE
+    return config, list(tune.rates(low, high, args.rate_trials))
+
+
+def retrain(
+    best: Sequence[Trial], data: Rows, embedding_dim: int, config: TrainConfig, rates: Sequence[float], count: int,
+    target: Path,
+) -> Retrained:  # fmt: skip
+    """Trains candidates, then the chosen one with `count` seeds from the configuration's own on.
+
+    Every run has a folder below `target` and goes on where it was interrupted.
+    """
+    candidates: list[Candidate] = []
+    for trial in best:
+        job = _job(trial, data, embedding_dim)
+        for lr in rates:
+            name = f"trial-{trial.number}-lr-{lr:g}"
+            found = seeds.train_seeds(
+                job, replace(config, lr=lr), [config.seed], target, name=f"{name}-seed-{{}}", test=False
+            )
+            if not found or found[-1]["interrupted"]:
+                return Retrained(tuple(candidates), None, (), True)
+            candidates.append(Candidate(trial.number, trial.genotype, lr, found[0]))
+    chosen = min(candidates, key=lambda candidate: candidate.log_loss)
+    job = _job(next(trial for trial in best if trial.number == chosen.trial), data, embedding_dim)
+    own = range(config.seed, config.seed + count)
+    runs = seeds.train_seeds(job, replace(config, lr=chosen.lr), own, folder(target / "chosen", TrainError))
+    interrupted = len(runs) < count or bool(runs[-1]["interrupted"])
+    return Retrained(tuple(candidates), chosen, tuple(runs), interrupted)
+
+
+def table(found: Retrained) -> str:
+    """A line for each candidate, best first."""
+    ordered = sorted(found.candidates, key=lambda candidate: candidate.log_loss)
+    lines = [
+        [
+            str(candidate.trial),
+            f"{candidate.lr:g}",
+            f"{candidate.log_loss:.5f}",
+            f"{candidate.report['scores']['valid']['auc']:.5f}",
+            "chosen" if candidate is found.chosen else "",
+        ]
+        for candidate in ordered
+    ]
+    return output.table(("trial", "learning rate", "valid log loss", "valid AUC", ""), lines, left=1)
+
+
+def _job(trial: Trial, data: Rows, embedding_dim: int) -> Job:
+    import torch
+
+    from nasrec.train.ranks import Ranks
+
+    features = data.splits.train.features(embedding_dim)
+    architecture = Architecture(f"trial-{trial.number}", trial.genotype)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Job(architecture, features, architecture.graph(features), data, Ranks(device=device), {})

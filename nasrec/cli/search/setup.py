@@ -1,0 +1,197 @@
+"""The options of `nasrec search`, and what they stand for: algorithm, goal, and what is measured of a genotype."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrec.cli import rows
+from nasrec.cli.usage import number
+from nasrec.errors import SearchError
+from nasrec.search.objectives import Goal, parse_limit, parse_objective
+
+if TYPE_CHECKING:
+    from nasrec.genotype import Genotype
+    from nasrec.search import Algorithm
+    from nasrec.search.measures import Measures
+    from nasrec.space import SearchSpace
+    from nasrec.supernet import Supernet
+
+__all__ = ["ALGORITHMS", "MeasureSpec", "add_options", "algorithm_of", "goal_of", "settings_of"]
+
+ALGORITHMS = ("evolution", "random", "nsga2")
+
+_COUNTS: dict[str, tuple[int, int, str]] = {
+    "population": (1, 128, "members of evolution, or of a generation of nsga2"),
+    "iterations": (0, 240, "generations of evolution after the first population"),
+    "sample": (1, 64, "members that compete to be the parent"),
+    "children": (1, 8, "genotypes of an iteration of evolution"),
+    "mutations": (1, 1, "of the parent, to make a child"),
+    "generations": (1, 16, "of nsga2, the first of random genotypes"),
+    "evaluations": (1, 2048, "of random search"),
+}
+"""Least value, default (the paper's, section 5.1, where it names one) and help."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares them."""
+    parser.add_argument(
+        "--supernet", metavar="FILE", required=True, help="a trained supernet: supernet.pt of 'nasrec supernet train'"
+    )
+    rows.add_options(parser, required=True)
+    group = parser.add_argument_group("goal")
+    group.add_argument(
+        "--objective",
+        action="append",
+        metavar="NAME",
+        help="what to make best, the most important first (default log_loss): log_loss, auc, macs, parameters, "
+        "latency_ms, pim.latency_ns, pim.energy_nJ, pim.area_mm2, or package.module:function of a genotype; smaller "
+        "is better, but for auc; max:NAME or min:NAME says otherwise; may be given again",
+    )
+    group.add_argument(
+        "--limit", action="append", default=[], metavar="NAME<=X", help="a hard limit, <= or >=; may be given again"
+    )
+    group.add_argument("--hardware", metavar="HW", default="default", help="for pim values: a preset or a TOML file")
+    group = parser.add_argument_group("scores from the supernet")
+    group.add_argument(
+        "--finetune", type=number(0), default=0, metavar="STEPS",
+        help="of the last layer before a score is taken (default 0; the paper takes 500)",
+    )  # fmt: skip
+    group.add_argument(
+        "--valid-rows", type=number(1), default=20_000, metavar="N", help="validation rows to score on (default 20,000)"
+    )
+    group = parser.add_argument_group("algorithm")
+    group.add_argument("--algorithm", choices=ALGORITHMS, default="evolution", help="default evolution")
+    for name, (least, default, text) in _COUNTS.items():
+        shown = f"{text} (default {default:,})"
+        group.add_argument(f"--{name}", type=number(least), default=default, metavar="N", help=shown)
+    group.add_argument(
+        "--decreasing", action="store_true", help="fewer mutations from iteration to iteration, down to 1"
+    )
+    group.add_argument("--seed", type=number(0), default=0, metavar="N", help="of all draws (default 0)")
+    group.add_argument("--workers", type=number(1), default=1, metavar="N", help="processes that evaluate (default 1)")
+    group.add_argument(
+        "--ray", nargs="?", const="auto", metavar="ADDRESS", help="evaluate on a Ray cluster, by --workers actors"
+    )
+
+
+def goal_of(args: argparse.Namespace) -> Goal:
+    """Objectives and limits. Raises `SearchError` on malformed ones."""
+    objectives = [parse_objective(text) for text in args.objective or ["log_loss"]]
+    return Goal(tuple(objectives), tuple(parse_limit(text) for text in args.limit))
+
+
+def algorithm_of(args: argparse.Namespace, space: SearchSpace, goal: Goal) -> Algorithm:
+    """As new. Raises `SearchError` on settings that do not fit each other."""
+    from nasrec.search import RandomSearch, RegularizedEvolution
+
+    if args.algorithm == "random":
+        return RandomSearch(space, args.seed, evaluations=args.evaluations, batch=max(8, args.workers))
+    if args.algorithm == "nsga2":
+        from nasrec.search.nsga2 import Nsga2
+
+        if len(goal.objectives) < 2:
+            raise SearchError("nsga2 weighs objectives against each other; name at least two, or use evolution")
+        sizes = {"population": args.population, "generations": args.generations}
+        return Nsga2(space, args.seed, len(goal.objectives), **sizes)
+    sizes = {name: getattr(args, name) for name in ("population", "iterations", "sample", "children", "mutations")}
+    return RegularizedEvolution(space, args.seed, **sizes, decreasing=args.decreasing)
+
+
+_OF_ALGORITHM = {
+    "evolution": ("population", "iterations", "sample", "children", "mutations", "decreasing"),
+    "random": ("evaluations",),
+    "nsga2": ("population", "generations"),
+}
+
+
+def settings_of(args: argparse.Namespace, goal: Goal) -> dict[str, Any]:
+    """What the journal of a search says of it, besides supernet and data."""
+    own = {name: getattr(args, name) for name in _OF_ALGORITHM[args.algorithm]}
+    if args.algorithm == "random":
+        own["batch"] = max(8, args.workers)  # which follows the order of asking
+    return {
+        "algorithm": args.algorithm,
+        **own,
+        "seed": args.seed,
+        "objectives": [str(objective) for objective in goal.objectives],
+        "limits": [str(limit) for limit in goal.limits],
+        "finetune": args.finetune,
+        "valid_rows": args.valid_rows,
+        "hardware": args.hardware if any(name.startswith("pim.") for name in goal.names) else None,
+    }
+
+
+@dataclass(frozen=True)
+class MeasureSpec:
+    """Everything that measuring needs, by name, so that another process can make it too.
+
+    Attributes:
+        supernet: path of the file.
+        data: the options of rows, see `nasrec.cli.rows`.
+        seed: of a synthetic twin.
+        goal: see `Goal`.
+        hardware: preset or file.
+        finetune: steps.
+        valid_rows: at most.
+    """
+
+    supernet: str
+    data: Mapping[str, Any]
+    seed: int
+    goal: Goal
+    hardware: str
+    finetune: int
+    valid_rows: int
+
+    def load(self) -> tuple[Supernet, rows.Rows]:
+        """The supernet and the rows. Raises `SearchError` where they do not belong together."""
+        from nasrec.supernet import load
+
+        net = load(self.supernet)
+        data = rows.load(argparse.Namespace(**self.data), seed=self.seed)
+        if data.splits.train.features(net.features.embedding_dim) != net.features:
+            raise SearchError(
+                f"{self.supernet}: was trained on {net.features.num_dense} dense and {net.features.num_sparse} "
+                f"categorical columns of other sizes than those of {data.source}; give the data that it was trained on"
+            )
+        return net, data
+
+    def make(self) -> Callable[[Genotype], Mapping[str, float]]:
+        """What measures, in this process."""
+        net, data = self.load()
+        return self.measures(net, data)
+
+    def measures(self, net: Supernet, data: rows.Rows) -> Measures:
+        """The same from a supernet and rows that are there already."""
+        from nasrec.cli.pim import chips
+        from nasrec.search.measures import SCORES, Measures
+        from nasrec.supernet import Scorer, Tuning
+
+        scorer = None
+        if any(name in SCORES for name in self.goal.names):
+            score = Scorer(
+                net,
+                data.splits.valid,
+                train_log=data.splits.train if self.finetune else None,
+                tuning=Tuning(self.finetune) if self.finetune else None,
+                most_rows=self.valid_rows,
+            )
+
+            def scorer(genotype: Genotype) -> Mapping[str, float]:
+                found = asdict(score(genotype))
+                return {name: found[name] for name in SCORES}
+
+        in_memory = any(name.startswith("pim.") for name in self.goal.names)
+        chip = chips.load(self.hardware, []) if in_memory else None
+        return Measures(self.goal, net.features, scorer=scorer, hardware=chip)
+
+    def identity(self, net: Supernet, data: rows.Rows) -> dict[str, Any]:
+        """What the measured values follow from, as plain values."""
+        with Path(self.supernet).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"supernet": digest, "space": net.space.to_dict(), "data": data.summary()["sha256"]}

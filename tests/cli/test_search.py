@@ -1,0 +1,135 @@
+"""`nasrec search`: from a supernet to a chosen model, going on after breaks, and what it says of bad input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nasrec import Genotype, SearchSpace, Supernet
+from nasrec.data import synthesize
+from nasrec.search import Journal, read_journal
+from nasrec.supernet import save
+
+DATA = ("--data", "synth:criteo", "--rows", 2000)
+SMALL = ("--population", 6, "--iterations", 3, "--sample", 3, "--children", 2, "--valid-rows", 100)
+
+
+@pytest.fixture(scope="module")
+def supernet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained, which ranks as well as any here."""
+    features = synthesize("criteo", 2000, 0).log.features(8)
+    space = SearchSpace.small(2, dense_dims=(16, 32), sparse_dims=(16,))
+    path = tmp_path_factory.mktemp("supernet") / "supernet.pt"
+    save(Supernet(space, features, masking="sliced", seed=0), path)
+    return path
+
+
+def test_search_and_what_it_leaves(cli: Any, supernet: Path, tmp_path: Path) -> None:
+    target = tmp_path / "run"
+    report = cli("search", "--supernet", supernet, *DATA, *SMALL, "-o", target, "--json").json
+    assert report["evaluations"] == 12 and report["settings"]["population"] == 6
+    _, trials = read_journal(target / "journal.jsonl")
+    assert report["best"]["values"]["log_loss"] == min(trial.values["log_loss"] for trial in trials)
+    best = Genotype.load(target / "best.json")
+    assert best == Genotype.from_dict(report["best"]["genotype"])
+    assert (target / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((target / "report.json").read_text())["evaluations"] == 12
+
+
+def test_interrupted_it_goes_on(cli: Any, supernet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("search", "--supernet", supernet, *DATA, *SMALL, "-o")
+    cli(*command, tmp_path / "whole")
+    real = Journal.add
+
+    def stopping(self: Journal, trial: Any) -> None:
+        real(self, trial)
+        if trial.number == 7:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "add", stopping)
+    stopped = cli(*command, tmp_path / "broken")
+    assert stopped.status == 130 and "the same command with -o" in stopped.out
+    monkeypatch.undo()
+    assert cli(*command, tmp_path / "broken").status == 0
+    runs = [read_journal(tmp_path / name / "journal.jsonl")[1] for name in ("whole", "broken")]
+    assert [(t.genotype, t.values) for t in runs[0]] == [(t.genotype, t.values) for t in runs[1]]
+
+
+def test_several_objectives_and_limits(cli: Any, supernet: Path, tmp_path: Path) -> None:
+    outcome = cli(
+        "search", "--supernet", supernet, *DATA, "--valid-rows", 100, "--algorithm", "nsga2", "--population", 6,
+        "--generations", 2, "--objective", "auc", "--objective", "pim.energy_nJ", "--limit", "macs<=20000",
+        "-o", tmp_path, "--json",
+    )  # fmt: skip
+    front = outcome.json["front"]
+    assert front and all(trial["values"]["macs"] <= 20000 for trial in front)
+    assert len(list((tmp_path / "front").glob("trial-*.json"))) == len(front)
+    assert (tmp_path / "front.png").exists()
+    _, trials = read_journal(tmp_path / "journal.jsonl")
+    broken = [trial for trial in trials if trial.values["macs"] > 20000]
+    assert broken and all("auc" not in trial.values for trial in broken)  # nothing is scored in vain
+
+
+def test_a_users_own_objective(cli: Any, supernet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_for_search.py").write_text(
+        "def widest(genotype):\n    return max(b.dense_width for b in genotype.blocks)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    command = ("search", "--supernet", supernet, *DATA, *SMALL, "--objective", "max:mine_for_search:widest")
+    report = cli(*command, "-o", tmp_path / "run", "--json").json
+    assert report["best"]["values"] == {"mine_for_search:widest": 32.0}
+
+
+def test_the_best_are_trained_from_scratch(cli: Any, supernet: Path, tmp_path: Path) -> None:
+    config = tmp_path / "train.toml"
+    config.write_text("batch_size = 256\nmax_steps = 3\n")
+    command = (
+        "search", "--supernet", supernet, *DATA, *SMALL, "-o", tmp_path / "run", "--json", "--retrain", 2,
+        "--rate-trials", 2, "--seeds", 2, "--train-config", config,
+    )  # fmt: skip
+    report = cli(*command).json["retrain"]
+    assert len(report["candidates"]) == 4 and {entry["lr"] for entry in report["candidates"]} == {0.1, 0.2}
+    best = min(report["candidates"], key=lambda entry: entry["valid"]["log_loss"])
+    assert report["chosen"] == {"trial": best["trial"], "lr": best["lr"]}
+    assert [entry["seed"] for entry in report["runs"]] == [0, 1]
+    assert set(report["scores"]) == {"valid", "test"}
+    for folder in (tmp_path / "run" / "retrain").glob("trial-*"):
+        assert "test" not in json.loads((folder / "report.json").read_text())["scores"]
+    again = cli(*command)
+    assert again.json["retrain"]["scores"] == report["scores"] and "finished before" in again.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--objective", "speed"), ("'speed' is no value that is measured", "macs")),
+        (("--limit", "macs<2"), ("limit 'macs<2'", "macs<=2e6")),
+        (("--algorithm", "nsga2"), ("at least two",)),
+        (("--sample", 7), ("sample 7 is larger than the population 6",)),
+        (("--objective", "no.such:thing"), ("'no.such:thing' cannot be imported",)),
+        (("--hardware", "nosuch", "--objective", "pim.area_mm2"), ("'nosuch' is no preset",)),
+        (("--rates", 0.2, 0.1, "--retrain", 1), ("0.2", "0.1")),
+    ],
+    ids=str,
+)
+def test_bad_settings(cli: Any, supernet: Path, tmp_path: Path, options: Any, words: Any) -> None:
+    outcome = cli("search", "--supernet", supernet, *DATA, *SMALL, "-o", tmp_path / "run", *options, "--json")
+    outcome.fails_with(*words)
+
+
+def test_files_that_do_not_belong_together(cli: Any, supernet: Path, tmp_path: Path) -> None:
+    run = ("-o", tmp_path / "run", "--json")
+    cli("search", "--supernet", tmp_path / "no.pt", *DATA, *run).fails_with("no.pt: no such file")
+    other = ("--data", "synth:avazu", "--rows", 500)
+    cli("search", "--supernet", supernet, *other, *run).fails_with("give the data that it was trained on")
+    torch.save({"weights": 1}, tmp_path / "other.pt")
+    cli("search", "--supernet", tmp_path / "other.pt", *DATA, *run).fails_with("other.pt")
+    assert cli("search", "--supernet", supernet, *DATA, *SMALL, *run).status == 0
+    changed = cli("search", "--supernet", supernet, *DATA, *SMALL, "--seed", 1, *run)
+    changed.fails_with("is of a search with", "this one has 1")
