@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 import nasrec
@@ -17,6 +18,8 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = ("demo", "data", "train", "search", "compile", "inspect", "export", "profile", "pim", "doctor")
 """Modules of `nasrec.cli.commands`, in the order a person works."""
+
+_FIRST_TELLS_S = 3.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OtherRankFailed:
         return BAD_INPUT
     except NasrecError as error:
+        _let_the_first_tell(error)
         message = " ".join(str(error).split())
         print(message if isinstance(error, UsageError) else f"nasrec: {message}", file=sys.stderr)
         return BAD_INPUT
@@ -98,6 +102,13 @@ def _log_to_stderr(verbose: int) -> None:
         handler = _Handler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
+
+
+def _let_the_first_tell(error: NasrecError) -> None:
+    """Of several processes that torchrun has started, all may have the same options to complain about. The first one of
+    a machine is quick, and its end ends the others; errors that come later, `one_voice` has seen to."""
+    if os.environ.get("LOCAL_RANK", "0") != "0" and not hasattr(error, "__notes__"):
+        time.sleep(_FIRST_TELLS_S)
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import output
 from nasrec.cli.training import Job, carry_out
-from nasrec.errors import TrainError
-from nasrec.files import folder
 
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
@@ -32,7 +30,7 @@ def train_seeds(
     """
     reports = []
     for seed in seeds:
-        own = folder(target / name.format(seed), TrainError)
+        own = job.folder(target / name.format(seed))
         label = f"training {job.architecture.name}, {own.name}"
         reports.append(carry_out(job, replace(config, seed=seed), own, label, test=test) | {"folder": own.name})
         if reports[-1]["interrupted"]:

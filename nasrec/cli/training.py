@@ -15,6 +15,7 @@ from nasrec.cli import describe, output, runs, settings, weights
 from nasrec.cli.architectures import Architecture
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
+from nasrec.files import folder
 from nasrec_ir import Graph
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Job:
     start: tuple[str, dict[str, torch.Tensor]] | None = None
     every: int | None = None
     tensorboard: bool = False
+
+    def folder(self, path: Path) -> Path:
+        """A folder for results, made if need be, by the first of several processes."""
+        return folder(path, TrainError) if self.ranks.first else path
 
     def model(self, seed: int) -> CompiledModel:
         """With initial values of its own, or those of the file."""
@@ -95,7 +100,9 @@ def carry_out(job: Job, config: TrainConfig, target: Path, label: str, *, test: 
     """
     model = job.model(config.seed)
     identity = job.identity(model.source)
-    known = runs.finished(target, {"config": asdict(config), **identity})
+    # Other processes may be on machines that know no such folder.
+    found = runs.finished(target, {"config": asdict(config), **identity}) if job.ranks.first else None
+    known: dict[str, Any] | None = job.ranks.from_first(found)
     if known is not None and (not test or "test" in known["scores"]):
         if job.ranks.first:
             print(f"{label}: finished before; --fresh would begin anew", file=sys.stderr)
@@ -123,7 +130,7 @@ def _train(
     from nasrec.train.store import FolderStore
 
     learner = ModelLearner(model.to(job.ranks.device), config, job.ranks)
-    store = FolderStore(target / "checkpoints", job.every)
+    store = FolderStore(target / "checkpoints", job.every) if job.ranks.first else None
     train, valid, _ = job.data.splits
     return run(
         learner, train, valid, config, _watchers(job, config, model, target, label), store=store, identity=identity

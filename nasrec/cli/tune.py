@@ -18,7 +18,6 @@ from nasrec.cli import output
 from nasrec.cli.seeds import train_seeds
 from nasrec.cli.training import Job
 from nasrec.errors import TrainError
-from nasrec.files import folder
 
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
@@ -80,7 +79,7 @@ def tune(
     Returns:
         The finished trials, and the chosen one's reports with test scores; none where an interrupt came before.
     """
-    place = folder(target / "trials", TrainError)
+    place = job.folder(target / "trials")
     trials: list[Trial] = []
     for lr in learning_rates:
         own, name = replace(config, lr=lr), _name(lr)

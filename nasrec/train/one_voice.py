@@ -17,7 +17,9 @@ __all__ = ["one_voice"]
 
 _FAILED, _INTERRUPTED = "failed", "interrupted"
 _STORE_S = 10.0
-_LAST_WORDS_S = 5.0
+_LAST_WORDS_S = 2.0
+_SILENCE_S = 0.3
+"""torchrun ends all processes when one has ended; it should be the one that has something to say."""
 
 
 @contextmanager
@@ -25,7 +27,8 @@ def one_voice(store: Store, rank: int, size: int) -> Iterator[None]:
     """Around everything that joined ranks do; leaves the process group at the end.
 
     An exception on one rank ends the others through their broken exchanges, and one on all comes from each. The first
-    of these raises its exception; the others raise `OtherRankFailed`, or `KeyboardInterrupt` if the first did.
+    of these raises its exception, with a note; the others raise `OtherRankFailed`, or `KeyboardInterrupt` if the first
+    did.
 
     Args:
         store: what the ranks share, for these words alone.
@@ -40,7 +43,9 @@ def one_voice(store: Store, rank: int, size: int) -> Iterator[None]:
         if said == _INTERRUPTED:
             raise KeyboardInterrupt from None
         if said == _FAILED:
+            time.sleep(_SILENCE_S)
             raise OtherRankFailed("another rank of this run has failed, and has said why") from None
+        error.add_note(f"rank {rank} of {size} failed first")
         raise
     _leave(failed=False)
 

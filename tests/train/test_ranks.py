@@ -14,6 +14,8 @@ from nasrec.train.ranks import ALONE
 from tests.train import rank_processes, ranks_cases
 from tests.train.ranks_cases import CASES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

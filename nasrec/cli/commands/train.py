@@ -17,7 +17,6 @@ from nasrec import jsonfile
 from nasrec.cli import architectures, describe, output, report, rows, runs, seeds, settings, tune, weights
 from nasrec.cli.training import Job, carry_out
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
-from nasrec.errors import TrainError
 
 if TYPE_CHECKING:
     import torch
@@ -127,11 +126,9 @@ def _job(args: argparse.Namespace, architecture: architectures.Architecture, ran
 
 
 def _target(args: argparse.Namespace, job: Job) -> Path:
-    from nasrec.files import folder
-
     if args.output is None and job.ranks.size > 1:
         raise UsageError("nasrec train: several processes need a folder that all of them know; give -o DIR")
-    return folder(args.output or f"runs/{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
+    return job.folder(Path(args.output or f"runs/{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
 
 
 def _device(name: str) -> torch.device:
