@@ -16,7 +16,9 @@ from nasrec.errors import NasrecError, OtherRankFailed
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("demo", "data", "train", "search", "compile", "inspect", "export", "profile", "pim", "doctor")
+COMMANDS = (
+    "demo", "data", "train", "supernet", "search", "compile", "inspect", "export", "profile", "pim", "doctor",
+)  # fmt: skip
 """Modules of `nasrec.cli.commands`, in the order a person works."""
 
 _FIRST_TELLS_S = 3.0

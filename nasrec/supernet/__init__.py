@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec.supernet.files import load, save
+from nasrec.supernet.files import describe, load, save
 from nasrec.supernet.finetune import Tuning, finetune
 from nasrec.supernet.learner import SupernetLearner
 from nasrec.supernet.net import Supernet
@@ -24,6 +24,7 @@ __all__ = [
     "SupernetLearner",
     "Touched",
     "Tuning",
+    "describe",
     "finetune",
     "load",
     "save",
