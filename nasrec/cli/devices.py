@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING
 
 from nasrec.cli.usage import UsageError
@@ -20,16 +19,15 @@ def add_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> Non
 
 
 def choose(name: str, command: str) -> torch.device:
-    """The device of this process; of several on one machine each has a card of its own.
+    """The device that an option names; of several processes on a machine `joined` gives each a card of its own.
 
     Raises:
         UsageError: there is no such device.
     """
     import torch
 
-    if name in ("auto", "cuda"):
-        own = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"  # torchrun numbers the processes of a machine
-        name = "cpu" if name == "auto" and not torch.cuda.is_available() else own
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

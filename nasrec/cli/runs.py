@@ -36,6 +36,7 @@ _FILES = (
     "report.html",
     "report.json",
     "report.png",
+    "supernet.pt",
     "tune.jsonl",
     "weights.pt",
 )

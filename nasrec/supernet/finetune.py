@@ -41,7 +41,7 @@ class Tuning:
 
     steps: int = 500
     batch_size: int = 512
-    lr: float = 0.01
+    lr: float = 0.1
     eps: float = 1e-2
     seed: int = 0
 

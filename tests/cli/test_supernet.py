@@ -75,7 +75,7 @@ def test_the_same_command_goes_on(cli, tmp_path: Path, monkeypatch: pytest.Monke
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
     lines = [(folder / "metrics.csv").read_text().splitlines() for folder in (whole, broken)]
     assert [line.rsplit(",", 1)[0] for line in lines[0]] == [line.rsplit(",", 1)[0] for line in lines[1]]
-    cli("supernet", "train", *QUICK, "--lr", 0.1, "-o", broken).fails_with("the folder holds a run with config.lr 0.12")
+    cli("supernet", "train", *QUICK, "--lr", 0.1, "-o", broken).fails_with("the folder holds a run with lr 0.12")
 
 
 def test_score_and_extract(cli, tmp_path: Path, trained: Path, genotypes: list[Path]) -> None:

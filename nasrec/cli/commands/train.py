@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
-from nasrec.cli import architectures, describe, output, report, rows, runs, seeds, settings, tune, weights
+from nasrec.cli import architectures, describe, devices, output, report, rows, runs, seeds, settings, tune, weights
 from nasrec.cli.training import Job, carry_out
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 
 if TYPE_CHECKING:
-    import torch
 
     from nasrec.train import TrainConfig
     from nasrec.train.ranks import Ranks
@@ -70,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
     from nasrec.train.ranks import joined
 
-    with joined(_device(args.device)) as ranks:
+    with joined(devices.choose(args.device, "nasrec train")) as ranks:
         job = _job(args, architecture, ranks)
         target = _target(args, job)
         with runs.held(target) if ranks.first else nullcontext():
@@ -129,19 +128,6 @@ def _target(args: argparse.Namespace, job: Job) -> Path:
     if args.output is None and job.ranks.size > 1:
         raise UsageError("nasrec train: several processes need a folder that all of them know; give -o DIR")
     return job.folder(Path(args.output or f"runs/{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
-
-
-def _device(name: str) -> torch.device:
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise UsageError(f"nasrec train: device {name!r} is not available here; use cpu or auto") from None
-    return device
 
 
 def _common(job: Job, trials: Sequence[tune.Trial], chosen: Sequence[Report]) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from nasrec.train import TrainConfig, TrainResult
     from nasrec.train.progress import Progress
     from nasrec.train.ranks import Ranks
+    from nasrec.train.state import State
 
 HELP = "train a supernet on click logs"
 
@@ -75,6 +77,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name}", type=kind, default=default, metavar="X", help=text)
     devices.add_option(group)
     parser.add_argument("-o", "--output", metavar="DIR", help="folder for results (default runs/supernet-TIME)")
+    parser.add_argument("--fresh", action="store_true", help="remove what earlier runs left in the folder, and begin")
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's files too")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -89,24 +92,28 @@ def run(args: argparse.Namespace) -> int:
     sampling = PathSampling(args.strategy, args.counts, args.warmup_share)
     own = {field.name for field in fields(TrainConfig)}
     config = TrainConfig(**{name: value for name, value in vars(args).items() if name in own})
-    device = devices.choose(args.device, COMMAND)
-    with joined(device) as ranks:
+    with joined(devices.choose(args.device, COMMAND)) as ranks:
         target = _target(args, ranks)
         data = rows.load(args, seed=args.seed)
-        net = _build(args, space, data).to(device)
-        if ranks.first and not args.json:
-            print(f"{data.describe()}\n{_described(net)}", flush=True)
-        result = _train(args, net, data, config, sampling, target, ranks)
-        if ranks.first:
-            report = _report(net, data, sampling, result, ranks)
-            if not result.interrupted:
-                from nasrec.supernet import save
-
-                save(net, target / RESULT)
-            runs.write_report(target, report)
-            print(output.json_text(report) if args.json else _closing(report, target))
-        ranks.wait()
+        net = _build(args, space, data).to(ranks.device)
+        with runs.held(target) if ranks.first else nullcontext():
+            if ranks.first and args.fresh:
+                runs.clear(target)
+            ranks.wait()
+            result = _train(args, net, data, config, sampling, target, ranks)
+            if ranks.first:
+                _finish(args, net, _report(net, data, sampling, result, ranks), target)
+            ranks.wait()
     return INTERRUPTED if result.interrupted else 0
+
+
+def _finish(args: argparse.Namespace, net: Supernet, report: dict[str, Any], target: Path) -> None:
+    from nasrec.supernet import save
+
+    if not report["interrupted"]:
+        save(net, target / RESULT)
+    runs.write_report(target, report)
+    print(output.json_text(report) if args.json else _closing(report, target))
 
 
 def _build(args: argparse.Namespace, space: SearchSpace, data: Rows) -> Supernet:
@@ -138,18 +145,25 @@ def _train(
     from nasrec.train.store import FolderStore
 
     store = FolderStore(target / CHECKPOINTS, args.checkpoint_every)
-    progress = _progress(args, target) if ranks.first else Silent()
+    progress = _progress(args, net, data, target) if ranks.first else Silent()
     log, valid, _ = data.splits
     return train(net, log, valid, config, sampling, progress, store=store, ranks=ranks)
 
 
-def _progress(args: argparse.Namespace, target: Path) -> Progress:
+def _progress(args: argparse.Namespace, net: Supernet, data: Rows, target: Path) -> Progress:
     from nasrec.train import console_progress
     from nasrec.train.journal import Journal, TensorBoard
-    from nasrec.train.progress import Several
+    from nasrec.train.progress import Several, Silent
+
+    class Begun(Silent):
+        """What is trained is shown when it is known that the folder holds no other run."""
+
+        def begin(self, total_rows: int, state: State) -> None:
+            if not args.json:
+                print(f"{data.describe()}\n{_described(net)}", flush=True)
 
     board = [TensorBoard(target / "tensorboard")] if args.tensorboard else []
-    return Several(Journal(target), *board, console_progress("training the supernet"))
+    return Several(Begun(), Journal(target), *board, console_progress("training the supernet"))
 
 
 def _report(net: Supernet, data: Rows, sampling: PathSampling, result: TrainResult, ranks: Ranks) -> dict[str, Any]:
