@@ -19,7 +19,6 @@ from nasrec.cli.training import Job, carry_out
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 
 if TYPE_CHECKING:
-
     from nasrec.train import TrainConfig
     from nasrec.train.ranks import Ranks
 
