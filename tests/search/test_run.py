@@ -167,17 +167,17 @@ def test_limits_and_front(space, tmp_path) -> None:
 def test_another_search_is_refused(space, tmp_path) -> None:
     path = tmp_path / "journal.jsonl"
     Journal(path, {"seed": 1, "space": {"num_blocks": 3}}).close()
-    with pytest.raises(SearchError, match=r"journal.jsonl: is of a search with space.num_blocks 3, this one has 4"):
+    with pytest.raises(SearchError, match=r"journal.jsonl: was begun with space.num_blocks 3, this has 4"):
         Journal(path, {"seed": 1, "space": {"num_blocks": 4}})
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is empty; it is no journal"),
-        ("[]\n", "is no journal of a search"),
-        ('{"format":"nasrec-search","version":1,"search":{}}\n{"number":0}\n', "line 2: is no trial"),
-        ('{"format":"nasrec-search","version":1,"search":{}}\nnonsense\n{}\n', "line 2: is damaged"),
+        ("", "is empty; it is no nasrec-search"),
+        ("[]\n", "is no nasrec-search file"),
+        ('{"format":"nasrec-search","version":1,"identity":{}}\n{"number":0}\n', "line 2: is no trial"),
+        ('{"format":"nasrec-search","version":1,"identity":{}}\nnonsense\n{}\n', "line 2: is damaged"),
     ],
 )
 def test_damaged_journals(tmp_path, text, message) -> None:
