@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 import operator
 from collections.abc import Mapping, Set
 from typing import Any
 
-__all__ = ["first_difference", "integer", "integers", "shown"]
+__all__ = ["first_difference", "integer", "integers", "number", "shown"]
 
 _SHOWN_LENGTH = 60
 _SHOWN_DIGITS = 20
@@ -35,6 +37,14 @@ def integers(values: Any) -> tuple[int, ...] | None:
         return None
     whole = tuple(value for value in found if value is not None)
     return whole if len(whole) == len(found) else None
+
+
+def number(value: Any) -> float | None:
+    """The value as a float if it is a finite real number, else None; a bool is none here either."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    found = float(value)
+    return found if math.isfinite(found) else None
 
 
 def first_difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, Any, Any] | None:

@@ -10,17 +10,20 @@ import weakref
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from nasrec.checks import number, shown
 from nasrec.errors import CompileError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
 from nasrec.graphs import graph_of, ir_dumper
+from nasrec.layers import Embedding
 from nasrec.memory import require_memory
-from nasrec_ir import Graph
+from nasrec_ir import Graph, Node
 from nasrec_ir.codegen import Source, generate
+from nasrec_ir.ops import OPS
 
-__all__ = ["CompiledModel", "compile", "compile_graph"]
+__all__ = ["CompiledModel", "compile", "compile_graph", "tensor_of"]
 
 _CLASSES: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 """Living classes by their source: equal source is one class."""
@@ -69,13 +72,21 @@ def compile(
     return compile_graph(graph, seed=seed)
 
 
-def compile_graph(graph: Graph, *, seed: int | None = None) -> CompiledModel:
+def compile_graph(graph: Graph, *, seed: int | None = None, embedding_std: float | None = None) -> CompiledModel:
     """Turns an executable (optimised) graph into a module with parameters of its own.
+
+    Args:
+        graph: the graph.
+        seed: of the initial values; default: torch's global generator.
+        embedding_std: the tables' initial values are normal with this standard deviation, where the default is
+            Xavier's, sqrt(2 / (rows + channels)).
 
     Raises:
         VerifyError: the graph is not executable.
-        CompileError: the parameters do not fit into this machine's memory.
+        CompileError: the parameters do not fit into this machine's memory, or `embedding_std` is no positive number.
     """
+    if embedding_std is not None and (number(embedding_std) or 0) <= 0:
+        raise CompileError(f"embedding_std must be a positive number or None, not {shown(embedding_std)}")
     source = generate(graph)
     require_memory(
         4 * sum(ref.elements for ref in graph.parameters().values()),
@@ -85,13 +96,29 @@ def compile_graph(graph: Graph, *, seed: int | None = None) -> CompiledModel:
     )
     module_class = _load(source)
     if seed is None:
-        model = module_class()
+        model = _new(module_class, embedding_std)
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = module_class()
+            model = _new(module_class, embedding_std)
     model.graph, model.source, model.layer_names = graph, source.text, dict(source.members)
     return model  # type: ignore[no-any-return]
+
+
+def tensor_of(model: CompiledModel, node: Node, role: str) -> Tensor:
+    """The parameter, or the buffer, that holds what a node of the model's graph calls by this role."""
+    name = f"{model.layer_names[node.id]}.{role}"
+    return model.get_buffer(name) if role in OPS[node.op].buffers else model.get_parameter(name)
+
+
+def _new(module_class: Any, embedding_std: float | None) -> Any:
+    model = module_class()
+    if embedding_std is not None:
+        for module in model.modules():
+            if isinstance(module, Embedding):
+                for table in module.tables:
+                    nn.init.normal_(table, std=embedding_std)
+    return model
 
 
 def _load(source: Source) -> Any:

@@ -29,7 +29,7 @@ def execute(
     inputs: Sequence[Tensor],
     look_up: Callable[[Node, Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Runs a graph.
+    """Runs a graph as it means inference: batch norms by their running statistics, without dropout.
 
     Args:
         graph: an executable graph.
@@ -98,6 +98,10 @@ def _layer_norm(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
     return kernels.layer_norm(xs[0], params["weight"], params["bias"], axis=attrs["axis"], eps=attrs["eps"])
 
 
+def _batch_norm(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
+    return kernels.batch_norm(xs[0], **params, axis=attrs["axis"], eps=attrs["eps"])
+
+
 def _field_attention(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
     options = {key: attrs[key] for key in ("padded", "eps")}
     return kernels.field_attention(xs[0], list(params.values()), attrs["heads"], **options)
@@ -123,6 +127,8 @@ EXECUTE: dict[str, Callable[[Sequence[Tensor], Attrs, Params], Tensor]] = {
     "field_linear": _product(kernels.field_linear),
     "channel_linear": _channel_linear,
     "layer_norm": _layer_norm,
+    "batch_norm": _batch_norm,
+    "dropout": lambda xs, attrs, params: xs[0],
     "relu": lambda xs, attrs, params: torch.relu(xs[0]),
     "sigmoid": lambda xs, attrs, params: torch.sigmoid(xs[0]),
     "scale": lambda xs, attrs, params: attrs["factor"] * xs[0],

@@ -15,7 +15,17 @@ from torch import Tensor, nn
 from nasrec import kernels
 from nasrec.kernels.reference import FIELD_ATTENTION_ROLES
 
-__all__ = ["ChannelLinear", "Embedding", "FieldAttention", "FieldLinear", "LayerNorm", "Linear", "NumericEmbedding"]
+__all__ = [
+    "BatchNorm",
+    "ChannelLinear",
+    "Embedding",
+    "FieldAttention",
+    "FieldLinear",
+    "LayerNorm",
+    "Linear",
+    "NumericEmbedding",
+    "SelfAttention",
+]
 
 
 class _Product(nn.Module):
@@ -147,6 +157,66 @@ class LayerNorm(nn.Module):
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
         return f"{len(self.weight)}, axis={self.axis}"
+
+
+class BatchNorm(nn.Module):
+    """Batch norm of each position of one axis: 1 the units or fields, 2 the channels.
+
+    Attributes:
+        running_mean, running_var: what evaluation mode normalises by; buffers, so a state dict carries them.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, size: int, *, axis: int = 1, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.axis, self.eps, self.momentum = axis, eps, momentum
+        self.weight = nn.Parameter(torch.ones(size))
+        self.bias = nn.Parameter(torch.zeros(size))
+        self.register_buffer("running_mean", torch.zeros(size))
+        self.register_buffer("running_var", torch.ones(size))
+
+    def reset_parameters(self) -> None:
+        """Back to identity."""
+        for ones in (self.weight, self.running_var):
+            nn.init.ones_(ones)
+        for zeros in (self.bias, self.running_mean):
+            nn.init.zeros_(zeros)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies the norm; in training mode moves the running statistics."""
+        return kernels.batch_norm(
+            x,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            axis=self.axis,
+            eps=self.eps,
+            momentum=self.momentum,
+            training=self.training,
+        )
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        return f"{len(self.weight)}, axis={self.axis}"
+
+
+class SelfAttention(nn.Module):
+    """Attention of the fields whose softmax weights training drops out: packed Q, K, V [B, f, 3e] -> [B, f, e]."""
+
+    def __init__(self, *, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+
+    def forward(self, qkv: Tensor) -> Tensor:
+        """Applies the attention."""
+        return kernels.self_attention(qkv, self.heads, self.dropout if self.training else 0.0)
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        return f"heads={self.heads}, dropout={self.dropout}"
 
 
 class FieldAttention(nn.Module):

@@ -41,8 +41,13 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
         {"layers": 2, "heads": 2, "head_width": 3, "hidden": (7, 5)},
         {"layers": 1, "heads": 1, "head_width": 1, "hidden": ()},
         {"layers": 3, "heads": 4, "head_width": 2, "hidden": (3,)},
+        {"layers": 3, "heads": 2, "head_width": 3, "hidden": (3,), "layer_norm": True, "project_residual": False},
     ],
-    "dlrm": [{"bottom": (9, 5), "hidden": (7, 6)}, {"bottom": (), "hidden": ()}],
+    "dlrm": [
+        {"bottom": (9, 5), "hidden": (7, 6)},
+        {"bottom": (), "hidden": ()},
+        {"bottom": (4,), "hidden": (7,), "interaction": "cat"},
+    ],
 }
 CASES = [
     pytest.param(name, options, features, id=f"{name}-{i}-{features.num_dense}d{features.num_sparse}s")
@@ -136,7 +141,14 @@ def autoint_plus(p: Parameters, dense: Tensor, sparse: Tensor, options: Mapping[
             q, k, v = (fields @ weight[rows].T for weight in (query, key, value))
             scores = torch.einsum("bme,bke->bmk", q, k) / width**0.5
             heads.append(torch.softmax(scores, 2) @ v)
-        fields = torch.relu(torch.cat(heads, 2) + fields @ p[f"attention_{index}_residual.weight"].T)
+        residual = fields
+        if options.get("project_residual", True) or fields.shape[2] != options["heads"] * width:
+            residual = fields @ p[f"attention_{index}_residual.weight"].T
+        fields = torch.cat(heads, 2) + residual
+        if options.get("layer_norm"):
+            gain, offset = p[f"attention_{index}_norm.weight"], p[f"attention_{index}_norm.bias"]
+            fields = functional.layer_norm(fields, gain.shape, gain, offset)
+        fields = torch.relu(fields)
     return unit(p, "output", torch.cat([fields.flatten(1), deep], 1))
 
 
@@ -145,6 +157,8 @@ def dlrm(p: Parameters, dense: Tensor, sparse: Tensor, options: Mapping[str, Any
     if dense.shape[1]:
         parts = [perceptron(p, "bottom", dense, len(options["bottom"]) + 1)]
         vectors = parts + vectors
+    if options.get("interaction") == "cat":
+        return unit(p, "top_out", perceptron(p, "top", torch.cat(vectors, 1), len(options["hidden"])))
     parts += [(vectors[i] * vectors[j]).sum(1, keepdim=True) for i in range(len(vectors)) for j in range(i)]
     return unit(p, "top_out", perceptron(p, "top", torch.cat(parts, 1), len(options["hidden"])))
 
@@ -374,7 +388,13 @@ def test_a_single_column_is_enough(name: str) -> None:
 
 
 def test_options_of_lists_defaults() -> None:
-    assert baselines.options_of("dlrm") == {"bottom": (512, 256, 64), "hidden": (512, 256)}
+    assert baselines.options_of("dlrm") == {
+        "bottom": (512, 256, 64),
+        "hidden": (512, 256),
+        "interaction": "dot",
+        "dropout": 0.0,
+        "batch_norm": False,
+    }
     assert baselines.options_of("logistic_regression") == {}
 
 

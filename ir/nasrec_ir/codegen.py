@@ -187,9 +187,20 @@ def _tuple(sizes: Sequence[int]) -> str:
 
 def _options(**options: Any) -> str:
     """Keyword arguments that differ from the layers' defaults."""
-    defaults = {"bias": False, "norm": False, "eps": 1e-5, "activation": "none", "keep": None, "axis": 1, "padded": 0}
-    given = {key: value for key, value in options.items() if value != defaults[key]}
+    given = {key: value for key, value in options.items() if value != LAYER_DEFAULTS[key]}
     return "".join(f", {key}={_literal(value)}" for key, value in given.items())
+
+
+LAYER_DEFAULTS: Mapping[str, Any] = {
+    "activation": "none",
+    "axis": 1,
+    "bias": False,
+    "eps": 1e-5,
+    "keep": None,
+    "momentum": 0.1,
+    "norm": False,
+    "padded": 0,
+}
 
 
 def _literal(value: Any) -> str:
@@ -222,6 +233,18 @@ def _field_attention(c: _Context) -> Line:
 def _layer_norm(c: _Context) -> Line:
     options = _options(axis=c.attrs["axis"], eps=c.attrs["eps"])
     return Line(f"layers.LayerNorm({c.size(0, c.attrs['axis'])}{options})", "")
+
+
+def _batch_norm(c: _Context) -> Line:
+    options = _options(axis=c.attrs["axis"], eps=c.attrs["eps"], momentum=c.attrs["momentum"])
+    return Line(f"layers.BatchNorm({c.size(0, c.attrs['axis'])}{options})", "")
+
+
+def _self_attention(c: _Context) -> Line:
+    heads, dropout = c.attrs["heads"], c.attrs["dropout"]
+    if dropout:  # what training does differently needs a layer, which knows the mode
+        return Line(f"layers.SelfAttention(heads={heads}, dropout={dropout})", "")
+    return Line(None, f"kernels.self_attention({c.operands[0]}, heads={heads})")
 
 
 def _embedding(c: _Context) -> Line:
@@ -279,6 +302,8 @@ EMIT: dict[str, Callable[[_Context], Line]] = {
     "field_linear": _product("FieldLinear"),
     "channel_linear": _channel_linear,
     "layer_norm": _layer_norm,
+    "batch_norm": _batch_norm,
+    "dropout": lambda c: Line(f"nn.Dropout({c.attrs['rate']})", ""),
     "field_attention": _field_attention,
     "relu": _call("torch.relu"),
     "sigmoid": _call("torch.sigmoid"),
@@ -293,6 +318,6 @@ EMIT: dict[str, Callable[[_Context], Line]] = {
     "sum": lambda c: Line(None, f"{c.operands[0]}.sum(dim={c.attrs['axis']})"),
     "pairwise_dot": _call("kernels.pairwise_dot"),
     "factorization_machine": _call("kernels.factorization_machine"),
-    "self_attention": _call("kernels.self_attention", "heads"),
+    "self_attention": _self_attention,
     "hadamard_pairs": _call("kernels.hadamard_pairs"),
 }

@@ -23,7 +23,7 @@ class NodeCost:
         op: its op.
         home: where processing-in-memory hardware would run it.
         macs: multiply-accumulates of matrix products, one counted once. Norms and element-wise work count 0.
-        parameters: entries of the parameter slices it reads.
+        parameters: entries of the parameter slices it reads, without the running statistics of a batch norm.
         parameter_bytes: bytes of those at their precision (`weight_bits`, else 32-bit floats).
         read_bytes: bytes of its operands; of an embedding, ids and the gathered rows.
         written_bytes: bytes of its result.
@@ -114,7 +114,7 @@ def _fused_cost(graph: Graph, node: Node) -> NodeCost:
 def _plain_cost(graph: Graph, node: Node) -> NodeCost:
     op, attrs = OPS[node.op], attributes(node)
     operands = [graph[i].type for i in node.inputs]
-    refs = [ref for _, ref in node.params]
+    refs = [ref for role, ref in node.params if role not in op.buffers]
     parameters = sum(ref.elements for ref in refs)
     bits = attrs.get("weight_bits") or 32
     weight = node.param("weight")

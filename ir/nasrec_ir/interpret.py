@@ -151,6 +151,15 @@ def _layer_norm(xs: Sequence[Array], attrs: Attrs, params: Params) -> Array:
     return y * params["weight"].reshape(shape) + params["bias"].reshape(shape)
 
 
+def _batch_norm(xs: Sequence[Array], attrs: Attrs, params: Params) -> Array:
+    x = xs[0]
+    shape = tuple(-1 if i == attrs["axis"] else 1 for i in range(x.ndim))
+    weight, bias, mean, variance = (
+        params[role].reshape(shape) for role in ("weight", "bias", "running_mean", "running_var")
+    )
+    return np.asarray((x - mean) / np.sqrt(variance + attrs["eps"]) * weight + bias)
+
+
 def _normalise(x: Array, axis: int, eps: float) -> Array:
     if x.shape[axis] == 0:
         return x
@@ -231,6 +240,8 @@ EVALUATE: dict[str, Callable[[Sequence[Array], Attrs, Params], Array]] = {
     "field_linear": _field_linear,
     "channel_linear": _channel_linear,
     "layer_norm": _layer_norm,
+    "batch_norm": _batch_norm,
+    "dropout": lambda xs, attrs, params: xs[0],
     "relu": lambda xs, attrs, params: np.maximum(xs[0], 0),
     "sigmoid": lambda xs, attrs, params: _sigmoid(xs[0]),
     "scale": lambda xs, attrs, params: xs[0] * attrs["factor"],

@@ -2,8 +2,8 @@
 
 Each builder turns a `FeatureSpec` into an optimised graph with arguments `dense` f32[B, num_dense] and `sparse`
 i64[B, num_sparse] and one logit per sample; `nasrec.compile_graph` makes the module. All of them take data without
-dense features. None has dropout or batch norm, which the papers use here and there for regularisation: the graph is
-what the model computes when it serves.
+dense features. Those with a perceptron take `dropout` and `batch_norm` for it, behind every hidden layer: linear, norm,
+ReLU, dropout. The papers and their reproductions differ in these; by default there is neither.
 """
 
 from __future__ import annotations

@@ -18,6 +18,11 @@ def autoint_plus(
     heads: int = 2,
     head_width: int = 32,
     hidden: Sequence[int] = (400, 400),
+    layer_norm: bool = False,
+    project_residual: bool = True,
+    attention_dropout: float = 0.0,
+    dropout: float = 0.0,
+    batch_norm: bool = False,
 ) -> Graph:
     """AutoInt+: interacting layers with residual connections, and a perceptron over the same embeddings.
 
@@ -36,8 +41,18 @@ def autoint_plus(
         heads: heads of each (the paper's 2).
         head_width: channels of a head (the paper's 32).
         hidden: units of the perceptron's layers.
+        layer_norm: whether an interacting layer normalises each field's channels before its ReLU.
+        project_residual: whether W_Res is there in every layer, as in the paper; else only where it must change the
+            channels, and the identity elsewhere.
+        attention_dropout: share of the attention's softmax weights that training drops.
+        dropout: share of a hidden layer's units that training drops.
+        batch_norm: whether hidden layers have batch norm before their ReLU.
     """
     b = ModelBuilder("autoint_plus", features)
+    b.regularise(dropout, batch_norm)
+    attention_dropout = b.rate("attention_dropout", attention_dropout)
+    b.flag("layer_norm", layer_norm)
+    b.flag("project_residual", project_residual)
     layers, heads = b.count("layers", layers, MAX_LAYERS), b.count("heads", heads, MAX_WIDTH)
     channels = heads * b.count("head_width", head_width, MAX_WIDTH)
     b.count("heads * head_width", channels, MAX_WIDTH)
@@ -47,8 +62,12 @@ def autoint_plus(
     for index in range(layers):
         scope = f"attention.{index}"
         packed = b.add("channel_linear", [fields], id=f"{scope}.qkv", out=3 * channels)
-        mixed = b.add("self_attention", [packed], id=scope, heads=heads)
-        residual = b.add("channel_linear", [fields], id=f"{scope}.residual", out=channels)
-        added = b.add("add", [mixed, residual], id=f"{scope}.add")
-        fields = b.add("relu", [added], id=f"{scope}.relu")
+        mixed = b.add("self_attention", [packed], id=scope, heads=heads, dropout=attention_dropout)
+        residual = fields
+        if project_residual or b.type(fields).shape[1] != channels:
+            residual = b.add("channel_linear", [fields], id=f"{scope}.residual", out=channels)
+        y = b.add("add", [mixed, residual], id=f"{scope}.add")
+        if layer_norm:
+            y = b.add("layer_norm", [y], id=f"{scope}.norm", axis=2)
+        fields = b.add("relu", [y], id=f"{scope}.relu")
     return b.model([b.output([b.flat(fields), *deep])])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nasrec.checks import integer, integers, shown
+from nasrec.checks import integer, integers, number, shown
 from nasrec.errors import FeatureError, NasrecError
 from nasrec.features import FeatureSpec
 from nasrec_ir import Graph, GraphBuilder, TensorType
@@ -39,6 +39,7 @@ class ModelBuilder(GraphBuilder):
             raise FeatureError(f"expected a FeatureSpec, not {type(features).__name__}")
         super().__init__(name)
         self.features = features
+        self._dropout, self._batch_norm = 0.0, False
         self.dense = self.input("dense", TensorType((features.num_dense,)))
         self.sparse = self.input("sparse", TensorType((features.num_sparse,), "i64"))
 
@@ -60,6 +61,30 @@ class ModelBuilder(GraphBuilder):
         if number is None or not 1 <= number <= high:
             raise BaselineError(f"{self.name}: {option} must be an integer from 1 to {high}, not {shown(value)}")
         return number
+
+    def choice(self, option: str, value: Any, allowed: Sequence[str]) -> str:
+        """One of some words."""
+        if not isinstance(value, str) or value not in allowed:
+            words = " or ".join(map(repr, allowed))
+            raise BaselineError(f"{self.name}: {option} must be {words}, not {shown(value)}")
+        return value
+
+    def flag(self, option: str, value: Any) -> bool:
+        """True or false."""
+        if not isinstance(value, bool):
+            raise BaselineError(f"{self.name}: {option} must be true or false, not {shown(value)}")
+        return value
+
+    def rate(self, option: str, value: Any) -> float:
+        """A share of values that training drops, from 0 to below 1."""
+        found = number(value)
+        if found is None or not 0 <= found < 1:
+            raise BaselineError(f"{self.name}: {option} must be a number from 0 to below 1, not {shown(value)}")
+        return found
+
+    def regularise(self, dropout: Any, batch_norm: Any) -> None:
+        """What the hidden layers of perceptrons have: dropout at this rate, and batch norm before their ReLU."""
+        self._dropout, self._batch_norm = self.rate("dropout", dropout), self.flag("batch_norm", batch_norm)
 
     # Parts ------------------------------------------------------------------------------------------------------
 
@@ -105,12 +130,17 @@ class ModelBuilder(GraphBuilder):
     def mlp(self, scope: str, inputs: Sequence[str], hidden: Sequence[int]) -> list[str]:
         """ReLU layers over the joined inputs [B, n_j]: what the next layer should read, [B, hidden[-1]].
 
-        Without hidden layers that is the inputs themselves.
+        Without hidden layers that is the inputs themselves. `regularise` says what else the layers have.
         """
         layer = list(inputs)
         for index, units in enumerate(hidden):
             y = self.add("linear", layer, id=f"{scope}.{index}", biased=True, out=units)
-            layer = [self.add("relu", [y], id=f"{scope}.{index}.relu")]
+            if self._batch_norm:
+                y = self.add("batch_norm", [y], id=f"{scope}.{index}.norm")
+            y = self.add("relu", [y], id=f"{scope}.{index}.relu")
+            if self._dropout:
+                y = self.add("dropout", [y], id=f"{scope}.{index}.dropout", rate=self._dropout)
+            layer = [y]
         return layer
 
     def output(self, inputs: Sequence[str], id: str = "output") -> str:

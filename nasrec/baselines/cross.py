@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from nasrec.baselines.builder import MAX_LAYERS, MAX_WIDTH, BaselineError, ModelBuilder
-from nasrec.checks import shown
+from nasrec.baselines.builder import MAX_LAYERS, MAX_WIDTH, ModelBuilder
 from nasrec.features import FeatureSpec
 from nasrec_ir import Graph
 
@@ -20,6 +19,8 @@ def dcn_v2(
     rank: int | None = None,
     structure: Literal["stacked", "parallel"] = "stacked",
     hidden: Sequence[int] = (512, 256),
+    dropout: float = 0.0,
+    batch_norm: bool = False,
 ) -> Graph:
     """DCN-V2: cross layers of full or low rank, and a perceptron.
 
@@ -35,12 +36,14 @@ def dcn_v2(
         rank: r; None for full-rank W_l.
         structure: `"stacked"` or `"parallel"`.
         hidden: units of the perceptron's layers.
+        dropout: share of a hidden layer's units that training drops.
+        batch_norm: whether hidden layers have batch norm before their ReLU.
     """
     b = ModelBuilder("dcn_v2", features)
+    b.regularise(dropout, batch_norm)
     layers, hidden = b.count("layers", layers, MAX_LAYERS), b.widths("hidden", hidden)
     rank = None if rank is None else b.count("rank", rank, MAX_WIDTH)
-    if structure not in ("stacked", "parallel"):
-        raise BaselineError(f"dcn_v2: structure must be 'stacked' or 'parallel', not {shown(structure)}")
+    b.choice("structure", structure, ("stacked", "parallel"))
     raw = b.raw()
     first = x = raw[0] if len(raw) == 1 else b.add("concat", raw, id="x0")
     for index in range(layers):

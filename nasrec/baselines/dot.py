@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from nasrec.baselines.builder import ModelBuilder
 from nasrec.errors import FeatureError
@@ -12,7 +13,15 @@ from nasrec_ir import Graph
 __all__ = ["dlrm"]
 
 
-def dlrm(features: FeatureSpec, *, bottom: Sequence[int] = (512, 256, 64), hidden: Sequence[int] = (512, 256)) -> Graph:
+def dlrm(
+    features: FeatureSpec,
+    *,
+    bottom: Sequence[int] = (512, 256, 64),
+    hidden: Sequence[int] = (512, 256),
+    interaction: Literal["dot", "cat"] = "dot",
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+) -> Graph:
     """DLRM: bottom perceptron, pairwise dot products, top perceptron.
 
     Naumov et al. (2019), "Deep Learning Recommendation Model for Personalization and Recommendation Systems", section
@@ -25,18 +34,24 @@ def dlrm(features: FeatureSpec, *, bottom: Sequence[int] = (512, 256, 64), hidde
         bottom: units of the bottom perceptron's layers before the last, which has E. The defaults of both perceptrons
             are those that the authors use on Criteo's Kaggle data with E = 16.
         hidden: units of the top perceptron's layers before the logit.
+        interaction: `"dot"`, or `"cat"`: the top perceptron reads the rows side by side instead, as the authors'
+            program offers too.
+        dropout: share of a hidden layer's units that training drops.
+        batch_norm: whether hidden layers of both have batch norm before their ReLU.
 
     Raises:
         FeatureError: there is a single column, so that there are no pairs.
     """
     b = ModelBuilder("dlrm", features)
+    b.regularise(dropout, batch_norm)
+    b.choice("interaction", interaction, ("dot", "cat"))
     bottom, hidden = b.widths("bottom", bottom), b.widths("hidden", hidden)
-    if not features.num_dense and features.num_sparse < 2:
+    if interaction == "dot" and not features.num_dense and features.num_sparse < 2:
         raise FeatureError("dlrm multiplies pairs of columns, but the data have one; take logistic_regression")
     rows, into_top = b.fields(), []
     if features.num_dense:
         into_top = b.mlp("bottom", [b.dense], [*bottom, features.embedding_dim])
         row = b.add("reshape", into_top, id="bottom.row", shape=(1, features.embedding_dim))
         rows = b.add("concat", [row, rows], id="rows")
-    pairs = b.add("pairwise_dot", [rows], id="pairs")
-    return b.model([b.output(b.mlp("top", [*into_top, pairs], hidden), id="top.out")])
+    into_top = [b.flat(rows)] if interaction == "cat" else [*into_top, b.add("pairwise_dot", [rows], id="pairs")]
+    return b.model([b.output(b.mlp("top", into_top, hidden), id="top.out")])

@@ -11,7 +11,13 @@ from nasrec_ir import Graph
 __all__ = ["deepfm", "xdeepfm"]
 
 
-def deepfm(features: FeatureSpec, *, hidden: Sequence[int] = (400, 400, 400)) -> Graph:
+def deepfm(
+    features: FeatureSpec,
+    *,
+    hidden: Sequence[int] = (400, 400, 400),
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+) -> Graph:
     """DeepFM: a factorization machine and a perceptron over the same embeddings.
 
     Guo et al. (2017), "DeepFM: A Factorization-Machine based Neural Network for CTR Prediction", eq. (1): logit =
@@ -22,8 +28,11 @@ def deepfm(features: FeatureSpec, *, hidden: Sequence[int] = (400, 400, 400)) ->
     Args:
         features: the data's columns.
         hidden: units of the deep part's layers (the paper's by default).
+        dropout: share of a hidden layer's units that training drops.
+        batch_norm: whether hidden layers have batch norm before their ReLU.
     """
     b = ModelBuilder("deepfm", features)
+    b.regularise(dropout, batch_norm)
     hidden = b.widths("hidden", hidden)
     fields = b.all_fields()
     pairs = b.add("factorization_machine", [fields], id="fm")
@@ -34,7 +43,14 @@ def deepfm(features: FeatureSpec, *, hidden: Sequence[int] = (400, 400, 400)) ->
     return b.model([*b.first_order(), second_order, deep])
 
 
-def xdeepfm(features: FeatureSpec, *, cin: Sequence[int] = (100, 100), hidden: Sequence[int] = (400, 400)) -> Graph:
+def xdeepfm(
+    features: FeatureSpec,
+    *,
+    cin: Sequence[int] = (100, 100),
+    hidden: Sequence[int] = (400, 400),
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+) -> Graph:
     """xDeepFM: a compressed interaction network (CIN), a perceptron and a linear model.
 
     Lian et al. (2018), "xDeepFM: Combining Explicit and Implicit Feature Interactions for Recommender Systems". CIN
@@ -50,8 +66,11 @@ def xdeepfm(features: FeatureSpec, *, cin: Sequence[int] = (100, 100), hidden: S
         cin: feature maps of each CIN layer. The paper's study of Criteo reaches 3 layers of 200, its other data sets
             use 100. Work and memory grow with the product of neighbouring layers and with f.
         hidden: units of the deep part's layers.
+        dropout: share of a hidden layer's units that training drops.
+        batch_norm: whether hidden layers have batch norm before their ReLU.
     """
     b = ModelBuilder("xdeepfm", features)
+    b.regularise(dropout, batch_norm)
     cin, hidden = b.widths("cin", cin, least=1), b.widths("hidden", hidden)
     first = layer = b.all_fields()
     pooled = []

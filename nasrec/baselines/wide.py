@@ -21,7 +21,13 @@ def logistic_regression(features: FeatureSpec) -> Graph:
     return b.model(b.first_order(biased=True))
 
 
-def wide_and_deep(features: FeatureSpec, *, hidden: Sequence[int] = (1024, 512, 256)) -> Graph:
+def wide_and_deep(
+    features: FeatureSpec,
+    *,
+    hidden: Sequence[int] = (1024, 512, 256),
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+) -> Graph:
     """Wide & Deep: a linear model and a perceptron trained together.
 
     Cheng et al. (2016), "Wide & Deep Learning for Recommender Systems", eq. (3): logit = <w_wide, x> + <w_deep, a> + b,
@@ -34,8 +40,11 @@ def wide_and_deep(features: FeatureSpec, *, hidden: Sequence[int] = (1024, 512, 
     Args:
         features: the data's columns.
         hidden: units of the deep part's layers (the paper's by default).
+        dropout: share of a hidden layer's units that training drops.
+        batch_norm: whether hidden layers have batch norm before their ReLU.
     """
     b = ModelBuilder("wide_and_deep", features)
+    b.regularise(dropout, batch_norm)
     hidden = b.widths("hidden", hidden)
     deep = b.output(b.mlp("deep", b.raw(), hidden), id="deep.out")
     return b.model([*b.first_order(), deep])

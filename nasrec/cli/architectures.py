@@ -1,14 +1,16 @@
-"""The GENOTYPE argument: a file in the project's or the release's form, a preset, or a baseline, by name."""
+"""The GENOTYPE argument: a file in the project's or the release's form, a preset, or a baseline with its options."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from nasrec import baselines, jsonfile, presets
-from nasrec.baselines import BASELINES
+from nasrec.baselines import BASELINES, BaselineError
+from nasrec.cli.usage import number
 from nasrec.errors import GenotypeError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import FORMAT, MAX_NAME_LENGTH, Genotype
@@ -17,7 +19,7 @@ from nasrec.interop import release
 from nasrec.presets import PRESETS, Preset
 from nasrec_ir import Graph
 
-__all__ = ["Architecture", "add_argument", "load"]
+__all__ = ["Architecture", "add_argument", "from_args", "load"]
 
 
 @dataclass(frozen=True)
@@ -28,24 +30,26 @@ class Architecture:
         name: for people.
         genotype: None for a baseline.
         preset: facts about the data set of a published genotype.
+        options: of a baseline, where they are not the defaults.
     """
 
     name: str
     genotype: Genotype | None = None
     preset: Preset | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def graph(self, features: FeatureSpec, observe: Observer | None = None) -> Graph:
         """The optimised graph. `observe` sees a genotype's after each pass, a baseline's as its builder gives it."""
         if self.genotype is not None:
             return graph_of(self.genotype, features, observe=observe)
-        graph = baselines.build(self.name, features)
+        graph = baselines.build(self.name, features, **self.options)
         if observe is not None:
             observe("optimised", graph)
         return graph
 
 
 def add_argument(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """The positional argument."""
+    """The positional argument, and the options that belong to it."""
     parser.add_argument(
         "genotype",
         metavar="GENOTYPE",
@@ -53,6 +57,64 @@ def add_argument(parser: argparse.ArgumentParser, *, required: bool = True) -> N
         help="a JSON file in nasrec's own form or the published release's, a preset "
         f"({', '.join(PRESETS)}), or a baseline ({', '.join(BASELINES)})",
     )
+
+    group = parser.add_argument_group("shape of a baseline", "which of these there are depends on the model")
+    for option, (kind, text) in OPTIONS.items():
+        if kind is bool:
+            group.add_argument(_flag(option), action=argparse.BooleanOptionalAction, help=text)
+        else:
+            group.add_argument(_flag(option), type=kind, metavar=METAVARS.get(kind, "N"), help=text)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    """`400,400` or, for no layer at all, `none`."""
+    try:
+        return () if text == "none" else tuple(number(1)(part) for part in text.split(","))
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{text!r:.60} must be widths such as 400,400 or 'none' ({error})") from None
+
+
+OPTIONS: Mapping[str, tuple[Any, str]] = {
+    "hidden": (_widths, "units of each hidden layer, such as 400,400,400, or none"),
+    "dropout": (float, "share of a hidden layer's units that training drops"),
+    "batch_norm": (bool, "batch norm in hidden layers"),
+    "bottom": (_widths, "dlrm: units of the bottom perceptron's layers"),
+    "interaction": (str, "dlrm: dot (default) or cat"),
+    "cin": (_widths, "xdeepfm: feature maps of each layer of the interaction network"),
+    "layers": (number(1), "dcn_v2: cross layers; autoint_plus: attention layers"),
+    "rank": (number(1), "dcn_v2: rank of the cross layers' matrices"),
+    "structure": (str, "dcn_v2: stacked (default) or parallel"),
+    "heads": (number(1), "autoint_plus: attention heads"),
+    "head_width": (number(1), "autoint_plus: channels of a head"),
+    "layer_norm": (bool, "autoint_plus: layer norm in attention layers"),
+    "project_residual": (bool, "autoint_plus: a matrix on every residual connection (default), or only where needed"),
+    "attention_dropout": (float, "autoint_plus: share of attention weights that training drops"),
+}
+"""Options of all baselines: how their text is read, and what they are."""
+
+METAVARS: Mapping[Any, str] = {_widths: "N,N", float: "X", str: "WORD"}
+
+
+def from_args(args: argparse.Namespace) -> Architecture:
+    """What the parsed arguments of `add_argument` name.
+
+    Raises:
+        GenotypeError: there is no such thing, or the file is malformed.
+        BaselineError: an option is not one of this model.
+    """
+    found = load(args.genotype)
+    given = {option: value for option in OPTIONS if (value := getattr(args, option)) is not None}
+    allowed = baselines.options_of(found.name) if found.genotype is None else {}
+    for option in given:
+        if option not in allowed:
+            what = "a baseline" if found.genotype is None else "a genotype, which says itself what it is made of"
+            takes = f"; it takes {', '.join(map(_flag, allowed))}" if allowed else ""
+            raise BaselineError(f"{_flag(option)} is no option of {found.name}, {what}{takes}")
+    return replace(found, options=given)
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def load(text: str) -> Architecture:

@@ -35,6 +35,7 @@ def summary(architecture: Architecture, features: FeatureSpec, graph: Graph) -> 
     cost, genotype = nasrec_ir.cost(graph), architecture.genotype
     return {
         "name": architecture.name,
+        "options": dict(architecture.options),
         "blocks": len(genotype.blocks) if genotype else None,
         "live_blocks": list(genotype.live_blocks()) if genotype else None,
         "features": features.to_dict(),

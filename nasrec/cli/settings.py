@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
 from nasrec.checks import shown
-from nasrec.cli import rows, weights
+from nasrec.cli import architectures, rows, weights
 from nasrec.cli.usage import UsageError, number
 from nasrec.errors import TrainError
 
@@ -27,6 +27,7 @@ NONE = "none"
 
 _DEFAULTS: dict[str, Any] = {"embedding_dim": 16, "device": "auto", "seeds": 1}
 _TEXTS = ("genotype", "data", "kind", "split", "device", "weights")
+_REALS = ("embedding_std",)
 _COUNTS = ("rows", "min_count", "embedding_dim", "seeds", "checkpoint_every")
 _RESOLVED = {"lr": "peak_lr", "eps": "denominator_eps", "embedding_decay": "table_decay"}
 """Settings whose default follows from others."""
@@ -71,6 +72,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="update only the table rows that a step names: the same result, faster with large tables",
     )
     group.add_argument("--embedding-dim", type=whole, metavar="E", help="channels of an embedding (default 16)")
+    group.add_argument(
+        "--embedding-std",
+        type=real,
+        metavar="X",
+        help="standard deviation of the tables' initial values (default: Xavier's, by rows and channels)",
+    )
     group.add_argument("--device", metavar="NAME", help="cpu, cuda or auto (default)")
     weights.add_option(group)
     group.add_argument("--seeds", type=whole, metavar="N", help="runs, each with a seed of its own (default 1)")
@@ -126,7 +133,8 @@ def from_file(path: str) -> TrainConfig:
 
 def of_run(args: argparse.Namespace) -> dict[str, Any]:
     """The merged settings beside the loop's: what is trained, on what, where."""
-    values = {name: getattr(args, name) for name in (*_TEXTS, *_COUNTS) if name != "seeds"}
+    names = (*_TEXTS, *_COUNTS, *_REALS, *architectures.OPTIONS)
+    values = {name: getattr(args, name) for name in names if name != "seeds"}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -151,7 +159,7 @@ def _read(path: str) -> Mapping[str, Any]:
         if (key in _TEXTS and not isinstance(value, str)) or (key in _COUNTS and not _is_count(value)):
             wanted = "a text" if key in _TEXTS else "a whole number of at least 1"
             raise TrainError(f"{name}: {key} must be {wanted}, not {shown(value)}")
-        if isinstance(value, (dict, list)) or value is None:
+        if isinstance(value, dict) or (isinstance(value, list) and key not in architectures.OPTIONS):
             raise TrainError(f"{name}: {key} must be a single value, not {shown(value)}")
     return values
 
@@ -159,7 +167,7 @@ def _read(path: str) -> Mapping[str, Any]:
 def _known() -> tuple[str, ...]:
     from nasrec.train import TrainConfig
 
-    return (*_TEXTS, *_COUNTS, *(field.name for field in dataclasses.fields(TrainConfig)))
+    return (*_TEXTS, *_COUNTS, *_REALS, *architectures.OPTIONS, *(field.name for field in dataclasses.fields(TrainConfig)))
 
 
 def _is_count(value: Any) -> bool:
@@ -171,6 +179,8 @@ def _toml(value: object) -> str:
         return json.dumps(value).replace("\x7f", "\\u007f")  # of JSON's strings TOML forbids this character alone
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
     return repr(value)
 
 

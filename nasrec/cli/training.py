@@ -60,7 +60,7 @@ class Job:
         """With initial values of its own, or those of the file."""
         from nasrec.compiler import compile_graph
 
-        model = compile_graph(self.graph, seed=seed)
+        model = compile_graph(self.graph, seed=seed, embedding_std=self.settings.get("embedding_std"))
         if self.start is not None:
             weights.copy_into(model, self.start[1], self.start[0])
         return model
@@ -71,6 +71,7 @@ class Job:
             "model": hashlib.sha256(source.encode()).hexdigest(),
             "data": {part: getattr(self.data.splits, part).sha256 for part in ("train", "valid", "test")},
             "weights": _digest(self.start[1]) if self.start else None,
+            "embedding_std": self.settings.get("embedding_std"),
         }
 
     def summary(self) -> dict[str, Any]:

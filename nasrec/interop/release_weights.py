@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from nasrec.compiler import CompiledModel, tensor_of
 from nasrec.errors import StateDictError
 from nasrec.slices import take
 from nasrec.supernet import Supernet
@@ -51,7 +53,7 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
             parameter.copy_(tensor)
 
 
-def _parameters(model: nn.Module) -> Iterator[tuple[ParamRef, nn.Parameter]]:
+def _parameters(model: nn.Module) -> Iterator[tuple[ParamRef, Tensor]]:
     if isinstance(model, Supernet):
         if model.masking != "published":
             raise StateDictError("the release's weights belong to a supernet with masking='published'")
@@ -59,9 +61,8 @@ def _parameters(model: nn.Module) -> Iterator[tuple[ParamRef, nn.Parameter]]:
             yield ParamRef(name, tuple(parameter.shape)), parameter
         return
     graph = getattr(model, "graph", None)
-    names = getattr(model, "layer_names", None)
-    if graph is None or names is None:
+    if graph is None or not hasattr(model, "layer_names"):
         raise StateDictError(f"{type(model).__name__} was not made by nasrec.compile")
     for node in graph:
         for role, ref in node.params:
-            yield ref, model.get_parameter(f"{names[node.id]}.{role}")
+            yield ref, tensor_of(cast(CompiledModel, model), node, role)

@@ -18,6 +18,7 @@ from nasrec.kernels.field_linear import field_linear
 from nasrec.kernels.linear import linear
 from nasrec.kernels.pairwise_dot import pairwise_dot
 from nasrec.kernels.reference import (
+    batch_norm,
     channel_linear,
     hadamard_pairs,
     layer_norm,
@@ -28,6 +29,7 @@ from nasrec.kernels.updates import adagrad_, row_adagrad_, sparse_adagrad_
 
 __all__ = [
     "adagrad_",
+    "batch_norm",
     "channel_linear",
     "embedding",
     "factorization_machine",

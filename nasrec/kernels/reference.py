@@ -20,6 +20,7 @@ from torch.nn import functional
 from nasrec.errors import FeatureError, KernelError
 
 __all__ = [
+    "batch_norm",
     "channel_linear",
     "embedding",
     "factorization_machine",
@@ -78,11 +79,12 @@ def factorization_machine(x: Tensor) -> Tensor:
     return (wide.sum(1).square() - wide.square().sum(1)).to(x.dtype)
 
 
-def self_attention(qkv: Tensor, heads: int) -> Tensor:
+def self_attention(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
     """Multi-head attention of the fields over themselves: packed Q, K, V [B, f, 3e] -> [B, f, e].
 
-    Scores are scaled by 1/sqrt(e/heads); there is no mask and no dropout. The projections before and after
-    are `channel_linear`, so the two together are `torch.nn.MultiheadAttention` with q = k = v.
+    Scores are scaled by 1/sqrt(e/heads); there is no mask. Softmax weights are dropped out at the rate `dropout`, by
+    torch's global generator. The projections before and after are `channel_linear`, so the two together are
+    `torch.nn.MultiheadAttention` with q = k = v.
     """
     _require(
         qkv.dim() == 3 and qkv.shape[2] % 3 == 0,
@@ -97,7 +99,7 @@ def self_attention(qkv: Tensor, heads: int) -> Tensor:
     )
     split = qkv.unflatten(2, (3, heads, channels // heads))  # [B, f, 3, heads, e/heads]
     q, k, v = split.permute(2, 0, 3, 1, 4).unbind()  # each [B, heads, f, e/heads]
-    return functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    return functional.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(2)
 
 
 FIELD_ATTENTION_ROLES = (
@@ -230,6 +232,42 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, *, axis: int, eps: float
     if axis == x.dim() - 1:
         return functional.layer_norm(x, (size,), weight, bias, eps)
     return functional.layer_norm(x.transpose(1, 2), (size,), weight, bias, eps).transpose(1, 2)
+
+
+def batch_norm(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    *,
+    axis: int,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+    training: bool = False,
+) -> Tensor:
+    """Batch norm of each position of `axis` (1 or 2), of x [B, n] or [B, f, e], all parameters [size of that axis].
+
+    By the running statistics; with `training` by mean and biased variance of the batch, and the running ones move in
+    place by `momentum` towards its mean and its unbiased variance. A position with fewer than two values has no
+    variance: such a batch is normalised by the running statistics and leaves them as they are.
+    """
+    _require(
+        axis in (1, 2) and axis < x.dim() <= 3,
+        "batch_norm",
+        f"axis must be 1 or 2 within {_shape(x)}, got {axis}",
+    )
+    size = x.shape[axis]
+    vectors = (weight, bias, running_mean, running_var)
+    _require(
+        all(vector.shape == (size,) for vector in vectors),
+        "batch_norm",
+        f"parameters must be [{size}], got {', '.join(map(_shape, vectors))}",
+    )
+    training = training and size > 0 and x.numel() // size > 1
+    x = x.transpose(1, axis)
+    y = functional.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    return y.transpose(1, axis)
 
 
 def hadamard_pairs(a: Tensor, b: Tensor) -> Tensor:

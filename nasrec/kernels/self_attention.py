@@ -14,12 +14,15 @@ from nasrec.kernels.dispatch import compiled_operators, has_kernel
 __all__ = ["self_attention"]
 
 
-def self_attention(qkv: Tensor, heads: int) -> Tensor:
-    """Multi-head attention of the fields: packed Q, K, V [B, f, 3e] -> [B, f, e]; see `reference.self_attention`."""
-    if qkv.dim() == 3 and has_kernel("self_attention", qkv) and _fits(qkv, heads):
+def self_attention(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
+    """Multi-head attention of the fields: packed Q, K, V [B, f, 3e] -> [B, f, e]; see `reference.self_attention`.
+
+    With dropout, plain PyTorch computes it.
+    """
+    if not dropout and qkv.dim() == 3 and has_kernel("self_attention", qkv) and _fits(qkv, heads):
         out: Tensor = torch.ops.nasrec.self_attention(qkv, heads)[0]
         return out
-    return reference.self_attention(qkv, heads)
+    return reference.self_attention(qkv, heads, dropout)
 
 
 def _fits(qkv: Tensor, heads: int) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nasrec.compiler import CompiledModel
+from nasrec.compiler import CompiledModel, tensor_of
 from nasrec.executor import EXECUTE, Params, execute
 from nasrec.genotype import Genotype
 from nasrec.optim import Adagrad
@@ -16,7 +16,7 @@ from nasrec.profiling.batch import Batch
 from nasrec.supernet import Path, PathAdagrad, Supernet
 from nasrec.train import TrainConfig
 from nasrec_ir import Graph, Node
-from nasrec_ir.ops import attributes
+from nasrec_ir.ops import OPS, attributes
 
 __all__ = ["BoundNode", "Subject", "Training", "Way", "compiled_model", "supernet_path"]
 
@@ -88,8 +88,7 @@ def compiled_model(model: CompiledModel, batch: Batch, *, trained: bool) -> Subj
     """A stand-alone model. Plain PyTorch is given torch's own Adagrad, the fastest that it has."""
 
     def parameters(node: Node) -> Params:
-        layer = model.layer_names.get(node.id)
-        return {role: model.get_parameter(f"{layer}.{role}") for role, _ in node.params}
+        return {role: tensor_of(model, node, role) for role, _ in node.params}
 
     def training(kind: Callable[..., torch.optim.Optimizer], **options: bool | None) -> Training | None:
         if not trained:
@@ -159,7 +158,8 @@ def _bound(
             nodes.append(BoundNode(node, _look_up(node, look_up), ()))
         elif node.op != "input":
             own = parameters(node)
-            nodes.append(BoundNode(node, _execute(node, own), _leaves(own)))
+            trained = {role: value for role, value in own.items() if role not in OPS[node.op].buffers}
+            nodes.append(BoundNode(node, _execute(node, own), _leaves(trained)))
     return tuple(nodes)
 
 

@@ -26,6 +26,10 @@ from nasrec.train.weights import copy_tensors
 __all__ = ["Learner", "ModelLearner", "StepBatch", "click_loss"]
 
 
+RUNNING = ("running_mean", "running_var")
+"""What buffers of batch norms are called, here and in PyTorch."""
+
+
 class StepBatch(NamedTuple):
     """This rank's rows of a step, of several ranks perhaps none: dense [B, n], sparse int64 [B, m], label [B], weight
     [B] or None; `total` is the sum of the weights (the number of rows where there are none) over all ranks."""
@@ -87,6 +91,7 @@ class ModelLearner(Learner):
         self.parameters = [weight for weight in model.parameters() if weight.requires_grad]
         if not self.parameters:
             raise TrainError("the model has no trainable weights; nothing to train")
+        self._statistics = [buffer for name, buffer in model.named_buffers() if name.endswith(RUNNING)]
         self._optimizer = make_optimizer(model, config)
         self._forward: Callable[[Tensor, Tensor], Tensor] = model
         self._checked = False
@@ -115,6 +120,7 @@ class ModelLearner(Learner):
         for group in self._optimizer.param_groups:
             group["lr"] = lr
         self._optimizer.step()
+        self._share_statistics()
         return loss
 
     def evaluate(self, log: Log, batch_size: int) -> Metrics:
@@ -148,6 +154,13 @@ class ModelLearner(Learner):
             )
         self._checked = True
         return loss.detach()
+
+    def _share_statistics(self) -> None:
+        """Running statistics, which each rank has moved by its own rows, become their means over the ranks."""
+        if self.ranks.size > 1 and self._statistics:
+            self.ranks.add(self._statistics)
+            for buffer in self._statistics:
+                buffer.div_(self.ranks.size)
 
     def _gradients(self) -> list[Tensor]:
         """Dense gradients, and the values of sparse ones, whose rows are made distinct."""

@@ -29,10 +29,11 @@ def random_graph(seed: int, nodes: int = 14) -> Graph:
 def random_parameters(graph: Graph, seed: int = 0) -> dict[str, Array]:
     """Values for every parameter of a graph, of its full shape in the store."""
     rng = np.random.default_rng([7, seed])
-    return {
+    values = {
         ref.name: rng.normal(size=ref.shape) * (1 / math.sqrt(max(1, ref.shape[-1])))
         for ref in graph.parameters().values()
     }
+    return {name: np.abs(value) if name.endswith("running_var") else value for name, value in values.items()}
 
 
 def random_inputs(graph: Graph, seed: int = 0, batch: int = BATCH) -> dict[str, Array]:
@@ -159,16 +160,18 @@ class _Draw:
                 params["bias"] = self._vector("bias", out)
             self._put(self._b.add("channel_linear", [x], params=params, out=out))
 
-    def layer_norm(self) -> None:
+    def norm(self) -> None:
         x = self._any()
         shape = self._b.type(x).shape
-        axis = self._size(1, len(shape))
-        params = {role: self._vector(role, shape[axis - 1]) for role in ("weight", "bias")}
-        self._put(self._b.add("layer_norm", [x], params=params, axis=axis))
+        axis, over_batch = self._size(1, len(shape)), self._rng.random() < 0.4
+        roles = ("weight", "bias", *(("running_mean", "running_var") if over_batch else ()))
+        params = {role: self._vector(role, shape[axis - 1]) for role in roles}
+        self._put(self._b.add("batch_norm" if over_batch else "layer_norm", [x], params=params, axis=axis))
 
     def pointwise(self) -> None:
-        op = ("relu", "sigmoid", "scale")[self._size(0, 2)]
-        self._put(self._b.add(op, [self._any()], factor=-0.75 if op == "scale" else None))
+        op = ("relu", "sigmoid", "scale", "dropout")[self._size(0, 3)]
+        attrs: dict[str, dict[str, Any]] = {"scale": {"factor": -0.75}, "dropout": {"rate": 0.25}}
+        self._put(self._b.add(op, [self._any()], **attrs.get(op, {})))
 
     def add(self) -> None:
         first = self._any()
@@ -254,7 +257,7 @@ ADD: tuple[Callable[[_Draw], None], ...] = (
     _Draw.product,
     _Draw.product,
     _Draw.channel_linear,
-    _Draw.layer_norm,
+    _Draw.norm,
     _Draw.pointwise,
     _Draw.pointwise,
     _Draw.add,

@@ -40,7 +40,8 @@ def operator(
         added = b.add("add", [y, x] if turned else [x, y], id=f"{name}.add")
         return b.add("layer_norm", [added], id=name, axis=changes.get("axis", 2), eps=eps)
 
-    mix = b.add("self_attention", [linear("qkv", seen, 24, bits[0])], id="mix", heads=heads)
+    qkv = linear("qkv", seen, 24, bits[0])
+    mix = b.add("self_attention", [qkv], id="mix", heads=heads, dropout=changes.get("dropout"))
     h = residual("norm1", seen, linear("out", mix, 8, bits[1]), eps[0])
     if size > fields:
         h = b.add("slice", [h], start=changes.get("before", 0), stop=changes.get("stop", fields))
@@ -80,6 +81,7 @@ def test_the_operator_becomes_one_node(fields: int, size: int, turned: bool) -> 
         {"unbiased": "qkv"},
         {"unbiased": "fc2"},
         {"axis": 1},
+        {"dropout": 0.5},
         {"hidden": 6},
         {"activation": "none"},
         {"activation": "sigmoid"},

@@ -99,6 +99,24 @@ def test_layer_norm(axis: int) -> None:
     np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
+@pytest.mark.parametrize("axis", [1, 2])
+def test_batch_norm(axis: int) -> None:
+    """By the running statistics, position by position."""
+    size = F.shape[axis]
+    params = {role: draw(size) for role in ("weight", "bias", "running_mean")} | {"running_var": abs(draw(size))}
+    got = run("batch_norm", F, params=params, axis=axis, eps=0.25, momentum=0.5)
+    for index, x in np.ndenumerate(F):
+        gain, offset, mean, variance = (params[role][index[axis]] for role in params)
+        assert got[index] == pytest.approx((x - mean) / math.sqrt(variance + 0.25) * gain + offset)
+
+
+def test_dropout_is_for_training_alone() -> None:
+    np.testing.assert_array_equal(run("dropout", F, rate=0.5), F)
+    packed = draw(3, 4, 12)
+    with_it, without = (run("self_attention", packed, heads=2, dropout=rate) for rate in (0.5, None))
+    np.testing.assert_array_equal(with_it, without)
+
+
 def test_layer_norm_of_no_units() -> None:
     empty = np.zeros(0)
     assert run("layer_norm", draw(3, 0), params={"weight": empty, "bias": empty}).shape == (3, 0)

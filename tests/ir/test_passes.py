@@ -46,6 +46,31 @@ def test_prune_dead_keeps_what_the_output_needs_and_all_arguments() -> None:
     assert transform(PruneDead(), before) == after
 
 
+def test_merge_equal_leaves_apart_what_draws_at_random() -> None:
+    """Two dropouts of one value drop different entries; two batch norms of it with the same parameters are one."""
+    norm = 'batch_norm(%x) [weight = "w"[4], bias = "b"[4], running_mean = "m"[4], running_var = "m.running_var"[4]]'
+    drops = "%c = dropout(%a) {rate = 0.5} : f32[B, 4]\n%d = dropout(%a) {rate = 0.5} : f32[B, 4]"
+    before = text(
+        f"%a = {norm} : f32[B, 4]\n%b = {norm} : f32[B, 4]\n{drops}\n%e = add(%b, %c, %d) : f32[B, 4]\nreturn %e"
+    )
+    after = text(f"%a = {norm} : f32[B, 4]\n{drops}\n%e = add(%a, %c, %d) : f32[B, 4]\nreturn %e")
+    assert transform(MergeEqual(), before) == after
+
+
+def test_zeros_pass_through_dropout_but_not_through_batch_norm() -> None:
+    """A masked value: its live part alone is dropped out; a norm gives zeros an offset and needs all of them."""
+    before = text(
+        """
+        %m = mask(%x) {keep = 2} : f32[B, 4] live 0:2
+        %d = dropout(%m) {rate = 0.5} : f32[B, 4] live 0:2
+        %n = batch_norm(%d) [weight = "w"[4], bias = "b"[4], running_mean = "m"[4], running_var = "running_var"[4]] : f32[B, 4]
+        return %n
+        """  # noqa: E501
+    )
+    after = transform(ElideZeros(), before)
+    assert "dropout(%x.part) {rate = 0.5} : f32[B, 2]" in after and "batch_norm(%pad)" in after
+
+
 def test_merge_equal_finds_chains_of_equal_nodes() -> None:
     before = text(
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import product
 
@@ -88,6 +89,56 @@ def test_layer_norm_runs_over_one_axis(shape: tuple[int, ...]) -> None:
         torch.testing.assert_close(reference.layer_norm(x, gain, offset, axis=axis), expected)
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize(("shape", "axis"), [((7, 6), 1), ((7, 6, 5), 1), ((7, 5, 6), 2)])
+def test_batch_norm_is_torchs(shape: tuple[int, ...], axis: int, training: bool) -> None:
+    """Results, gradients, and running statistics after several batches."""
+    ours = nn.BatchNorm1d(6, eps=1e-3, momentum=0.3).double()
+    with torch.no_grad():
+        for number, vector in enumerate((*ours.parameters(), ours.running_mean, ours.running_var)):
+            vector.copy_(draw(6, seed=number).abs() + 0.1)
+    mean, variance = ours.running_mean.clone(), ours.running_var.clone()
+    theirs = copy.deepcopy(ours).train(training)
+    for number in range(3):
+        x = draw(*shape, seed=20 + number).requires_grad_()
+        weights = (ours.weight, ours.bias)
+        got = reference.batch_norm(x, *weights, mean, variance, axis=axis, eps=1e-3, momentum=0.3, training=training)
+        want = theirs(x.transpose(1, axis)).transpose(1, axis)
+        torch.testing.assert_close(got, want)
+        scale = draw(*shape, seed=40 + number)
+        found = torch.autograd.grad((got * scale).sum(), (x, *weights))
+        expected = torch.autograd.grad((want * scale).sum(), (x, theirs.weight, theirs.bias))
+        torch.testing.assert_close(found, expected)
+    torch.testing.assert_close((mean, variance), (theirs.running_mean, theirs.running_var))
+    assert training == (not torch.equal(mean, ours.running_mean))
+
+
+def test_a_batch_without_variance_is_normalised_by_the_running_statistics() -> None:
+    """Torch refuses it; an epoch whose last batch has one row must not."""
+    x, weight, bias, mean = draw(1, 4), 1 + draw(4), draw(4, seed=1), draw(4, seed=2)
+    variance = 1 + draw(4, seed=3).abs()
+    kept = mean.clone(), variance.clone()
+    for rows in (x, x[:0]):
+        got = reference.batch_norm(rows, weight, bias, mean, variance, axis=1, training=True)
+        assert torch.equal(got, reference.batch_norm(rows, weight, bias, *kept, axis=1))
+    assert torch.equal(mean, kept[0]) and torch.equal(variance, kept[1])
+
+
+@pytest.mark.parametrize("attend", [reference.self_attention, kernels.self_attention])
+def test_attention_drops_softmax_weights(attend: Callable[..., Tensor]) -> None:
+    """The same for the same state of the generator; on average what it is without; gradients reach all of it."""
+    qkv = torch.ones(4000, 4, 6, dtype=torch.float64)  # weights are 1/4 each, so results are multiples of 1/4/0.5
+    torch.manual_seed(3)
+    dropped = attend(qkv, 2, 0.5)
+    torch.manual_seed(3)
+    assert torch.equal(dropped, attend(qkv, 2, 0.5))
+    assert set(dropped.unique().tolist()) == {0.0, 0.5, 1.0, 1.5, 2.0}
+    assert abs(dropped.mean().item() - 1) < 0.02 and torch.equal(attend(qkv, 2, 0.0), torch.ones(4000, 4, 2))
+    x = draw(2, 3, 12).requires_grad_()
+    (grad,) = torch.autograd.grad(attend(x, 2, 0.25).square().sum(), x)
+    assert grad.isfinite().all() and grad.any()
+
+
 def test_hadamard_pairs_in_row_major_order() -> None:
     a, b = draw(2, 3, 4), draw(2, 5, 4, seed=1)
     out = reference.hadamard_pairs(a, b)
@@ -138,6 +189,9 @@ CALLS: dict[str, Callable[[int, torch.dtype], Tensor]] = {
     ),
     "channel_linear": lambda b, t: kernels.channel_linear(draw(b, 3, 4, dtype=t), draw(6, 4, dtype=t)),
     "layer_norm": lambda b, t: kernels.layer_norm(draw(b, 3, 4, dtype=t), draw(3, dtype=t), draw(3, dtype=t), axis=1),
+    "batch_norm": lambda b, t: kernels.batch_norm(
+        draw(b, 3, 4, dtype=t), *(draw(3, dtype=t).abs() for _ in range(4)), axis=1, eps=0.5
+    ),
     "hadamard_pairs": lambda b, t: kernels.hadamard_pairs(draw(b, 3, 4, dtype=t), draw(b, 2, 4, dtype=t)),
     "embedding": lambda b, t: kernels.embedding(
         torch.ones(b, 2, dtype=torch.int64), [draw(3, 4, dtype=t), draw(5, 4, dtype=t)]
@@ -188,6 +242,11 @@ BAD_CALLS: list[tuple[str, Callable[[], object]]] = [
     ("channel_linear: x .* do not fit", lambda: reference.channel_linear(X3, W)),
     ("layer_norm: axis must be 1 or 2", lambda: reference.layer_norm(X3, X2[0], X2[0], axis=0)),
     ("layer_norm: axis must be 1 or 2", lambda: reference.layer_norm(X2, X2[0], X2[0], axis=2)),
+    ("batch_norm: axis must be 1 or 2", lambda: reference.batch_norm(X2, *[X2[0]] * 4, axis=2)),
+    (
+        r"batch_norm: parameters must be \[3\], got \[3\], \[3\], \[2\], \[3\]",
+        lambda: reference.batch_norm(X2, X2[0], X2[0], X2[0, :2], X2[0], axis=1),
+    ),
     ("hadamard_pairs: operands must be", lambda: reference.hadamard_pairs(X3, X3[..., :2])),
     (r"embedding: ids must be \[B, 1\]", lambda: reference.embedding(X2.long(), [W])),
     (r"embedding: ids must be \[B, 0\]", lambda: reference.embedding(X2.long()[:, :0], [])),

@@ -24,6 +24,14 @@ def found(request: pytest.FixtureRequest, profile_of: Callable[..., Profile], de
     return profile_of(request.param, device)
 
 
+@pytest.mark.parametrize("what", ["forward", "train"])
+def test_batch_norm_and_dropout_are_timed(what: str, features: FeatureSpec) -> None:
+    graph = baselines.deepfm(features, hidden=(4,), batch_norm=True, dropout=0.5)
+    found = profile_graph(graph, features, what, batch=6, rounds=3)  # type: ignore[arg-type]
+    seconds = {node.id: node.seconds for node in found.nodes}
+    assert seconds["deep.0.norm"] > 0 and "deep.0.dropout" in seconds
+
+
 def test_every_node_is_there(found: Profile) -> None:
     assert [node.id for node in found.nodes] == [node.id for node in found.graph if node.op != "input"]
     assert all(node.forward_s > 0 for node in found.nodes)

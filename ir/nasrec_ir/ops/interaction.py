@@ -86,9 +86,9 @@ register(
         name="self_attention",
         doc="""softmax(Q K^T / sqrt(e / heads)) V over the fields, head by head: packed queries, keys and values
         [B, f, 3e] -> [B, f, e] (Vaswani et al. 2017, eq. 1). Attention, section 3.1; its projections are
-        `channel_linear` nodes.""",
+        `channel_linear` nodes. Training drops out softmax weights at the rate `dropout`.""",
         arity=(1, 1),
-        attrs=(Attr("heads", "count"),),
+        attrs=(Attr("heads", "count"), Attr("dropout", "share", 0.0)),
         infer=_infer_attention,
         products=_attention_macs,
     )

@@ -104,14 +104,16 @@ register(
 )
 
 
-def _infer_norm(types: Types, attrs: Attrs) -> TensorType:
+def norm_type(types: Types, attrs: Attrs) -> TensorType:
+    """Of a norm along one axis of dense units or fields."""
     (t,) = types
     require(t.dtype == "f32" and len(t.shape) in (1, 2), "operand 0 is {}, not dense units or fields", t)
     require(attrs["axis"] <= len(t.shape), "axis = {} does not exist in {}", attrs["axis"], t)
     return TensorType(t.shape)
 
 
-def _norm_params(types: Types, attrs: Attrs) -> ParamRule:
+def norm_params(types: Types, attrs: Attrs) -> ParamRule:
+    """Gain and offset of each position of that axis."""
     size = types[0].shape[attrs["axis"] - 1]
     return {"weight": ((size,), True), "bias": ((size,), True)}
 
@@ -123,7 +125,7 @@ register(
         the units or the fields (for each channel), axis 2 the channels of each field. Shape unchanged.""",
         arity=(1, 1),
         attrs=(Attr("axis", "axis", 1), Attr("eps", "positive", 1e-5)),
-        infer=_infer_norm,
-        params=_norm_params,
+        infer=norm_type,
+        params=norm_params,
     )
 )

@@ -13,7 +13,7 @@ def _real(types: Types) -> None:
         require(t.dtype == "f32", "operand {} is {}, not real-valued", index, t)
 
 
-def _same(types: Types, attrs: Attrs) -> TensorType:
+def same_type(types: Types, attrs: Attrs) -> TensorType:
     """Zero stays zero."""
     _real(types)
     return types[0]
@@ -25,9 +25,9 @@ def _axis1(types: Types) -> None:
         require(bool(t.shape), "operand {} is {}, which has no axis 1", index, t)
 
 
-register(Op("relu", "max(x, 0).", (1, 1), _same))
-register(Op("sigmoid", "1 / (1 + exp(-x)).", (1, 1), lambda types, attrs: TensorType(_same(types, attrs).shape)))
-register(Op("scale", "factor * x.", (1, 1), _same, (Attr("factor", "float"),)))
+register(Op("relu", "max(x, 0).", (1, 1), same_type))
+register(Op("sigmoid", "1 / (1 + exp(-x)).", (1, 1), lambda types, attrs: TensorType(same_type(types, attrs).shape)))
+register(Op("scale", "factor * x.", (1, 1), same_type, (Attr("factor", "float"),)))
 
 
 def _equal_shapes(types: Types) -> None:

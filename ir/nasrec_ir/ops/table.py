@@ -48,7 +48,7 @@ class Attr:
     """An attribute of an op: its kind, default and meaning.
 
     Kinds: `size` (integer >= 0), `count` (integer >= 1), `axis` (1 or 2), `float` (finite), `positive` (finite float
-    > 0), `flag` (bool), `shape` (sizes behind the batch axis), `activation`, `bits` (2..16).
+    > 0), `share` (0 to below 1), `flag` (bool), `shape` (sizes behind the batch axis), `activation`, `bits` (2..16).
     """
 
     name: str
@@ -73,6 +73,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "axis": (lambda v: type(v) is int and v in (1, 2), "1 or 2"),
     "float": (lambda v: type(v) is float and abs(v) < 1e30, "a finite number written with a decimal point"),
     "positive": (lambda v: type(v) is float and 0 < v < 1e30, "a positive number written with a decimal point"),
+    "share": (lambda v: type(v) is float and 0 <= v < 1, "a number from 0.0 to below 1.0, with a decimal point"),
     "flag": (lambda v: type(v) is bool, "true or false"),
     "shape": (
         lambda v: type(v) is tuple and len(v) <= 2 and all(_is_size(n) for n in v),
@@ -98,6 +99,8 @@ class Op:
         attrs: its attributes, in the order in which they are written.
         infer: type of the result; raises `RuleError` where the operands do not fit.
         params: parameter rule.
+        buffers: roles of parameters that training moves without gradients. They are not counted as parameters: for
+            inference they fold into the others.
         home: where processing-in-memory hardware runs it.
         matvec: the stored matrix and how often it is applied per sample, for ops that are one at heart.
         products: multiply-accumulates between activations (pairwise dot, attention), per sample.
@@ -111,6 +114,7 @@ class Op:
     infer: Callable[[Types, Attrs], TensorType]
     attrs: tuple[Attr, ...] = ()
     params: Callable[[Types, Attrs], ParamRule] = _no_params
+    buffers: frozenset[str] = frozenset()
     home: Home = "digital"
     matvec: Callable[[Types, Attrs], MatVec] | None = None
     products: Callable[[Types, Attrs], int] | None = None

@@ -305,6 +305,7 @@ RULES: dict[str, Rule] = {
     "field_linear": _Elision._product,
     "relu": _Elision._each,
     "scale": _Elision._each,
+    "dropout": _Elision._each,
     "add": _Elision._add_up,
     "mul": _Elision._multiply,
     "factorization_machine": _Elision._reduce_fields,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from nasrec_ir.build import GraphBuilder
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.ops import attributes
+from nasrec_ir.ops.training import draws
 from nasrec_ir.types import ParamRef
 
 __all__ = ["FuseAttention"]
@@ -21,14 +22,18 @@ class FuseAttention:
     field_attention under the self_attention's id.
 
     Where the operand is padded with zero fields that a slice behind the first norm cuts off again, as masks leave it,
-    pad and slice become the `padded` of the node. Parts that differ in eps or in the precision of their weights stay
-    apart.
+    pad and slice become the `padded` of the node. Parts that differ in eps or in the precision of their weights, and an
+    attention with dropout, stay apart.
     """
 
     name: ClassVar[str] = "fuse-attention"
 
     def apply(self, graph: Graph) -> Graph:
-        chains = [chain for node in graph if node.op == "self_attention" and (chain := _chain(graph, node))]
+        chains = [
+            chain
+            for node in graph
+            if node.op == "self_attention" and not draws(node) and (chain := _chain(graph, node))
+        ]
         if not chains:
             return graph
         last = {chain.parts[-1].id: chain for chain in chains}

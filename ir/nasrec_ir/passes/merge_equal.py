@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nasrec_ir.graph import Graph, Node
+from nasrec_ir.ops.training import draws
 
 __all__ = ["MergeEqual"]
 
 
 @dataclass(frozen=True)
 class MergeEqual:
-    """Keeps the first of nodes with equal op, operands, attributes and parameters."""
+    """Keeps the first of nodes with equal op, operands, attributes and parameters; those that draw at random all stay."""
 
     name: ClassVar[str] = "merge-equal"
 
@@ -23,7 +24,7 @@ class MergeEqual:
         for node in graph:
             if renamed and any(operand in renamed for operand in node.inputs):
                 node = replace(node, inputs=tuple(renamed.get(operand, operand) for operand in node.inputs))
-            if node.op != "input":
+            if node.op != "input" and not draws(node):
                 twin = first.setdefault((node.op, node.inputs, node.attrs, node.params), node.id)
                 if twin != node.id:
                     renamed[node.id] = twin

@@ -66,5 +66,5 @@ class Narrower:
 DEEPEST = 100
 """Most nodes that a cut moves up through; a longer chain, which no model has, would exhaust Python's stack."""
 
-ALIKE = ("relu", "sigmoid", "scale", "add", "mul", "channel_linear")
+ALIKE = ("relu", "sigmoid", "scale", "add", "mul", "channel_linear", "dropout")
 """Ops whose result at a position depends on their operands at that position alone."""

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from nasrec.graphs import ir_dumper
     from nasrec_ir.codegen import generate
 
-    architecture = architectures.load(args.genotype)
+    architecture = architectures.from_args(args)
     state_dict = weights.read(args.weights) if args.weights else None
     features = columns.resolve(args, architecture, weights.tables_of(state_dict) if state_dict else ())
     graph = architecture.graph(features, ir_dumper(args.dump_ir) if args.dump_ir else None)

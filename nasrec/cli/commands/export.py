@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compiles, exports, compares."""
-    architecture = architectures.load(args.genotype)
+    architecture = architectures.from_args(args)
     state_dict = weights.read(args.weights) if args.weights else None
     features = columns.resolve(args, architecture, weights.tables_of(state_dict) if state_dict else ())
     graph = architecture.graph(features)

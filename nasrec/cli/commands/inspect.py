@@ -36,7 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the graph."""
-    architecture = architectures.load(args.genotype)
+    architecture = architectures.from_args(args)
     graph = _stage(architecture, columns.resolve(args, architecture), args.stage)
     text = _rendered(graph, args)
     if args.output:

@@ -63,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Times, prints, draws. Files are opened first: a path that cannot be written costs no waiting."""
-    architecture = architectures.load(args.genotype)
+    architecture = architectures.from_args(args)
     features = columns.resolve(args, architecture)
     if args.what == "supernet" and architecture.genotype is None:
         raise UsageError(f"nasrec profile: baseline {architecture.name} is no path of a supernet; leave out --what")

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     config = settings.train_config(args)
     low, high = args.tune_range
     learning_rates = tune.rates(low, high, args.tune_trials) if args.tune else []
-    architecture = architectures.load(args.genotype)
+    architecture = architectures.from_args(args)
 
     from nasrec.train.ranks import joined
 

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Estimates both, prints ratios."""
-    architecture = architectures.load(args.genotype)
+    architecture = architectures.from_args(args)
     features = columns.resolve(args, architecture)
     other = architectures.load(args.model_against) if args.model_against else architecture
     ours = estimate(map_graph(architecture.graph(features), chips.load(args.hardware, args.overrides)))

@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Maps, estimates, draws, prints."""
-    architecture = architectures.load(args.genotype)
+    architecture = architectures.from_args(args)
     graph = architecture.graph(columns.resolve(args, architecture))
     hardware = chips.load(args.hardware, args.overrides)
     report = estimate(map_graph(graph, hardware))

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from nasrec.compiler import compile_graph
     from nasrec.train.metrics import score
 
-    architecture = architectures.load(args.genotype)
+    architecture = architectures.from_args(args)
     hardware = chips.load(args.hardware, args.overrides)
     effects = _effects(args)
     state_dict = weights.read(args.weights) if args.weights else None
@@ -97,10 +97,12 @@ def run(args: argparse.Namespace) -> int:
 
 def stored_parameters(model: CompiledModel) -> Mapping[str, NDArray[np.float64]]:
     """A compiled model's parameters by their names in the graph, each of its full shape; zero where none is used."""
+    from nasrec.compiler import tensor_of
+
     out: dict[str, NDArray[np.float64]] = {}
     for node in model.graph:
         for role, ref in node.params:
-            value = model.get_parameter(f"{model.layer_names[node.id]}.{role}").detach().double().cpu().numpy()
+            value = tensor_of(model, node, role).detach().double().cpu().numpy()
             whole = out.setdefault(ref.name, np.zeros(ref.shape))
             whole[_selected(ref)] = value
     return out

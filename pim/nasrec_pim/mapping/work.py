@@ -157,6 +157,7 @@ def _self_attention(types: Types, result: TensorType, attrs: Mapping[str, Any]) 
 
 RULES: Mapping[str, Rule] = {
     "add": _add,
+    "batch_norm": _pointwise(multiplies=1, adds=1),  # its statistics are constants: a factor and an offset a position
     "factorization_machine": _factorization_machine,
     "hadamard_pairs": _pointwise(multiplies=1),
     "layer_norm": _layer_norm,
