@@ -167,7 +167,13 @@ def _read(path: str) -> Mapping[str, Any]:
 def _known() -> tuple[str, ...]:
     from nasrec.train import TrainConfig
 
-    return (*_TEXTS, *_COUNTS, *_REALS, *architectures.OPTIONS, *(field.name for field in dataclasses.fields(TrainConfig)))
+    return (
+        *_TEXTS,
+        *_COUNTS,
+        *_REALS,
+        *architectures.OPTIONS,
+        *(field.name for field in dataclasses.fields(TrainConfig)),
+    )
 
 
 def _is_count(value: Any) -> bool:

@@ -68,12 +68,29 @@ def test_a_trained_model_goes_through_the_other_commands(cli: Any, tmp_path: Pat
     assert mapped.status == 0 and "deep.0.norm" in mapped.out, mapped.err
 
 
+def test_settings_files_hold_the_shape(cli: Any, tmp_path: Path) -> None:
+    given = ("train", "deepfm", *TWIN, *SHAPE, "--embedding-dim", 4, "--embedding-std", 1e-3, "--max-steps", 2)
+    assert cli(*given, "-o", tmp_path / "a").status == 0
+    config = tmp_path / "a" / "config.toml"
+    assert "hidden = [6, 5]\n" in config.read_text() and "batch_norm = true\n" in config.read_text()
+    assert cli("train", "--config", config, "-o", tmp_path / "b").status == 0
+    a, b = (torch.load(tmp_path / run / "weights.pt", weights_only=True) for run in ("a", "b"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    other = cli("train", "--config", config, "-o", tmp_path / "a", "--embedding-std", 0.1, "--json")
+    other.fails_with("embedding_std", "0.001", "0.1")
+    for line, word in (("hidden = 'wide'", "hidden"), ("dropout = true", "dropout"), ("hidden = [[3]]", "hidden")):
+        name = line.partition(" ")[0]
+        kept = [known for known in config.read_text().splitlines() if not known.startswith(name)]
+        (tmp_path / "bad.toml").write_text("\n".join([*kept, line]))
+        cli("train", "--config", tmp_path / "bad.toml", "-o", tmp_path / "c").fails_with("deepfm", word)
+
+
 def test_simulated_hardware_takes_running_statistics(cli: Any) -> None:
     done = cli("pim", "simulate", "deepfm", *TWIN[:4], *SHAPE, "--embedding-dim", 4, "--limit", 50, "--json")
     assert done.status == 0, done.err
 
 
-def test_bad_options(cli: Any, own: Path, columns: tuple[object, ...]) -> None:
+def test_bad_options(cli: Any, own: Path, columns: tuple[object, ...], tmp_path: Path) -> None:
     cli("compile", own, *columns, "--dropout", 0.1).fails_with("--dropout", "little", "genotype")
     cli("compile", "deepfm", *columns, "--heads", 2).fails_with("--heads", "deepfm", "--hidden, --dropout")
     cli("compile", "logistic_regression", *columns, "--batch-norm").fails_with("--batch-norm", "logistic_regression")
@@ -82,4 +99,6 @@ def test_bad_options(cli: Any, own: Path, columns: tuple[object, ...]) -> None:
     cli("compile", "deepfm", *columns, "--dropout", "1").fails_with("dropout", "below 1")
     cli("compile", "deepfm", *columns, "--dropout", "much").fails_with("--dropout")
     cli("compile", "dlrm", *columns, "--interaction", "sum").fails_with("interaction", "'dot' or 'cat'")
-    cli("train", "deepfm", *TWIN, "--embedding-std", "0").fails_with("embedding_std", "positive")
+    cli("train", "deepfm", *TWIN, "--embedding-std", "0", "--json", "-o", tmp_path / "r").fails_with(
+        "embedding_std", "positive"
+    )

@@ -81,6 +81,9 @@ class Pair(Ranks):
     size: int = 2
     other: tuple[Tensor, ...] = ()
 
+    def each(self, values: Sequence[int]) -> list[list[int]]:
+        return [list(values)] * 2
+
     def add(self, tensors: Sequence[Tensor]) -> None:
         if len(tensors) == len(self.other):  # running statistics; gradients are many more
             for tensor, other in zip(tensors, self.other, strict=True):

@@ -13,7 +13,7 @@ __all__ = ["MergeEqual"]
 
 @dataclass(frozen=True)
 class MergeEqual:
-    """Keeps the first of nodes with equal op, operands, attributes and parameters; those that draw at random all stay."""
+    """Keeps the first of nodes with equal op, operands, attributes and parameters; all that draw at random."""
 
     name: ClassVar[str] = "merge-equal"
 
