@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import importlib.util
 import io
 import json
 import os
+import random
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -286,3 +289,62 @@ def test_bad_ranges(cli: Any, tmp_path: Path) -> None:
     cli(*run, "--tune-range", "a", "b").fails_with("--tune-range")
     cli(*run, "--tune-trials", 0).fails_with("--tune-trials")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "write"])
+def test_a_full_disk_is_one_line_and_nothing_is_lost(cli: Any, tmp_path: Path, monkeypatch: Any, call: str) -> None:
+    """The first run fails at one of its first calls to the disk, the next somewhat later, and so on."""
+    options = ("--checkpoint-every", 4, "--eval-every", 6, "--log-every", 5)
+    assert cli(*RUN, *options, "-o", tmp_path / "whole").status == 0
+    real, failures = getattr(os, call), 0
+    for after in range(0, 200, 3):
+        left = [after]
+
+        def full(*args: Any, left: list[int] = left) -> Any:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(*args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, full)
+            done = cli(*RUN, *options, "-o", tmp_path / "full")
+        if done.status == 0:
+            break
+        failures += 1
+        errors = [line for line in done.err.splitlines() if not line.startswith("training logistic_regression: ")]
+        assert done.status == 2 and len(errors) == 1, done
+        assert "no space left on device" in errors[0].lower() and "Traceback" not in done.err
+    assert failures > 1 and done.status == 0
+    assert same(tmp_path / "full", tmp_path / "whole")
+    assert losses_of(tmp_path / "full") == losses_of(tmp_path / "whole")
+
+
+def test_weighted_rows_count_by_their_weight(cli: Any, tmp_path: Path) -> None:
+    rng = random.Random(0)
+    lines = [
+        f"{int(rng.random() < 0.3)},{rng.randrange(9)},{rng.randrange(5)},{rng.randrange(1, 9)}" for _ in range(600)
+    ]
+    (tmp_path / "log.csv").write_text("click,user,item,views\n" + "\n".join(lines) + "\n")
+    (tmp_path / "schema.toml").write_text('label = "click"\ncategorical = ["user", "item"]\nweight = "views"\n')
+    schema = ("--schema", tmp_path / "schema.toml", "--split", "time")
+    assert cli("data", "prepare", tmp_path / "log.csv", *schema, "-o", tmp_path / "data").status == 0
+    run = ("train", "logistic_regression", "--data", tmp_path / "data", "--batch-size", 50, "-o", tmp_path / "run")
+    found = cli(*run, "--json").json["scores"]["test"]
+    rows = [line.split(",") for line in lines[540:]]
+    views = sum(int(row[3]) for row in rows)
+    clicked = sum(int(row[3]) for row in rows if row[0] == "1")
+    assert found["rows"] == 60 and found["click_rate"] == pytest.approx(clicked / views)
+    assert clicked / views != pytest.approx(sum(row[0] == "1" for row in rows) / 60, rel=1e-3)
+
+
+def test_tensorboard_is_asked_for(cli: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    pytest.importorskip("tensorboard")
+    assert cli(*RUN, "-o", tmp_path / "run", "--tensorboard").status == 0
+    assert len(list((tmp_path / "run" / "tensorboard").glob("events.out.tfevents.*"))) == 1
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *args: None if name == "tensorboard" else find_spec(name, *args)
+    )
+    done = cli(*RUN, "-o", tmp_path / "other", "--tensorboard")
+    assert done.status == 2 and "pip install tensorboard" in done.err
