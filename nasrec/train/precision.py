@@ -25,16 +25,19 @@ def in_precision(model: nn.Module, config: TrainConfig) -> Iterator[Forward]:
 
     In bfloat16 each step rounds the weights anew, and their gradients come back to the float32 originals, so that small
     updates add up. Embedding tables are never rounded as a whole: rows are looked up in float32 and rounded then. What
-    the layers accumulate they accumulate in float32. Buffers stay as they are.
+    the layers accumulate they accumulate in float32. Batch norm keeps its weights and running statistics in float32.
     """
     if config.precision == "float32":
         yield model
         return
     tables = [module for module in model.modules() if isinstance(module, (Embedding, nn.Embedding, nn.EmbeddingBag))]
-    looked_up = {id(table) for module in tables for table in module.parameters()}
+    kept = {id(table) for module in tables for table in module.parameters()}
+    for module in model.modules():
+        if any(buffer.is_floating_point() for buffer in module.buffers(recurse=False)):
+            kept |= {id(weight) for weight in module.parameters(recurse=False)}  # of the buffers' type
     # By every name that it has, so that a weight which two modules share is rounded for both.
     named = model.named_parameters(remove_duplicate=False)
-    small = {name: weight for name, weight in named if id(weight) not in looked_up}
+    small = {name: weight for name, weight in named if id(weight) not in kept}
 
     def forward(dense: Tensor, sparse: Tensor) -> Tensor:
         rounded = {name: weight.bfloat16() for name, weight in small.items()}
