@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +66,13 @@ class Job:
             weights.copy_into(model, self.start[1], self.start[0])
         return model
 
-    def identity(self, source: str) -> dict[str, Any]:
+    @cached_property
+    def identity(self) -> dict[str, Any]:
         """What a run must have in common with a checkpoint besides its configuration."""
+        from nasrec_ir.codegen import generate
+
         return {
-            "model": hashlib.sha256(source.encode()).hexdigest(),
+            "model": hashlib.sha256(generate(self.graph).text.encode()).hexdigest(),
             "data": {part: getattr(self.data.splits, part).sha256 for part in ("train", "valid", "test")},
             "weights": _digest(self.start[1]) if self.start else None,
             "embedding_std": self.settings.get("embedding_std"),
@@ -99,17 +103,16 @@ def carry_out(job: Job, config: TrainConfig, target: Path, label: str, *, test: 
     Raises:
         NasrecError: the folder holds another run, training fails, or a file cannot be written.
     """
-    model = job.model(config.seed)
-    identity = job.identity(model.source)
     # Other processes may be on machines that know no such folder.
-    found = runs.finished(target, {"config": asdict(config), **identity}) if job.ranks.first else None
+    found = runs.finished(target, {"config": asdict(config), **job.identity}) if job.ranks.first else None
     known: dict[str, Any] | None = job.ranks.from_first(found)
     if known is not None and (not test or "test" in known["scores"]):
         if job.ranks.first:
             print(f"{label}: finished before; --fresh would begin anew", file=sys.stderr)
         return known
-    result = _train(job, config, model, identity, target, label)
-    report = {**job.summary(), "config": asdict(config), "identity": identity, **runs.outcome(result)}
+    model = job.model(config.seed)
+    result = _train(job, config, model, target, label)
+    report = {**job.summary(), "config": asdict(config), "identity": job.identity, **runs.outcome(result)}
     # Weights first: a second Ctrl-C, while the model is scored, must not lose them.
     if job.ranks.first:
         weights.save(model, target / "weights.pt")
@@ -123,9 +126,7 @@ def carry_out(job: Job, config: TrainConfig, target: Path, label: str, *, test: 
     return plain
 
 
-def _train(
-    job: Job, config: TrainConfig, model: CompiledModel, identity: dict[str, Any], target: Path, label: str
-) -> TrainResult:
+def _train(job: Job, config: TrainConfig, model: CompiledModel, target: Path, label: str) -> TrainResult:
     from nasrec.train.learner import ModelLearner
     from nasrec.train.loop import run
     from nasrec.train.store import FolderStore
@@ -134,7 +135,7 @@ def _train(
     store = FolderStore(target / "checkpoints", job.every) if job.ranks.first else None
     train, valid, _ = job.data.splits
     return run(
-        learner, train, valid, config, _watchers(job, config, model, target, label), store=store, identity=identity
+        learner, train, valid, config, _watchers(job, config, model, target, label), store=store, identity=job.identity
     )
 
 
