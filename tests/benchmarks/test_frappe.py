@@ -44,6 +44,7 @@ def test_every_setting_is_a_command(model: str, tmp_path: Path) -> None:
     assert any(node.op == "batch_norm" for node in graph) == (setting in frappe.LEADERBOARD)
 
 
+@pytest.mark.slow
 def test_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Two seeds through the whole program; the second call trains nothing."""
     monkeypatch.setitem(SETTINGS, "deepfm", shortened("deepfm", hidden=(8,)))
@@ -75,6 +76,7 @@ def test_what_fails_ends_the_program(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert ended.value.code == 2 and "no such file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_real_rows_are_prepared_and_learnt(tmp_path: Path) -> None:
     """One epoch of a narrow DeepFM on Frappe_x1 ranks far better than chance: the leaderboard's logs say 0.937."""
     source = os.environ.get("NASREC_DATA")
