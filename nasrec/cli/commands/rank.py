@@ -1,0 +1,266 @@
+"""How well a supernet ranks architectures: its scores against the losses of models trained from scratch.
+
+The truth is a table that grows by each training, can be shared between runs, and serves as a tabular benchmark for
+search algorithms (--contest). --matrix trains a supernet for each sampling strategy and masking, and compares them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrec.cli import output, rows, runs, settings
+from nasrec.cli.supernet import spaces
+from nasrec.cli.usage import INTERRUPTED, UsageError, number
+from nasrec.errors import TrainError
+from nasrec.jsonfile import shown_path
+
+if TYPE_CHECKING:
+    from nasrec.cli.rows import Rows
+    from nasrec.genotype import Genotype
+    from nasrec.rank import Table
+    from nasrec.rank.study import Ranked, Variant
+    from nasrec.space import SearchSpace
+    from nasrec.supernet import Supernet
+    from nasrec.train import TrainConfig
+
+HELP = "measure how well a supernet ranks architectures"
+
+COMMAND = "nasrec rank"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    rows.add_options(parser, required=False)
+    group = parser.add_argument_group("supernets")
+    group.add_argument("--supernet", metavar="FILE", help="a trained one to examine; default: one is trained")
+    group.add_argument("--matrix", action="store_true", help="train one for each sampling strategy and masking")
+    group.add_argument(
+        "--unbalanced", action="store_true", help="with --matrix: without operator-balanced dot-product too"
+    )
+    group.add_argument(
+        "--finetune", type=number(1), default=500, metavar="STEPS",
+        help="score without and with so many steps of fine-tuning the last layer (default 500, the paper's)",
+    )  # fmt: skip
+    group.add_argument("--valid-rows", type=number(1), metavar="N", help="validation rows to score on (default: all)")
+    for name, kind, default, text in (
+        ("supernet-epochs", number(1), 1, "passes over the rows (default 1)"),
+        ("supernet-lr", float, 0.12, "peak learning rate (default 0.12)"),
+        ("supernet-batch-size", number(1), 512, "rows of a step (default 512)"),
+        ("embedding-dim", number(1), 16, "channels of an embedding (default 16)"),
+    ):
+        group.add_argument(f"--{name}", type=kind, default=default, metavar="X", help=text)
+    spaces.add_options(parser)
+    group = parser.add_argument_group("truth")
+    group.add_argument(
+        "-n", "--architectures", type=number(3), default=60, metavar="N", help="to train from scratch (default 60)"
+    )
+    group.add_argument("--all", action="store_true", help="every architecture of the space, for a tabular benchmark")
+    group.add_argument(
+        "--truth", metavar="FILE", help="the table, shared between runs (default truth.jsonl in the folder)"
+    )
+    group.add_argument("--train-config", metavar="FILE", help="how they are trained: TOML as 'nasrec train --config'")
+    group.add_argument("--truth-seeds", type=number(1), default=1, metavar="N", help="trainings of each (default 1)")
+    group = parser.add_argument_group("contest of search algorithms on the table")
+    group.add_argument("--contest", action="store_true", help="evolution against random search on the table of --truth")
+    group.add_argument("--budget", type=number(1), metavar="N", help="architectures of a search (default: a quarter)")
+    group.add_argument("--contest-seeds", type=number(2), default=100, metavar="N", help="searches (default 100)")
+    parser.add_argument("--seed", type=number(0), default=0, metavar="N", help="of all draws (default 0)")
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder for results (default runs/rank-TIME)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains what is missing, compares, draws."""
+    from nasrec.files import folder
+
+    if args.contest:
+        if args.truth is None:
+            raise UsageError(f"{COMMAND}: --contest needs the table of an earlier run; give --truth FILE")
+    elif args.data is None:
+        raise UsageError(f"{COMMAND}: --data PATH is missing; see '{COMMAND} --help'")
+    target = folder(args.output or f"runs/rank-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
+    with runs.held(target):
+        try:
+            report = _contest(args, target) if args.contest else _study(args, target)
+        except KeyboardInterrupt:
+            where = shown_path(str(target))
+            print(f"interrupted; what is done is kept: the same command with -o {where} goes on")
+            return INTERRUPTED
+        runs.write_report(target, report)
+    print(output.json_text(report) if args.json else f"\nreport.json and pictures are in {target}")
+    return 0
+
+
+def _study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
+    from nasrec.cli.rank import pictures
+    from nasrec.environment import environment
+    from nasrec.train import TrainConfig
+
+    config = settings.from_file(args.train_config) if args.train_config else TrainConfig()
+    data = rows.load(args, seed=args.seed)
+    candidates = _candidates(args, data, target)
+    spaces_of = dict.fromkeys(candidate.space for candidate in candidates)
+    # The truth first: what is wrong with its table or settings shows before a supernet is trained.
+    tables = {space: _truth(args, space, data, config, target) for space in spaces_of}
+    ranked = [one for candidate in candidates for one in _ranked(args, candidate, tables[candidate.space], data)]
+    pictures.draw_scatter(ranked, target / "scatter.png")
+    pictures.draw_cdf(ranked, target / "cdf.png")
+    if not args.json:
+        print(f"\n{_table(ranked)}")
+    return {
+        "command": "rank",
+        "data": data.summary(),
+        "environment": environment(),
+        "architectures": len(ranked[0].truth),
+        "ranked": [_plain(one) for one in ranked],
+    }
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A supernet to examine, trained or read when it is asked for."""
+
+    name: str
+    space: SearchSpace
+    make: Callable[[], Supernet]
+
+
+def _candidates(args: argparse.Namespace, data: Rows, target: Path) -> list[_Candidate]:
+    from nasrec.rank.study import Variant, matrix, trained
+    from nasrec.supernet import load
+    from nasrec.train import TrainConfig
+
+    if args.supernet is not None:
+        if args.matrix:
+            raise UsageError(f"{COMMAND}: --matrix trains supernets; leave out --supernet")
+        net = load(args.supernet)
+        if data.splits.train.features(net.features.embedding_dim) != net.features:
+            raise TrainError(f"{args.supernet}: was trained on other columns than those of {data.source}")
+        return [_Candidate(Path(args.supernet).stem, net.space, lambda: net)]
+    space = spaces.load(args)
+    config = TrainConfig(
+        epochs=args.supernet_epochs, lr=args.supernet_lr, batch_size=args.supernet_batch_size, seed=args.seed
+    )
+    variants: Sequence[Variant] = [Variant(balanced_dot=space.balanced_dot)]
+    if args.matrix:
+        variants = matrix(balanced=(True, False) if args.unbalanced else (space.balanced_dot,))
+
+    def make(variant: Variant) -> Callable[[], Supernet]:
+        return lambda: trained(variant, space, data.splits, args.embedding_dim, config, target / "supernets")
+
+    return [
+        _Candidate(variant.name, replace(space, balanced_dot=variant.balanced_dot), make(variant))
+        for variant in variants
+    ]
+
+
+def _truth(args: argparse.Namespace, space: SearchSpace, data: Rows, config: TrainConfig, target: Path) -> Table:
+    from nasrec.meter import console_meter
+    from nasrec.rank import Table, TableFile
+    from nasrec.rank.truth import identity_of, train_missing
+
+    path = Path(args.truth or target / "truth.jsonl")
+    if not space.balanced_dot:
+        path = path.with_stem(f"{path.stem}-unbalanced")
+    genotypes = _architectures(args, space)
+    with TableFile(path, identity_of(space, data.splits, args.embedding_dim, config)) as file:
+        train_missing(
+            genotypes, data.splits, args.embedding_dim, config, file, seeds=args.truth_seeds, meter=console_meter()
+        )
+    table = Table.load(path)
+    wanted = set(genotypes)
+    return Table(table.identity, tuple(entry for entry in table.entries if entry.genotype in wanted))
+
+
+def _architectures(args: argparse.Namespace, space: SearchSpace) -> list[Genotype]:
+    """Drawn as the supernet's paths are by default, or all of the space."""
+    import numpy as np
+
+    if args.all:
+        most = 100_000
+        if space.cardinality() > most:
+            raise TrainError(f"--all: the space has {space.cardinality():.3g} architectures; narrow it to {most:,}")
+        return list(space.enumerate())
+    rng = np.random.default_rng([args.seed, 77])
+    found: dict[Genotype, None] = {}
+    for _ in range(100 * args.architectures):
+        found.setdefault(space.sample(rng, operators="single", counts="binomial"))
+        if len(found) == args.architectures:
+            break
+    return list(found)
+
+
+def _ranked(args: argparse.Namespace, candidate: _Candidate, table: Table, data: Rows) -> list[Ranked]:
+    """Without and with fine-tuning."""
+    from nasrec.meter import console_meter
+    from nasrec.rank.study import rank, score_all
+
+    net, truth = candidate.make(), table.scores(table.genotypes)
+    found = []
+    for finetune in (0, args.finetune):
+        predicted = score_all(
+            net, table.genotypes, data.splits, finetune, valid_rows=args.valid_rows, meter=console_meter(),
+            label=f"{candidate.name}, {finetune} steps",
+        )  # fmt: skip
+        found.append(rank(candidate.name, finetune, truth, predicted))
+    return found
+
+
+def _contest(args: argparse.Namespace, target: Path) -> dict[str, Any]:
+    from nasrec.cli.rank import pictures
+    from nasrec.rank import Table, contest
+    from nasrec.search import RandomSearch, RegularizedEvolution
+
+    table = Table.load(args.truth)
+    budget = args.budget or max(2, len(table) // 4)
+    size = max(2, budget // 4)
+    algorithms = {
+        "random search": lambda space, seed: RandomSearch(space, seed, evaluations=50 * budget, batch=1),
+        "regularized evolution": lambda space, seed: RegularizedEvolution(
+            space, seed, population=size, sample=max(1, size // 2), iterations=50 * budget, children=1
+        ),
+    }
+    result = contest(table, algorithms, budget=budget, seeds=args.contest_seeds)
+    pictures.draw_contest(result, target / "contest.png")
+    final = {name: result.final(name) for name in result.regret}
+    advantage = result.advantage("regularized evolution", "random search")
+    if not args.json:
+        lines = [[name, *(f"{value:.6f}" for value in found)] for name, found in final.items()]
+        lines.append(["advantage of evolution", *(f"{value:.6f}" for value in advantage)])
+        head = f"{len(table)} architectures, {budget} asked for in each of {args.contest_seeds} searches"
+        print(f"{head}\n\n{output.table(('test log loss above the best', 'mean', '95% from', 'to'), lines)}")
+    return {
+        "command": "rank --contest",
+        "architectures": len(table),
+        "budget": budget,
+        "seeds": args.contest_seeds,
+        "regret": {name: dict(zip(("mean", "low", "high"), found, strict=True)) for name, found in final.items()},
+        "advantage_of_evolution": dict(zip(("mean", "low", "high"), advantage, strict=True)),
+    }
+
+
+def _plain(one: Ranked) -> dict[str, Any]:
+    statistics = {name: found._asdict() for name, found in one.agreement.statistics.items()}
+    return {
+        "name": one.name,
+        "finetune": one.finetune,
+        "statistics": statistics,
+        "truth": list(one.truth),
+        "predicted": list(one.predicted),
+    }
+
+
+def _table(ranked: Sequence[Ranked]) -> str:
+    names = ("pearson", "kendall", "spearman", "kendall_top_half", "regret_top_1", "regret_top_5", "regret_top_15")
+    lines = [
+        [one.name, str(one.finetune), *(str(one.agreement.statistics[name]) for name in names[:4]),
+         *(f"{one.agreement.statistics[name].value:.4f}" for name in names[4:])]
+        for one in ranked
+    ]  # fmt: skip
+    header = ("supernet", "fine-tuned", *(name.replace("_", " ") for name in names))
+    return f"{len(ranked[0].truth)} architectures; 95 per cent intervals\n\n{output.table(header, lines)}"

@@ -1,0 +1,1 @@
+"""What `nasrec rank` is made of."""

@@ -1,0 +1,143 @@
+"""The ablation of the paper's Tables 2 and 6: supernets trained in different ways, and how well each of them ranks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nasrec.data.dataset import Log, Splits
+from nasrec.errors import TrainError
+from nasrec.files import folder
+from nasrec.genotype import Genotype
+from nasrec.lowering.layout import Masking
+from nasrec.meter import Meter
+from nasrec.rank.agreement import Agreement, agreement
+from nasrec.space import SearchSpace
+from nasrec.supernet import STRATEGIES, PathSampling, Scorer, Supernet, Tuning, load, save, train
+from nasrec.train import TrainConfig, console_progress
+from nasrec.train.store import FolderStore
+
+__all__ = ["Ranked", "Variant", "matrix", "rank", "score_all", "trained"]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to train a supernet.
+
+    Attributes:
+        strategy: of path sampling, see `nasrec.supernet.STRATEGIES`.
+        masking: what masks mean, "sliced" or "published".
+        balanced_dot: whether dot-products are operator-balanced.
+    """
+
+    strategy: str = "single-operator-any-connection"
+    masking: Masking = "sliced"
+    balanced_dot: bool = True
+
+    @property
+    def name(self) -> str:
+        """For folders and tables."""
+        return f"{self.strategy}-{self.masking}{'' if self.balanced_dot else '-unbalanced'}"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """How a variant's scores agree with the truth.
+
+    Attributes:
+        name: of the variant.
+        finetune: steps of the last layer before scoring.
+        truth: test log loss of every architecture, trained from scratch.
+        predicted: its validation log loss by the shared weights.
+        agreement: of the two.
+    """
+
+    name: str
+    finetune: int
+    truth: tuple[float, ...]
+    predicted: tuple[float, ...]
+    agreement: Agreement
+
+
+def matrix(maskings: Sequence[Masking] = ("sliced", "published"), balanced: Sequence[bool] = (True,)) -> list[Variant]:
+    """All strategies with all of these."""
+    return [Variant(*choice) for choice in itertools.product(STRATEGIES, maskings, balanced)]
+
+
+def trained(
+    variant: Variant,
+    space: SearchSpace,
+    splits: Splits[Log],
+    embedding_dim: int,
+    config: TrainConfig,
+    target: Path,
+) -> Supernet:
+    """The supernet of a variant: trained now, gone on with, or read from the folder where it is finished.
+
+    Raises:
+        TrainError: training fails, or the folder holds another run.
+        KeyboardInterrupt: Ctrl-C; the same call goes on.
+    """
+    place = folder(target / variant.name, TrainError)
+    path = place / "supernet.pt"
+    if path.exists():
+        return load(path)
+    own = replace(space, balanced_dot=variant.balanced_dot)
+    features = splits.train.features(embedding_dim)
+    net = Supernet(own, features, masking=variant.masking, layer_norm=own.layer_norm[0], seed=config.seed)
+    result = train(
+        net,
+        splits.train,
+        None,
+        config,
+        PathSampling(strategy=variant.strategy),
+        console_progress(variant.name),
+        store=FolderStore(place / "checkpoints"),
+    )
+    if result.interrupted:
+        raise KeyboardInterrupt
+    save(net, path)
+    return net
+
+
+def score_all(
+    net: Supernet,
+    genotypes: Sequence[Genotype],
+    splits: Splits[Log],
+    finetune: int,
+    *,
+    valid_rows: int | None = None,
+    meter: Meter | None = None,
+    label: str = "scores",
+) -> list[float]:
+    """Validation log loss of each architecture by the shared weights, its last layer fine-tuned for some steps."""
+    scorer = Scorer(
+        net,
+        splits.valid,
+        train_log=splits.train if finetune else None,
+        tuning=Tuning(finetune) if finetune else None,
+        most_rows=valid_rows,
+    )
+    if meter is not None:
+        meter.begin(label, len(genotypes), "genotypes")
+    found = []
+    try:
+        for done, genotype in enumerate(genotypes, 1):
+            found.append(scorer(genotype).log_loss)
+            if meter is not None:
+                meter.advance(done)
+    finally:
+        if meter is not None:
+            meter.end()
+    return found
+
+
+def rank(name: str, finetune: int, truth: Sequence[float], predicted: Sequence[float]) -> Ranked:
+    """Compares a variant's scores with the truth.
+
+    Raises:
+        SearchError: too few architectures, or losses that are not finite.
+    """
+    return Ranked(name, finetune, tuple(truth), tuple(predicted), agreement(truth, predicted))
