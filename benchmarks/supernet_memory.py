@@ -1,8 +1,8 @@
 """What training a full-size supernet takes: peak memory of real processes, optimiser and checkpoints included.
 
-By default 26 tables of half a million rows with 16 channels, NASRec-Full with 7 blocks, batches of 512, in the loop that
-`nasrec supernet train` runs. Each part is a process of its own, whose peak is the largest resident set that the system
-noted for it:
+By default 26 tables of half a million rows with 16 channels, NASRec-Full with 7 blocks, batches of 512, in the loop
+that `nasrec supernet train` runs. Each part is a process of its own, whose peak is the largest resident set that the
+system noted for it:
 
 - train: from nothing, with checkpoints on the way, and supernet.pt at the end. With the default warm-up of the first
   fifth, the first steps take the full supernet, all operators and connections at the largest widths: the most that any
