@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from nasrec.supernet.net import Supernet
 from nasrec.train.predict import device_of, forward
 from nasrec_ir import Graph, GraphBuilder, Node
 
-__all__ = ["Head", "HeadInputs", "Tuning", "finetune", "tuned"]
+__all__ = ["Head", "HeadInputs", "Tuning", "drawn", "finetune", "tuned"]
 
 HEAD = "_final.weight"
 _ROWS_TOGETHER = 4096
@@ -35,20 +36,26 @@ class Tuning:
     """How the last linear is fine-tuned. Raises `TrainError` naming the field on a value out of range.
 
     - `steps`: 500 in the paper; `batch_size`: rows of a step.
+    - `distinct_rows`: how many rows the steps read, over and over; None: as many as come up. What the last linear reads
+      of them is then computed once and kept, F numbers a row: several times as fast where they are few.
     - `lr`: peak rate of Adagrad, which falls to 0 along half a cosine wave; `eps`: added to its denominator.
     - `seed`: of the order of the rows.
     """
 
     steps: int = 500
     batch_size: int = 512
+    distinct_rows: int | None = None
     lr: float = 0.1
     eps: float = 1e-2
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
-            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
-                raise TrainError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
+        for name in ("steps", "batch_size", "distinct_rows"):
+            value = getattr(self, name)
+            if value is None and name == "distinct_rows":
+                continue
+            if type(value) is not int or value < 1:
+                raise TrainError(f"{name} must be a whole number of at least 1, got {value!r}")
         for name in ("lr", "eps"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
@@ -58,8 +65,8 @@ class Tuning:
 
     @property
     def rows(self) -> int:
-        """Rows that the steps read, each as often as it comes."""
-        return self.steps * self.batch_size
+        """The most rows that the steps read."""
+        return min(self.steps * self.batch_size, self.distinct_rows or self.steps * self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,7 @@ def finetune(
         SpaceError: the genotype is not in the space.
     """
     settings = Tuning(steps) if tuning is None else Tuning(**{**vars(tuning), "steps": steps})
-    head = tuned(HeadInputs(net, genotype), log, settings)
+    head = tuned(HeadInputs(net, genotype), drawn(log, settings), settings)
     model = net.extract(genotype)
     layer = model.layer_names[_split(model.graph)[1].id]
     with torch.no_grad():
@@ -132,12 +139,25 @@ def finetune(
     return model
 
 
+def drawn(log: Log, tuning: Tuning) -> Log:
+    """The rows that the steps read, drawn by the seed, in memory; all of a log that has fewer."""
+    if log.num_rows <= tuning.rows:
+        return log
+    rows = np.random.default_rng(tuning.seed).choice(log.num_rows, tuning.rows, replace=False)
+    return log.take(np.sort(rows))
+
+
 @torch.no_grad()
-def tuned(inputs: HeadInputs, log: Log, tuning: Tuning) -> Head:
-    """The last linear after some steps of Adagrad on binary cross-entropy; the shared one is where it starts."""
+def tuned(inputs: HeadInputs, rows: Log, tuning: Tuning) -> Head:
+    """The last linear after some steps of Adagrad on binary cross-entropy; the shared one is where it starts.
+
+    Args:
+        rows: what `drawn` gave.
+    """
     weight, bias = inputs.head.weight.clone(), inputs.head.bias.clone()
     squares, bias_square = torch.zeros_like(weight), torch.zeros_like(bias)
-    for step, (x, label, counts) in enumerate(itertools.islice(_batches(inputs, log, tuning), tuning.steps)):
+    batches = (_batches if tuning.distinct_rows is None else _kept_batches)(inputs, rows, tuning)
+    for step, (x, label, counts) in enumerate(itertools.islice(batches, tuning.steps)):
         lr = tuning.lr * 0.5 * (1 + math.cos(math.pi * step / tuning.steps))
         error = (torch.sigmoid(torch.addmv(bias, x, weight)) - label) * (counts / counts.sum())
         for parameter, square, grad in ((weight, squares, x.t() @ error), (bias, bias_square, error.sum())):
@@ -146,19 +166,33 @@ def tuned(inputs: HeadInputs, log: Log, tuning: Tuning) -> Head:
     return Head(weight, bias)
 
 
-def _batches(inputs: HeadInputs, log: Log, tuning: Tuning) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Endless batches of what the last linear reads [B, F], labels [B] and the rows' weights [B]."""
+Batch = tuple[Tensor, Tensor, Tensor]
+"""What the last linear reads [B, F], labels [B] and the rows' weights [B]."""
+
+
+def _batches(inputs: HeadInputs, rows: Log, tuning: Tuning) -> Iterator[Batch]:
+    """Endless batches, computed as they come."""
     together = max(1, _ROWS_TOGETHER // tuning.batch_size) * tuning.batch_size
-    reader = log.reader(together, seed=tuning.seed)
+    reader = rows.reader(together, seed=tuning.seed)
     while True:
-        for dense, sparse, label, *weight in reader.epoch():
-            # No more rows than the steps read, where that is less than one pass through the frozen part.
-            most = min(len(label), tuning.rows)
-            x = inputs(dense[:most], sparse[:most])
-            label = label[:most].to(x)
-            counts = weight[0][:most].to(x) if weight else torch.ones_like(label)
-            columns = (column.split(tuning.batch_size) for column in (x, label, counts))
-            yield from zip(*columns, strict=True)
+        for columns in reader.epoch():
+            yield from zip(*(column.split(tuning.batch_size) for column in _read(inputs, *columns)), strict=True)
+
+
+def _kept_batches(inputs: HeadInputs, rows: Log, tuning: Tuning) -> Iterator[Batch]:
+    """Endless batches of what was computed once."""
+    read = [_read(inputs, *columns) for columns in rows.reader(_ROWS_TOGETHER, shuffle="none").epoch()]
+    x, label, counts = (torch.cat(columns) for columns in zip(*read, strict=True))
+    for epoch in itertools.count():
+        order = torch.from_numpy(np.random.default_rng([tuning.seed, epoch]).permutation(len(label))).to(x.device)
+        for part in order.split(tuning.batch_size):
+            yield x[part], label[part], counts[part]
+
+
+def _read(inputs: HeadInputs, dense: Tensor, sparse: Tensor, label: Tensor, weight: Tensor | None = None) -> Batch:
+    x = inputs(dense, sparse)
+    label = label.to(x)
+    return x, label, torch.ones_like(label) if weight is None else weight.to(x)
 
 
 def _split(graph: Graph) -> tuple[Graph, Node]:

@@ -8,7 +8,7 @@ import torch
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.genotype import Genotype
-from nasrec.supernet.finetune import HeadInputs, Tuning, tuned
+from nasrec.supernet.finetune import HeadInputs, Tuning, drawn, tuned
 from nasrec.supernet.net import Supernet
 from nasrec.train.metrics import Metrics
 from nasrec.train.predict import device_of, predict_with
@@ -53,7 +53,7 @@ class Scorer:
         self.net, self.tuning, self.batch_size = net, tuning, batch_size
         self._dtype = torch.bfloat16 if precision == "bfloat16" else None
         self._valid = _spread(valid_log, most_rows)
-        self._train = None if train_log is None or tuning is None else _drawn(train_log, tuning)
+        self._train = None if train_log is None or tuning is None else drawn(train_log, tuning)
 
     def __call__(self, genotype: Genotype) -> Metrics:
         """Raises `SpaceError` where the genotype is not in the supernet's space."""
@@ -71,11 +71,3 @@ def _spread(log: Log, most: int | None) -> Log:
     if most is None or log.num_rows <= most:
         return log
     return log.take(np.linspace(0, log.num_rows - 1, most).astype(np.int64))
-
-
-def _drawn(log: Log, tuning: Tuning) -> Log:
-    """As many rows as the steps read, or all where there are fewer, drawn by the seed, in memory."""
-    if log.num_rows <= tuning.rows:
-        return log
-    rows = np.random.default_rng(tuning.seed).choice(log.num_rows, tuning.rows, replace=False)
-    return log.take(np.sort(rows))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import common, compiled_model, supernet_step
+from benchmarks import common, compiled_model, supernet_memory, supernet_step, supernet_training
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +62,31 @@ def test_supernet_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             assert lines[space, "mean"][key] == pytest.approx(sum(drawn) / 2)
         mean = lines[space, "mean"]
         assert mean["x_sliced"] == pytest.approx(mean["release_ms"] / mean["sliced_ms"])
+
+
+def test_supernet_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = ("--blocks", "1", "--steps", "2", "--batch", "16", "--rows", "600", "--cardinality", "20", "--threads", "1")
+    result = run(supernet_training, monkeypatch, tmp_path, *words)
+    lines = {(row["space"], row["rival"]): row for row in result["rows"]}
+    assert {space for space, _ in lines} == {"full", "small"}
+    for space in ("full", "small"):
+        release = lines[space, "release"]
+        for rival in ("sliced", "published", "sliced_bf16", "published_bf16", "sliced_inline", "bare"):
+            row = lines[space, rival]
+            assert row["x_release"] == pytest.approx(release["ms_per_step"] / row["ms_per_step"])
+            assert row["rows_per_s"] == pytest.approx(16e3 / row["ms_per_step"], rel=0.01)
+
+
+@pytest.mark.slow
+def test_supernet_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = ("--blocks", "1", "--fields", "3", "--rows", "50", "--steps", "4", "--batch", "8", "--threads", "1")
+    with pytest.raises(SystemExit) as done:
+        run(supernet_memory, monkeypatch, tmp_path, *words)
+    assert done.value.code == 0
+    result = json.loads((tmp_path / "new" / "result.json").read_text())
+    assert [(row["part"], row["steps"]) for row in result["rows"]] == [("train", 2), ("resume", 2)]
+    assert all(0.05 < float(row["peak_gib"]) < 4 for row in result["rows"])
+    assert result["notes"]["verdict"].endswith("within 8 GiB")
 
 
 def test_draws_are_fixed_and_of_the_published_kind() -> None:

@@ -80,6 +80,10 @@ def test_scores_are_those_of_the_extracted_model(trained: Supernet, splits: Spli
         assert plain(genotype).auc == pytest.approx(want.auc, rel=1e-5)
         assert tuned(genotype) == tuned(genotype)
         assert tuned(genotype).log_loss < want.log_loss, "a tuned head fits a barely trained store better"
+    for settings in (tuning, Tuning(steps=30, batch_size=64, distinct_rows=500)):
+        model = finetune(trained, genotype, splits.train, 30, tuning=settings)
+        scorer = Scorer(trained, splits.valid, train_log=splits.train, tuning=settings)
+        assert scorer(genotype).log_loss == pytest.approx(evaluate(model, splits.valid).log_loss, rel=1e-4)
     assert Scorer(trained, splits.valid, most_rows=50)(genotype).rows == 50
     near = Scorer(trained, splits.valid, precision="bfloat16")(genotype)
     assert near.log_loss == pytest.approx(plain(genotype).log_loss, rel=0.05)
@@ -90,7 +94,12 @@ def test_bad_settings_are_one_clear_error(trained: Supernet, splits: Splits) -> 
         Scorer(trained, splits.valid, tuning=Tuning())
     with pytest.raises(TrainError, match="precision 'half' is unknown"):
         Scorer(trained, splits.valid, precision="half")
-    for options, message in (({"steps": 0}, "steps must"), ({"lr": -1.0}, "lr must"), ({"seed": -1}, "seed must")):
+    for options, message in (
+        ({"steps": 0}, "steps must"),
+        ({"lr": -1.0}, "lr must"),
+        ({"distinct_rows": 0}, "distinct_rows must"),
+        ({"seed": -1}, "seed must"),
+    ):
         with pytest.raises(TrainError, match=message):
             Tuning(**options)  # type: ignore[arg-type]
     with pytest.raises(SpaceError, match="not in the supernet's space"):

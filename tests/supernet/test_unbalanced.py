@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 import nasrec
 import nasrec_ir
+import nasrec_pim
 from nasrec import Block, FeatureSpec, Genotype, GenotypeError, SearchSpace, SpaceError, Supernet
 from nasrec import slices as slices_module
 from nasrec.errors import TrainError
@@ -20,6 +22,7 @@ from nasrec.supernet import PathAdagrad
 
 FEATURES = FeatureSpec(3, [4, 9, 2], 8)
 SPACE = SearchSpace.small(3, dense_dims=(16, 32), sparse_dims=(16, 32), max_inputs=2, balanced_dot=False)
+HARDWARE = nasrec_pim.Hardware.mnsim()
 MASKINGS: tuple[Masking, ...] = ("published", "sliced")
 
 
@@ -107,6 +110,8 @@ def test_every_room_knows_of_it(tmp_path) -> None:
     # 3 + 1 rows: 16 for the Gram square, 6 pairs to 64 units; balanced: 3 fields to 11 rows first.
     costs = [nasrec.cost(Genotype((block,), balanced_dot=b), FEATURES).nodes for b in (False, True)]
     assert not any("dot.fields" in node.id for node in costs[0]) and any("dot.fields" in node.id for node in costs[1])
+    mapped = nasrec_pim.map_graph(nasrec.graph_of(Genotype((block,), balanced_dot=False), FEATURES), HARDWARE)
+    assert nasrec_pim.estimate(mapped).latency_ns > 0
     with pytest.raises(GenotypeError, match="balanced_dot: the release's dot-product is always balanced"):
         release.dump_genotype(genotype)
     with pytest.raises(GenotypeError, match="balanced_dot must be true or false"):
@@ -121,4 +126,13 @@ def test_an_absurd_store_is_refused() -> None:
     with torch.device("meta"):
         tiny = Supernet(SPACE, FEATURES)
     assert PathAdagrad(tiny).sums["_final.bias"].is_meta, "what lies elsewhere needs no memory here"
-    assert TrainError
+
+
+def test_training_that_would_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store may fit where store and sums of squares together do not."""
+    net = Supernet(SPACE, FEATURES, seed=0)
+    pages = 1.5 * sum(parameter.nbytes for parameter in net.parameters())
+    monkeypatch.setattr(os, "sysconf", lambda name: 1 if name == "SC_PAGE_SIZE" else int(pages))
+    Supernet(SPACE, FEATURES, seed=0)
+    with pytest.raises(TrainError, match="weights and their sums of squares, takes"):
+        PathAdagrad(net)

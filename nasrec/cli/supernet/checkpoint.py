@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nasrec import jsonfile
 from nasrec.cli import architectures, devices, rows
-from nasrec.cli.usage import UsageError
+from nasrec.cli.usage import UsageError, number
 from nasrec.errors import DataError, SpaceError
 
 if TYPE_CHECKING:
@@ -31,10 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser, *, several: bool) -> None:
 
 def add_tuning(parser: argparse.ArgumentParser) -> None:
     """--finetune and what goes with it."""
-    from nasrec.cli.usage import number
-
     group = parser.add_argument_group("fine-tuning of the last linear")
     group.add_argument("--finetune", type=number(1), metavar="STEPS", help="for so many steps (500 in the paper)")
+    group.add_argument("--finetune-rows", type=number(1), metavar="N", help="over and over on so many rows: faster")
     group.add_argument("--finetune-lr", type=float, metavar="X", help="peak learning rate of Adagrad")
     group.add_argument("--batch-size", type=number(1), default=512, metavar="N", help="rows of a step (default 512)")
     group.add_argument("--seed", type=number(0), default=0, help="of their order, and of a twin's rows (default 0)")
@@ -48,7 +47,7 @@ def tuning_of(args: argparse.Namespace) -> Tuning | None:
     if args.finetune is None:
         return None
     rate = {} if args.finetune_lr is None else {"lr": args.finetune_lr}
-    return Tuning(steps=args.finetune, batch_size=args.batch_size, seed=args.seed, **rate)
+    return Tuning(args.finetune, args.batch_size, args.finetune_rows, seed=args.seed, **rate)
 
 
 def open_supernet(args: argparse.Namespace, command: str) -> Supernet:
