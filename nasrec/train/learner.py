@@ -23,7 +23,7 @@ from nasrec.train.predict import check_logits, device_of, evaluate, forward
 from nasrec.train.ranks import ALONE, Ranks
 from nasrec.train.weights import copy_tensors
 
-__all__ = ["Learner", "ModelLearner", "StepBatch", "click_loss"]
+__all__ = ["Learner", "ModelLearner", "StepBatch", "agree_on_weights", "click_loss"]
 
 
 RUNNING = ("running_mean", "running_var")
@@ -57,6 +57,10 @@ class Learner(ABC):
         """Around a whole run: modes that training needs, put back afterwards."""
         return nullcontext()
 
+    def begin_alike(self) -> None:
+        """All ranks take over the first one's weights; see `agree_on_weights`."""
+        agree_on_weights(self.weights(), self.ranks)
+
     @abstractmethod
     def step(self, batch: StepBatch, step: int, lr: float) -> Tensor:
         """One update; gives this rank's share of the mean loss over all ranks' rows, without waiting for it."""
@@ -88,13 +92,17 @@ class ModelLearner(Learner):
     def __init__(self, model: nn.Module, config: TrainConfig, ranks: Ranks = ALONE) -> None:
         self.model, self.config, self.ranks = model, config, ranks
         self.device = device_of(model)
-        self.parameters = [weight for weight in model.parameters() if weight.requires_grad]
-        if not self.parameters:
-            raise TrainError("the model has no trainable weights; nothing to train")
-        self._statistics = [buffer for name, buffer in model.named_buffers() if name.endswith(RUNNING)]
-        self._optimizer = make_optimizer(model, config)
         self._forward: Callable[[Tensor, Tensor], Tensor] = model
         self._checked = False
+        self._take_weights()
+
+    def _take_weights(self) -> None:
+        """Looks up in the model what steps change."""
+        self.parameters = [weight for weight in self.model.parameters() if weight.requires_grad]
+        if not self.parameters:
+            raise TrainError("the model has no trainable weights; nothing to train")
+        self._statistics = [buffer for name, buffer in self.model.named_buffers() if name.endswith(RUNNING)]
+        self._optimizer = make_optimizer(self.model, self.config)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -169,6 +177,13 @@ class ModelLearner(Learner):
             weight.grad = weight.grad.coalesce()
         grads = [weight.grad for weight in self.parameters if weight.grad is not None]
         return [grad._values() if grad.is_sparse else grad for grad in grads]
+
+
+def agree_on_weights(weights: Mapping[str, Tensor], ranks: Ranks) -> None:
+    """Copies the first rank's weights into those of the others. Raises `TrainError` where they are of another form."""
+    form = {f"weight {name}": f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in weights.items()}
+    ranks.require_same(form)
+    ranks.copy_first(list(weights.values()))
 
 
 def click_loss(logits: Tensor, batch: StepBatch) -> Tensor:

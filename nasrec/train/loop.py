@@ -133,17 +133,10 @@ class _Loop:
         """Refuses to train ranks together that were started differently; all begin with the weights of the first."""
         if self.ranks.size == 1:
             return
-        weights = self.learner.weights()
         logs = {"training rows": self.train_log, "validation rows": self.valid_log}
-        self.ranks.require_same(
-            {
-                "nasrec": nasrec.__version__,
-                **self.identity,
-                **{name: log and log.sha256 for name, log in logs.items()},
-                **{f"weight {name}": f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in weights.items()},
-            }
-        )
-        self.ranks.copy_first(list(weights.values()))
+        checksums = {name: log and log.sha256 for name, log in logs.items()}
+        self.ranks.require_same({"nasrec": nasrec.__version__, **self.identity, **checksums})
+        self.learner.begin_alike()
 
     def resume(self) -> None:
         """Goes on from the first rank's checkpoint, if it has one."""

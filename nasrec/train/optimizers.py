@@ -11,7 +11,7 @@ from nasrec.layers import Embedding
 from nasrec.optim import Adagrad
 from nasrec.train.config import TrainConfig
 
-__all__ = ["make_optimizer"]
+__all__ = ["make_optimizer", "ordered_names"]
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -26,13 +26,19 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     return kind(groups, lr=lr, eps=eps, fused=fused or None)
 
 
-def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+def ordered_names(model: nn.Module) -> tuple[list[str], list[str]]:
+    """Names of the trainable weights in the order in which an optimiser's state numbers them: embedding tables last."""
     tables = {
         id(weight) for module in model.modules() if isinstance(module, Embedding) for weight in module.parameters()
     }
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    return [name for name, weight in named if id(weight) not in tables], [n for n, w in named if id(w) in tables]
+
+
+def _groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    others, tables = ([model.get_parameter(name) for name in names] for names in ordered_names(model))
     groups = [
-        {"params": [w for w in weights if id(w) not in tables], "weight_decay": config.weight_decay},
-        {"params": [w for w in weights if id(w) in tables], "weight_decay": config.table_decay},
+        {"params": others, "weight_decay": config.weight_decay},
+        {"params": tables, "weight_decay": config.table_decay},
     ]
     return [group for group in groups if group["params"]]

@@ -59,7 +59,13 @@ def predict_with(
     with torch.no_grad():
         reader = log.reader(share, shuffle="none", rank=ranks.rank, world_size=ranks.size)
         for dense, sparse, label, *weight in reader.epoch():
-            if not len(label):  # the last share of a rank, see `Reader`
+            if not len(label):
+                # The last share of a rank, see `Reader`. A model whose tables lie on all ranks still needs this one.
+                forward(
+                    model,
+                    dense.new_zeros(1, dense.shape[1]).to(device),
+                    sparse.new_zeros(1, sparse.shape[1]).to(device),
+                )
                 continue
             out = forward(model, dense.to(device), sparse.to(device))
             check_logits(out, label)

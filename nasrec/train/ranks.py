@@ -19,7 +19,7 @@ from nasrec.checks import first_difference, shown
 from nasrec.errors import RankLost, TrainError
 from nasrec.train.one_voice import one_voice
 
-__all__ = ["ALONE", "Ranks", "joined"]
+__all__ = ["ALONE", "Ranks", "joined", "told_when_lost"]
 
 CPU = torch.device("cpu")
 
@@ -56,7 +56,7 @@ class Ranks:
             return list(values)
         # On the CPU even where training is on cards: no one waits for a card.
         tensor = torch.tensor(values, dtype=torch.float64)
-        with _exchange():
+        with told_when_lost():
             dist.all_reduce(tensor)
         summed: list[float] = tensor.tolist()
         return summed
@@ -67,7 +67,7 @@ class Ranks:
             return [list(values)]
         own = torch.tensor(values, dtype=torch.int64)
         found = [torch.empty_like(own) for _ in range(self.size)]
-        with _exchange():
+        with told_when_lost():
             dist.all_gather(found, own)
         return [part.tolist() for part in found]
 
@@ -77,7 +77,7 @@ class Ranks:
             return
         large = [tensor for tensor in tensors if _is_large(tensor)]
         small = [tensor for tensor in tensors if not _is_large(tensor)]
-        with _exchange():
+        with told_when_lost():
             under_way = [dist.all_reduce(tensor, async_op=True) for tensor in large]
             for dtype in dict.fromkeys(tensor.dtype for tensor in small):
                 alike = [tensor for tensor in small if tensor.dtype == dtype]
@@ -105,7 +105,7 @@ class Ranks:
         padded = tensor if len(tensor) == max(lengths) else tensor.new_zeros((max(lengths), *tensor.shape[1:]))
         padded[: len(tensor)] = tensor
         found = [torch.empty_like(padded) for _ in range(self.size)]
-        with _exchange():
+        with told_when_lost():
             dist.all_gather(found, padded.contiguous())
         return torch.cat([part[:length] for part, length in zip(found, lengths, strict=True)])
 
@@ -113,7 +113,7 @@ class Ranks:
         """Replaces tensors by those of the first rank."""
         if self.size == 1:
             return
-        with _exchange():
+        with told_when_lost():
             for tensor in tensors:
                 sent = tensor.detach().contiguous()
                 dist.broadcast(sent, 0)
@@ -129,7 +129,7 @@ class Ranks:
             return value
         tensors: list[Tensor] = []
         outline = [_without_tensors(value, tensors) if self.first else None]
-        with _exchange():
+        with told_when_lost():
             dist.broadcast_object_list(outline, 0, device=CPU)
             if self.first:
                 for tensor in tensors:
@@ -142,7 +142,7 @@ class Ranks:
         if self.size == 1:
             return
         found: list[Any] = [None] * self.size
-        with _exchange():
+        with told_when_lost():
             dist.all_gather_object(found, dict(values))
         for rank, each in enumerate(found):
             if (difference := first_difference(found[0], each)) is not None:
@@ -204,10 +204,13 @@ def joined(device: torch.device | None = None, timeout_s: float = _TIMEOUT_S) ->
 
 
 @contextmanager
-def _exchange() -> Iterator[None]:
+def told_when_lost() -> Iterator[None]:
+    """Around what exchanges something with other ranks: raises `RankLost` where one of them is no longer there."""
     try:
         yield
     except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
         raise RankLost(
             f"another rank of this run has ended without a word, or cannot be reached ({_first_line(error)}); start "
             "the run again: it goes on from its last checkpoint"

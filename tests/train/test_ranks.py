@@ -34,18 +34,18 @@ def found(folder: Path) -> list[dict[str, Any]]:
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
 
 
-def require_close(one: Any, two: Any, where: str = "") -> None:
+def require_close(one: Any, two: Any, where: str = "", rtol: float = 1e-6, atol: float = 1e-7) -> None:
     """Equal but for rounding, however nested."""
     if isinstance(one, dict):
         assert set(one) == set(two), where
         for key in one:
-            require_close(one[key], two[key], f"{where} {key}")
+            require_close(one[key], two[key], f"{where} {key}", rtol, atol)
     elif isinstance(one, list):
         assert len(one) == len(two), where
         for i, pair in enumerate(zip(one, two, strict=True)):
-            require_close(*pair, f"{where} {i}")
+            require_close(*pair, f"{where} {i}", rtol, atol)
     elif isinstance(one, torch.Tensor):
-        torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-7, equal_nan=True, msg=lambda text: f"{where}: {text}")
+        torch.testing.assert_close(one, two, rtol=rtol, atol=atol, equal_nan=True, msg=lambda text: f"{where}: {text}")
     elif isinstance(one, np.ndarray):
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6, err_msg=where)
     else:
