@@ -2,6 +2,7 @@
 # make demo    a small search, from data to the in-memory estimate
 # make test    linters, type checker, tests
 # make bench   every benchmark, results in runs/bench
+# make torchrec  what embedding tables spread over several processes need on top of setup
 #
 # PYTHON names the interpreter that the environment is made with; USE_CUDA=0|1|auto is passed on to the build.
 
@@ -16,10 +17,14 @@ TEST_WORKERS ?= 2
 # Idle OpenMP threads that spin take the core that another process needs.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: setup demo test bench clean
+.PHONY: setup torchrec demo test bench clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.built
+
+# Without its dependencies: among them are another torch, and FBGEMM for CUDA.
+torchrec: setup
+	$(PIP) install --quiet --no-deps --requirement requirements-torchrec.txt
 
 demo: setup
 	$(VENV)/bin/nasrec demo

@@ -26,7 +26,7 @@ NONE = "none"
 """How a setting that may be absent is turned off."""
 
 _DEFAULTS: dict[str, Any] = {"embedding_dim": 16, "device": "auto", "seeds": 1}
-_TEXTS = ("genotype", "data", "kind", "split", "device", "weights")
+_TEXTS = ("genotype", "data", "kind", "split", "device", "weights", "shard_tables")
 _REALS = ("embedding_std",)
 _COUNTS = ("rows", "min_count", "embedding_dim", "seeds", "checkpoint_every")
 _RESOLVED = {"lr": "peak_lr", "eps": "denominator_eps", "embedding_decay": "table_decay"}
@@ -70,6 +70,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--sparse-embeddings",
         action=argparse.BooleanOptionalAction,
         help="update only the table rows that a step names: the same result, faster with large tables",
+    )
+    group.add_argument(
+        "--shard-tables",
+        nargs="?",
+        const="table",
+        metavar="HOW",
+        help="of several processes each holds a part of the embedding tables, whole ones (table, the default) or rows "
+        "of all (row); needs torchrec and --clip-norm none",
     )
     group.add_argument("--embedding-dim", type=whole, metavar="E", help="channels of an embedding (default 16)")
     group.add_argument(

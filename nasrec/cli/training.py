@@ -41,6 +41,7 @@ class Job:
         start: a file of weights to start from, and what it holds.
         every: steps between checkpoints; None: by the clock.
         tensorboard: whether event files are written.
+        shard_tables: see `nasrec.train.train`.
     """
 
     architecture: Architecture
@@ -52,6 +53,7 @@ class Job:
     start: tuple[str, dict[str, torch.Tensor]] | None = None
     every: int | None = None
     tensorboard: bool = False
+    shard_tables: str | None = None
 
     def folder(self, path: Path) -> Path:
         """A folder for results, made if need be, by the first of several processes."""
@@ -127,11 +129,11 @@ def carry_out(job: Job, config: TrainConfig, target: Path, label: str, *, test: 
 
 
 def _train(job: Job, config: TrainConfig, model: CompiledModel, target: Path, label: str) -> TrainResult:
-    from nasrec.train.learner import ModelLearner
     from nasrec.train.loop import run
+    from nasrec.train.sharded import learner_for
     from nasrec.train.store import FolderStore
 
-    learner = ModelLearner(model.to(job.ranks.device), config, job.ranks)
+    learner = learner_for(model.to(job.ranks.device), config, job.ranks, job.shard_tables)
     store = FolderStore(target / "checkpoints", job.every) if job.ranks.first else None
     train, valid, _ = job.data.splits
     return run(

@@ -18,11 +18,12 @@ from nasrec.errors import TrainError
 from nasrec.train.config import TrainConfig, learning_rate
 from nasrec.train.identity import require_same
 from nasrec.train.interrupt import InterruptGuard
-from nasrec.train.learner import Learner, ModelLearner, StepBatch
+from nasrec.train.learner import Learner, StepBatch
 from nasrec.train.metrics import Metrics
 from nasrec.train.progress import Progress, Silent
 from nasrec.train.ranks import ALONE, Ranks
 from nasrec.train.result import Evaluation, HistoryPoint, TrainResult
+from nasrec.train.sharded import learner_for
 from nasrec.train.state import State, Window
 from nasrec.train.store import MemoryStore, Store
 
@@ -42,6 +43,7 @@ def train(
     *,
     store: Store | None = None,
     ranks: Ranks = ALONE,
+    shard_tables: str | None = None,
 ) -> TrainResult:
     """Minimise binary cross-entropy in place, on the device where the model is.
 
@@ -54,12 +56,16 @@ def train(
             would have ended without a break. Default: none are kept.
         ranks: the processes that train together, see `nasrec.train.ranks.joined`. All call this with equal arguments,
             and end with equal weights; only the first one's `progress` and `store` are used.
+        shard_tables: "table" or "row": during the run embedding tables, or the rows of each, are spread over the ranks
+            instead of being on all of them; see `nasrec.train.sharded.ShardedLearner`.
 
     Raises:
-        TrainError: the loss is not finite, the store holds another run, or ranks were started differently.
+        TrainError: the loss is not finite, the store holds another run, ranks were started differently, or tables
+            cannot be sharded with this configuration.
     """
     config = config or TrainConfig()
-    return run(ModelLearner(model, config, ranks), train_log, valid_log, config, progress, store=store)
+    learner = learner_for(model, config, ranks, shard_tables)
+    return run(learner, train_log, valid_log, config, progress, store=store)
 
 
 def run(

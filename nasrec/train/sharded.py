@@ -18,7 +18,19 @@ from nasrec.train.ranks import Ranks, told_when_lost
 from nasrec.train.spread import WAYS, SpreadTables, can_spread, gradients_are_summed, quiet, require_torchrec
 from nasrec.train.weights import copy_tensors
 
-__all__ = ["ShardedLearner", "require_shardable"]
+__all__ = ["ShardedLearner", "learner_for", "require_shardable"]
+
+
+def learner_for(model: nn.Module, config: TrainConfig, ranks: Ranks, way: str | None) -> ModelLearner:
+    """With tables sharded that way, or not at all; one rank has them all in any case.
+
+    Raises:
+        TrainError: the run cannot be made with sharded tables.
+    """
+    if way is None:
+        return ModelLearner(model, config, ranks)
+    require_shardable(config, way)
+    return ShardedLearner(model, config, ranks, way) if ranks.size > 1 else ModelLearner(model, config, ranks)
 
 
 def require_shardable(config: TrainConfig, way: str) -> None:

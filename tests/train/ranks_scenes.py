@@ -82,6 +82,7 @@ SCENES = (
     Scene("another learning rate", (("--lr", "0.1"), ("--lr", "0.2"))),
     Scene("other rows", ((), ("--rows", "1000"))),
     Scene("no output", (), folder=""),
+    Scene("clipped shards", ("--shard-tables",)),
     Scene("bad row", happens=bad_row),
     Scene("bad file", happens=fail_everywhere),
     Scene("bug", happens=bug),

@@ -49,6 +49,7 @@ def scenes(place: Path) -> dict[str, list[dict[str, Any]]]:
         ("another learning rate", "rank 1 has config.lr 0.2, rank 0 has 0.1; start all ranks with the same", None),
         ("other rows", "rank 1 has data.train '", None),
         ("no output", "several processes need a folder that all of them know; give -o DIR", None),
+        ("clipped shards", "sharded tables need clip_norm none", None),
         ("bad row", "rows.parquet: row 7 is damaged", 1),
         ("bad file", "rows.parquet: cannot be read", None),
         ("die", LOST, 0),

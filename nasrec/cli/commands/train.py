@@ -67,8 +67,11 @@ def run(args: argparse.Namespace) -> int:
     architecture = architectures.from_args(args)
 
     from nasrec.train.ranks import joined
+    from nasrec.train.sharded import require_shardable
 
     with joined(devices.choose(args.device, "nasrec train")) as ranks:
+        if args.shard_tables is not None:
+            require_shardable(config, args.shard_tables)
         job = _job(args, architecture, ranks)
         target = _target(args, job)
         with runs.held(target) if ranks.first else nullcontext():
@@ -119,7 +122,7 @@ def _job(args: argparse.Namespace, architecture: architectures.Architecture, ran
     graph = architecture.graph(features)
     return Job(
         architecture, features, graph, data, ranks, settings.of_run(args), start,
-        args.checkpoint_every, args.tensorboard,
+        args.checkpoint_every, args.tensorboard, args.shard_tables,
     )  # fmt: skip
 
 
