@@ -37,7 +37,7 @@ def dlrm(
         interaction: `"dot"`, or `"cat"`: the top perceptron reads the rows side by side instead, as the authors'
             program offers too.
         dropout: share of a hidden layer's units that training drops.
-        batch_norm: whether hidden layers of both have batch norm before their ReLU.
+        batch_norm: whether hidden layers have batch norm before their ReLU.
 
     Raises:
         FeatureError: there is a single column, so that there are no pairs.
@@ -50,7 +50,9 @@ def dlrm(
         raise FeatureError("dlrm multiplies pairs of columns, but the data have one; take logistic_regression")
     rows, into_top = b.fields(), []
     if features.num_dense:
-        into_top = b.mlp("bottom", [b.dense], [*bottom, features.embedding_dim])
+        last = f"bottom.{len(bottom)}"
+        y = b.add("linear", b.mlp("bottom", [b.dense], bottom), id=last, biased=True, out=features.embedding_dim)
+        into_top = [b.add("relu", [y], id=f"{last}.relu")]
         row = b.add("reshape", into_top, id="bottom.row", shape=(1, features.embedding_dim))
         rows = b.add("concat", [row, rows], id="rows")
     into_top = [b.flat(rows)] if interaction == "cat" else [*into_top, b.add("pairwise_dot", [rows], id="pairs")]

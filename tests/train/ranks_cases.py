@@ -115,6 +115,15 @@ def gradients_of_few_rows(ranks: Ranks, folder: Path) -> dict[str, Any]:
     return outcome(model, train(model, splits.train, None, config, ranks=ranks))
 
 
+def batch_norm(ranks: Ranks, folder: Path) -> dict[str, Any]:
+    """Each rank drops and normalises its own rows; two ranks are not one with the same batch then."""
+    splits = rows()
+    graph = build("deepfm", splits.train.features(4), hidden=(8, 8), batch_norm=True, dropout=0.2)
+    model = InDouble(nasrec.compile_graph(graph, seed=ranks.rank))
+    config = TrainConfig(epochs=3, batch_size=128, lr=0.05, monitor="auc", eval_every=3)
+    return outcome(model, train(model, splits.train, splits.valid, config, ranks=ranks))
+
+
 class StopAfter(nn.Module):
     """Sends its process what Ctrl-C sends, in the midst of a step."""
 
@@ -190,7 +199,7 @@ def scored(ranks: Ranks, folder: Path) -> dict[str, Any]:
 
 
 CASES: tuple[Case, ...] = (
-    exchanges, scored, dense_gradients, adam, sparse_gradients, gradients_of_few_rows, interrupted, resumed,
+    exchanges, scored, dense_gradients, adam, sparse_gradients, gradients_of_few_rows, batch_norm, interrupted, resumed,
 )  # fmt: skip
 
 

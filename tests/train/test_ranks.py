@@ -60,7 +60,10 @@ def test_two_ranks_end_alike(found: list[dict[str, Any]], case: ranks_cases.Case
         assert all(torch.equal(tensor, two["weights"][name]) for name, tensor in one["weights"].items())
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case is not ranks_cases.resumed], ids=lambda c: c.__name__)
+ALIKE_ALONE = [case for case in CASES if case not in (ranks_cases.resumed, ranks_cases.batch_norm)]
+
+
+@pytest.mark.parametrize("case", ALIKE_ALONE, ids=lambda c: c.__name__)
 def test_two_ranks_are_one_with_the_same_batch(found: list[dict[str, Any]], tmp_path: Path, case: Any) -> None:
     require_close(found[0][case.__name__], case(ALONE, tmp_path))
 
@@ -68,6 +71,8 @@ def test_two_ranks_are_one_with_the_same_batch(found: list[dict[str, Any]], tmp_
 def test_cases_reach_what_they_are_for(found: list[dict[str, Any]]) -> None:
     assert found[0]["adam"]["counts"][2], "no early stop"
     assert found[0]["dense_gradients"]["best"] < found[0]["dense_gradients"]["counts"][0]
+    norms = {name: value for name, value in found[0]["batch_norm"]["weights"].items() if "running" in name}
+    assert len(norms) == 4 and all(value.std() > 0 for value in norms.values())
     assert found[0]["interrupted"]["counts"] == [8, 8 * 64, False, True]
 
 
