@@ -54,6 +54,12 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For runs that train in less time than their report takes to draw."""
+    monkeypatch.setattr("nasrec.cli.report.write", lambda *args: None)
+
+
+@pytest.fixture
 def genotype() -> Genotype:
     """Three blocks of which the second is dead, every operator used, widths that train in no time."""
     block = Block(

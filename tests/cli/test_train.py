@@ -49,6 +49,7 @@ def test_results_on_disk(cli: Any, own: Path, tmp_path: Path) -> None:
     assert f"{report['scores']['test']['auc']:.5f}" in page and "data:image/png;base64," in page
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_training_learns_and_repeats(cli: Any, tmp_path: Path) -> None:
     runs = []
     for name in ("a", "b"):
@@ -62,6 +63,7 @@ def test_training_learns_and_repeats(cli: Any, tmp_path: Path) -> None:
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_weights_are_where_training_starts(cli: Any, tmp_path: Path) -> None:
     cli("train", "logistic_regression", *TWIN, "-o", tmp_path / "a")
     still = ("--lr", 1e-30, "--weights", tmp_path / "a" / "weights.pt")
@@ -70,6 +72,7 @@ def test_weights_are_where_training_starts(cli: Any, tmp_path: Path) -> None:
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_raw_criteo_file(cli: Any, tmp_path: Path) -> None:
     path = tmp_path / "train.txt"
     write_criteo_tsv(synthesize("criteo", 1500, 1), path)
@@ -95,6 +98,7 @@ def test_interrupt_keeps_what_was_done(cli: Any, tmp_path: Path, monkeypatch: py
     ).state_dict().keys()  # fmt: skip
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_default_folder_is_named_after_the_model(cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli("train", "logistic_regression", *TWIN).status == 0

@@ -17,19 +17,15 @@ from typing import Any
 import pytest
 import torch
 
-from nasrec.cli import report, tune
+from nasrec.cli import tune
 from nasrec.data import ClickLog
 from nasrec.train import progress
 from nasrec.train.journal import Journal
 from nasrec.train.result import HistoryPoint
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 RUN = ("train", "logistic_regression", "--data", "synth:frappe", "--rows", 2000, "--batch-size", 128)
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are looked at in test_train.py, and take longer to draw than these runs."""
-    monkeypatch.setattr(report, "write", lambda *args: None)
 
 
 def report_of(folder: Path) -> dict[str, Any]:

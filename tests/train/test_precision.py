@@ -27,7 +27,7 @@ def test_curves_stay_close(small, name: str) -> None:
         else:
             model = nasrec.compile_graph(build(name.split()[0], features, **options), seed=0)
         config = TrainConfig(batch_size=200, precision=precision, optimizer="adam", lr=0.005, log_every=3)
-        result = train(model, small.train, small.valid, config)
+        result = train(model, small.train.take(slice(0, 2_400)), small.valid, config)
         assert {tensor.dtype for tensor in model.state_dict().values()} == {torch.float32}
         curves.append([point.loss for point in result.history] + [result.evaluations[-1].metrics.log_loss])
     gained = curves[0][0] - curves[0][-1]
