@@ -8,6 +8,7 @@ validation rows, from the same initial weights in the same order.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from torch import nn
@@ -39,8 +40,9 @@ def main() -> None:
 
 def line(name: str, splits: Splits[Any], options: Any) -> dict[str, Any]:
     """Times of a step in milliseconds, their ratio, and the losses."""
-    rivals = {precision: stepper(name, splits, precision, options) for precision in PRECISIONS}
-    timings = interleaved(rivals, rounds=options.rounds, device=options.device)
+    with ExitStack() as running:
+        rivals = {precision: stepper(name, splits, precision, options, running) for precision in PRECISIONS}
+        timings = interleaved(rivals, rounds=options.rounds, device=options.device)
     wide, narrow = (timings[precision].median_us / 1000 for precision in PRECISIONS)
     losses = {precision: trained(name, splits, precision, options) for precision in PRECISIONS}
     return {
@@ -52,12 +54,12 @@ def line(name: str, splits: Splits[Any], options: Any) -> dict[str, Any]:
     }
 
 
-def stepper(name: str, splits: Splits[Any], precision: str, options: Any) -> Callable[[], object]:
-    """Steps on one batch, without end."""
+def stepper(name: str, splits: Splits[Any], precision: str, options: Any, running: ExitStack) -> Callable[[], object]:
+    """Steps on one batch, for as long as `running` is open."""
     learner = ModelLearner(model_of(name, splits).to(options.device), config_of(precision, options))
     dense, sparse, label = (x.to(options.device) for x in next(splits.train.batches(options.batch)))
     batch = StepBatch(dense, sparse, label, None, options.batch)
-    learner.running().__enter__()  # as long as the process
+    running.enter_context(learner.running())
     return lambda: learner.step(batch, 0, 1e-6)
 
 
