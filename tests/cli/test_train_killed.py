@@ -49,7 +49,8 @@ def start(output):
 assert os.waitpid(start(whole), 0)[1] == 0
 while True:
     child = start(folder)
-    if rng.random() < 0.2:  # at any point, before the first step too
+    early = rng.random() < 0.2  # at any point, before the first step too
+    if early:
         saves, wait_s = 0, 0.3 * rng.random()
     else:
         saves, wait_s = rng.randrange(1, 4), 0.02 * rng.random()
@@ -62,7 +63,7 @@ while True:
         status = code if done else None
     if status is None:
         time.sleep(wait_s)
-        politely = kills >= 4 and rng.random() < 0.25
+        politely = kills >= 4 and not early and rng.random() < 0.25  # Python itself must be ready for it
         os.kill(child, signal.SIGINT if politely else signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         kills += os.WIFSIGNALED(status)
