@@ -86,10 +86,10 @@ def thousands(axes: Axes) -> None:
 
 def zoom(axes: Axes, runs: Sequence[Run], floor: float, teacher: Mapping[str, Any] | None) -> None:
     """Limits by what was reached: the first steps' losses may be many times those that matter."""
-    losses = [floor, *([teacher["log_loss"]] if teacher else [])]
-    losses += [look["metrics"]["log_loss"] for run in runs for look in run["evaluations"]]
-    span = max(floor - min(losses), 0.05 * floor)
-    axes.set(ylim=(floor - 1.15 * span, floor + 0.5 * span))
+    reached = [min(look["metrics"]["log_loss"] for look in run["evaluations"]) for run in runs if run["evaluations"]]
+    lowest = min([floor, *([teacher["log_loss"]] if teacher else []), *reached])
+    span = max(floor - lowest, 0.05 * floor)
+    axes.set(ylim=(floor - 1.15 * span, max(floor + 0.5 * span, *(loss + 0.2 * span for loss in reached))))
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:

@@ -63,7 +63,8 @@ def draw(reports: Sequence[Report], path: Path, title: str) -> None:
             seed = f"seed {report['config']['seed']}"
             auc.plot(curves.rows_seen(report), areas, color=colour, marker="o", ms=4, label=seed)
         points = report["history"]
-        rate.plot([p["rows"] for p in points], [p["lr"] for p in points], color=colour, linewidth=1.2)
+        seen, rates = [p["rows"] for p in points], [p["lr"] for p in points]
+        rate.plot(seen, rates, color=colour, linewidth=1.2, marker=_mark(points))
     if 1 < len(reports) <= len(curves.COLOURS):
         auc.legend(fontsize="small", frameon=False)
     rate.set(ylim=(0, None))
@@ -80,7 +81,7 @@ def _losses(axes: Axes, reports: Sequence[Report], floor: float | None) -> None:
         first = report is reports[0]
         axes.plot(
             [p["rows"] for p in points], [p["loss"] for p in points], color=colour, alpha=0.45, linewidth=1.0,
-            label="training, running mean" if first else None,
+            marker=_mark(points), label="training, running mean" if first else None,
         )  # fmt: skip
         axes.plot(seen, losses, color=colour, marker="o", ms=4, label="validation" if first else None)
         axes.plot(
@@ -121,6 +122,11 @@ def _reliability(axes: Axes, reports: Sequence[Report]) -> None:
 
 
 _EXTENT = ("predicted", "click_rate_high")
+
+
+def _mark(points: Sequence[Any]) -> str | None:
+    """A line of few points, or of one, is seen by these."""
+    return "." if len(points) < 10 else None
 
 
 def _coloured(reports: Sequence[Report]) -> list[tuple[Report, str]]:
