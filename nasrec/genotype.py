@@ -222,8 +222,8 @@ class Genotype:
             value.get("balanced_dot", True),
         )
 
-    def live_blocks(self) -> tuple[int, ...]:
-        """Indices (from 0, ascending) of the blocks from which information reaches the logit.
+    def live_outputs(self) -> frozenset[tuple[str, int]]:
+        """The outputs that information reaches the logit from, as ("dense" or "sparse", index as inputs count them).
 
         A block's two outputs are followed apart. The logit reads both of the last block. The dense output needs the
         inputs of the block's dense operators, and its sparse operators where the factorization machine is on; the
@@ -235,10 +235,14 @@ class Genotype:
         todo = [("dense", last), ("sparse", last)]
         while todo:
             branch, index = todo.pop()
-            if index and (branch, index) not in seen:
+            if (branch, index) not in seen:
                 seen.add((branch, index))
-                todo.extend(_needs(self.blocks[index - 1], branch, index))
-        return tuple(sorted({index - 1 for _, index in seen}))
+                todo.extend(_needs(self.blocks[index - 1], branch, index) if index else [])
+        return frozenset(seen)
+
+    def live_blocks(self) -> tuple[int, ...]:
+        """Indices (from 0, ascending) of the blocks from which information reaches the logit, see `live_outputs`."""
+        return tuple(sorted({index - 1 for _, index in self.live_outputs() if index}))
 
 
 def _needs(block: Block, branch: str, index: int) -> list[tuple[str, int]]:

@@ -10,6 +10,7 @@ from nasrec_ir.draw.caption import HOMES, Caption, captions, short
 from nasrec_ir.draw.curves import Curve, curves, first_fit, free_room
 from nasrec_ir.draw.curves import number as _n
 from nasrec_ir.draw.layers import Layers, is_waypoint, layered
+from nasrec_ir.draw.letters import FONT, text_width
 from nasrec_ir.draw.order import reduce_crossings
 from nasrec_ir.draw.place import NODE_HEIGHT, Places, place
 from nasrec_ir.graph import Graph
@@ -18,7 +19,6 @@ from nasrec_ir.verify import verify
 
 __all__ = ["svg"]
 
-FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 INK, QUIET, LINE, BOX = "#1c2329", "#5f6b76", "#6b7680", "#f5f7f8"
 MARGIN = 20.0
 HEADER = 34.0
@@ -91,7 +91,7 @@ def _titles(places: Places, work: Mapping[str, str], lines: Sequence[Curve]) -> 
     """Name of each box and its share of the work, where no line passes; no share where there is no room."""
     parts = [f'<g font-size="11.5" fill="{QUIET}">']
     for box in places.boxes:
-        name, share = _text_width(box.scope, 11.5, bold=True), _text_width(work[box.scope], 10)
+        name, share = text_width(box.scope, 11.5, bold=True), text_width(work[box.scope], 10)
         room = free_room(box, box.top + 6, box.top + 19, lines)
         at = first_fit(room, name + 7 + share)
         beside = at + name + 7 if at is not None else None
@@ -164,9 +164,9 @@ def _card(caption: Caption, width: float, places: Places, layers: Layers, *, fai
 
 
 def _card_width(caption: Caption) -> float:
-    first = _text_width(caption.id, 11.5, bold=True)
-    first += 12 + _text_width(f"{short(caption.macs)} MACs", 10) if caption.macs else 0
-    second = _text_width(caption.op, 10.5) + 12 + _text_width(caption.shape, 10)
+    first = text_width(caption.id, 11.5, bold=True)
+    first += 12 + text_width(f"{short(caption.macs)} MACs", 10) if caption.macs else 0
+    second = text_width(caption.op, 10.5) + 12 + text_width(caption.shape, 10)
     return math.ceil(max(first, second) + 18)
 
 
@@ -188,7 +188,7 @@ def _legend(graph: Graph, said: Mapping[str, Caption], room: float) -> tuple[lis
     parts: list[str] = []
     x, y = 0.0, 12.0
     for sample, text in entries:
-        size = 20 + _text_width(text, 10.5) + 18
+        size = 20 + text_width(text, 10.5) + 18
         if x and x + size - 18 > room:
             x, y = 0.0, y + LEGEND_ROW
         parts.append(f'<g transform="translate({_n(x)} {_n(y)})">{sample}<text x="20">{escape(text)}</text></g>')
@@ -201,11 +201,3 @@ LINES: Sequence[tuple[TensorType, str]] = (
     (TensorType((1,)), "dense units [B, n]"),
     (TensorType((1, 1)), "fields of embeddings [B, f, e]"),
 )
-
-NARROW, WIDE = frozenset("fijlrt.,:;'|![]()I -"), frozenset("mwMWCDGHNOQU%@_+")
-
-
-def _text_width(text: str, size: float, *, bold: bool = False) -> float:
-    """An upper estimate for sans-serif fonts, wide enough for the widest of those asked for."""
-    em = sum(0.39 if char in NARROW else 0.84 if char in WIDE else 0.635 for char in text)
-    return em * size * (1.09 if bold else 1.0)
