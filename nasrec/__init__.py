@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel, compile, compile_graph
+    from nasrec.draw import draw_architecture
     from nasrec.errors import (
         CompileError,
         DataError,
@@ -52,6 +53,7 @@ _HOME = {
     "compile": "nasrec.compiler",
     "compile_graph": "nasrec.compiler",
     "cost": "nasrec.graphs",
+    "draw_architecture": "nasrec.draw",
     "graph_of": "nasrec.graphs",
     "lower": "nasrec.lowering",
 }
@@ -61,6 +63,7 @@ _SUBMODULES = frozenset(
         "baselines",
         "cli",
         "data",
+        "draw",
         "errors",
         "export",
         "interop",
@@ -93,6 +96,7 @@ __all__ = [
     "compile",
     "compile_graph",
     "cost",
+    "draw_architecture",
     "graph_of",
     "lower",
 ]

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nasrec.draw.lanes import Lane, Reading, lanes_of
+from nasrec.draw.plan import (
+    ARROW_ROOM,
+    INPUTS,
+    LOGIT,
+    MIDDLE,
+    NAMES,
+    PAD,
+    PLAIN,
+    ROOT,
+    SMALL,
+    Plan,
+    sources,
+    width_text,
+)
 from nasrec.draw.scene import Dot, Group, Line, Rectangle, Scene, Shape, Text
 from nasrec.errors import GenotypeError
-from nasrec.genotype import DENSE_OPERATORS, READS, Block, Genotype
+from nasrec.genotype import DENSE_OPERATORS, READS, Genotype
 from nasrec.lowering.layout import MERGER_FIELDS
 from nasrec_ir.draw.letters import text_width
 
 __all__ = ["draw_architecture", "scene_of"]
 
-NAMES = {
-    "fc": "FC",
-    "dot_product": "dot-product",
-    "sigmoid_gating": "sigmoid gating",
-    "sum": "sum",
-    "attention": "attention",
-    "efc": "embedded FC",
-}
-INPUTS = {"dense_inputs": "dense", "sparse_inputs": "sparse", "left_inputs": "left", "right_inputs": "right"}
-
 INK, QUIET, PALE, FRAME, PAPER = "#1c2329", "#5f6b76", "#a0a9b1", "#b9c2ca", "#f5f7f8"
 
 MARGIN, HEADER, FOOTER = 22.0, 40.0, 34.0
-PAD, GAP, MIDDLE = 9.0, 18.0, 92.0
-TITLE, NAME, PORT, CARD_GAP = 21.0, 17.0, 14.0, 5.0
-CLEARANCE = 10.0
-ROOT, LOGIT = 34.0, 26.0
-SMALL, PLAIN = 10.0, 11.5
 LANE, STUB = 11.0, 16.0
-ARROW_ROOM = 6.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def scene_of(genotype: Genotype) -> Scene:
     """The picture before it is SVG or PNG. Raises `GenotypeError` if the genotype is none."""
     if not isinstance(genotype, Genotype):
         raise GenotypeError(f"expected a Genotype, not {type(genotype).__name__}; Genotype.load reads a file")
-    plan = _Plan(genotype)
+    plan = Plan(genotype)
     lanes = {side: lanes_of(plan.outputs(side), plan.readings(side)) for side in HUES}
     room = {side: STUB + LANE * max((lane.column + 1 for lane in lanes[side]), default=1) for side in HUES}
     shift = MARGIN + room["dense"]
@@ -85,117 +83,15 @@ def scene_of(genotype: Genotype) -> Scene:
         *(place.block(index) for index in range(count)),
         place.ends(),
         *(group for side in HUES for group in place.wires(side, lanes[side])),
-        _legend(MARGIN, top + plan.height + MARGIN + 12, width),
+        _legend(MARGIN, top + plan.height + MARGIN + 12),
     ]
     return Scene(
-        width, top + plan.height + FOOTER + MARGIN, groups, name, f"Architecture {name}: {_described(genotype, summary)}"
+        width,
+        top + plan.height + FOOTER + MARGIN,
+        groups,
+        name,
+        f"Architecture {name}: {_described(genotype, summary)}",
     )
-
-
-@dataclass(frozen=True)
-class _Card:
-    """An operator: where it stands in its block, and the ports by which it reads."""
-
-    operator: str
-    top: float
-    height: float
-    ports: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """A block's inner measures, from its upper edge."""
-
-    height: float
-    dense: tuple[_Card, ...]
-    sparse: tuple[_Card, ...]
-    bottoms: Mapping[str, float]
-    note: str
-
-
-class _Plan:
-    """Where everything of a genotype stands, from the upper left corner of the chain of blocks."""
-
-    def __init__(self, genotype: Genotype) -> None:
-        self.genotype, self.live = genotype, genotype.live_outputs()
-        self.shapes = [_shape(block) for block in genotype.blocks]
-        self.region = max(166.0, *(_needed(block) for block in genotype.blocks))
-        self.width = 2 * self.region + MIDDLE + 2 * PAD
-        y = LOGIT + GAP + 4
-        tops = []
-        for shape in reversed(self.shapes):
-            tops.append(y)
-            y += shape.height + GAP
-        self.tops = tops[::-1]
-        self.root = y + 2
-        self.height = self.root + ROOT
-
-    def outputs(self, side: str) -> list[float]:
-        """The height at which each output leaves; 0 is the raw input."""
-        return [self.root + ROOT / 2, *(top + PAD + TITLE / 2 for top in self.tops)]
-
-    def readings(self, side: str) -> list[Reading]:
-        """What reads outputs of this branch, from below upwards; the logit is the last."""
-        found = []
-        for index, (block, shape) in enumerate(zip(self.genotype.blocks, self.shapes, strict=True)):
-            for card in (*shape.dense, *shape.sparse):
-                live = (_branch(card.operator), index + 1) in self.live
-                for name, y in card.ports.items():
-                    if (name == "sparse_inputs") == (side == "sparse"):
-                        port = f"b{index}.{card.operator}.{INPUTS[name]}"
-                        found.append(Reading(port, self.tops[index] + y, getattr(block, name), live))
-        found.append(Reading(f"logit.{side}", LOGIT / 2, (len(self.shapes),), True))
-        return found
-
-
-def _shape(block: Block) -> _Shape:
-    """Cards below each other; the dot-product comes last, as its sparse inputs pass below the sparse branch."""
-    sparse, sparse_bottom = _cards(block.sparse_operators, PAD + TITLE, 0.0)
-    ordered = sorted(block.dense_operators, key=lambda name: name == "dot_product")
-    dense, dense_bottom = _cards(ordered, PAD + TITLE, sparse_bottom + CLEARANCE)
-    unread = set(INPUTS) - {name for operator in block.operators for name in READS[operator]}
-    note = "; ".join(f"{INPUTS[name]}: {sources(getattr(block, name))}" for name in INPUTS if name in unread)
-    least = PAD + 62.0 if block.fm and block.dense_to_sparse else 0.0
-    height = max(dense_bottom, sparse_bottom, least) + PAD + (11.0 if note else 0.0)
-    return _Shape(height, dense, sparse, {"dense": dense_bottom, "sparse": sparse_bottom}, note)
-
-
-def _cards(operators: tuple[str, ...] | list[str], top: float, below: float) -> tuple[tuple[_Card, ...], float]:
-    """Cards from `top` on; a sparse port on the dense side lies at `below` at least. Also where they end."""
-    cards = []
-    for operator in operators:
-        y, ports = top + NAME, {}
-        for name in READS[operator]:
-            if name == "sparse_inputs" and operator in DENSE_OPERATORS:
-                y = max(y, below - PORT / 2)
-            ports[name] = y + PORT / 2
-            y += PORT
-        cards.append(_Card(operator, top, y + 3 - top, ports))
-        top = y + 3 + CARD_GAP
-    return tuple(cards), top
-
-
-def _needed(block: Block) -> float:
-    lines = [
-        text_width(f"{INPUTS[name]}: {sources(getattr(block, name))}", SMALL)
-        for operator in block.operators
-        for name in READS[operator]
-    ]
-    titles = [text_width(_width_text(block, side), PLAIN, bold=True) + 12 for side in HUES]
-    return max(*lines, *titles) + 2 * ARROW_ROOM + 22
-
-
-def sources(indices: tuple[int, ...]) -> str:
-    """Inputs in words, runs of blocks short: `raw, b0, b2–b5`."""
-    words, rest = [], [i - 1 for i in indices]
-    while rest:
-        run = 1
-        while run < len(rest) and rest[0] >= 0 and rest[run] == rest[0] + run:
-            run += 1
-        first, run = rest[0], run if run > 2 else 1
-        words.append("raw" if first < 0 else f"b{first}" + (f"–b{first + run - 1}" if run > 1 else ""))
-        rest = rest[run:]
-    return ", ".join(words)
 
 
 @dataclass(frozen=True)
@@ -204,7 +100,7 @@ class _Place:
 
     x: float
     y: float
-    plan: _Plan
+    plan: Plan
 
     def block(self, index: int) -> Group:
         """A block's box, branches, operators and mergers."""
@@ -217,7 +113,7 @@ class _Place:
             self.x, top, plan.width, shape.height, PAPER if alive else "#ffffff", FRAME if alive else "#d9dee2", 8,
             dashed=not alive,
         )  # fmt: skip
-        shapes: list[Shape] = [frame, *self._branch(index, "dense"), *self._branch(index, "sparse")]
+        shapes: list[Shape] = [frame, *self._side(index, "dense"), *self._side(index, "sparse")]
         shapes.append(Text(middle, top + PAD + 15, f"b{index}", 13, INK if alive else PALE, True, "middle"))
         left, right = middle - MIDDLE / 2, middle + MIDDLE / 2
         if block.fm:
@@ -235,7 +131,7 @@ class _Place:
         marks = {"block": f"b{index}", "live": _yes(alive), "mergers": " ".join(mergers)}
         return Group(shapes, marks, title + ("" if alive else "; dead"))
 
-    def _branch(self, index: int, side: str) -> Iterator[Shape]:
+    def _side(self, index: int, side: str) -> Iterator[Shape]:
         plan, hue = self.plan, HUES[side]
         block, shape = plan.genotype.blocks[index], plan.shapes[index]
         live = (side, index + 1) in plan.live
@@ -245,7 +141,7 @@ class _Place:
         yield Rectangle(left, top, plan.region, bottom, hue.fill if live else "#fafbfc", hue.of(live), 5)
         anchor, at = ("start", left + 8) if side == "dense" else ("end", left + plan.region - 8)
         colour = hue.line if live else PALE
-        yield Text(at, top + 15, _width_text(block, side), PLAIN, colour, True, anchor)
+        yield Text(at, top + 15, width_text(block, side), PLAIN, colour, True, anchor)
         bits = dict(zip(block.operators, block.operator_bits, strict=False))
         for card in cards:
             y = top - PAD + card.top
@@ -292,7 +188,9 @@ class _Place:
         for reading in sorted(readings, key=lambda reading: reading.live):
             y = self.y + reading.y
             far = (min if side == "dense" else max)(x_of[source] for source in reading.sources)
-            taps.append(Line(((far, y), (self._edge(side, reading), y)), hue.of(reading.live), _thick(reading.live), True))
+            taps.append(
+                Line(((far, y), (self._edge(side, reading), y)), hue.of(reading.live), _thick(reading.live), True)
+            )
         yield Group(taps, {"side": side})
         for lane in sorted(lanes, key=lambda lane: lane.live_top is not None):
             x, start = x_of[lane.source], self.y + lane.bottom
@@ -343,13 +241,12 @@ def _merger(start: float, end: float, y: float, words: str, colour: str, live: b
 
 
 def _header(name: str, about: str, width: float) -> Group:
-    room = width - 2 * MARGIN - text_width(about, SMALL)
-    size = min(15.0, 15.0 * room / max(1.0, text_width(name, 15, bold=True) + 12))
-    right = Text(width - MARGIN, MARGIN + 10, about, SMALL, QUIET, False, "end")
-    return Group([Text(MARGIN, MARGIN + 12, name, max(size, 6.0), INK, True), right])
+    room = width - 2 * MARGIN
+    size = max(7.0, min(15.0, 15.0 * room / max(1.0, text_width(name, 15, bold=True))))
+    return Group([Text(MARGIN, MARGIN + 10, name, size, INK, True), Text(MARGIN, MARGIN + 26, about, SMALL, QUIET)])
 
 
-def _legend(x: float, y: float, width: float) -> Group:
+def _legend(x: float, y: float) -> Group:
     shapes: list[Shape] = []
     entries = (
         (DENSE.line, 2.4, "dense: units"),
@@ -384,14 +281,6 @@ def _described(genotype: Genotype, summary: str) -> str:
             f"{block.dense_width} units, {block.sparse_width} fields{mergers}; reads {inputs}"
         )
     return ". ".join(parts) + "."
-
-
-def _width_text(block: Block, side: str) -> str:
-    return f"dense · {block.dense_width} units" if side == "dense" else f"sparse · {block.sparse_width} fields"
-
-
-def _branch(operator: str) -> str:
-    return "dense" if operator in DENSE_OPERATORS else "sparse"
 
 
 def _thick(live: bool) -> float:

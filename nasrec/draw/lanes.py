@@ -53,7 +53,8 @@ def lanes_of(outputs: Sequence[float], readings: Sequence[Reading]) -> list[Lane
     for bottom, top, source, live_top in sorted(spans, key=lambda span: (span[0] - span[1], span[2])):
         column = 0
         while column < len(columns) and not all(
-            bottom < other_top - DISTANCE or top > other_bottom + DISTANCE for other_bottom, other_top in columns[column]
+            bottom < other_top - DISTANCE or top > other_bottom + DISTANCE
+            for other_bottom, other_top in columns[column]
         ):
             column += 1
         if column == len(columns):
@@ -61,3 +62,7 @@ def lanes_of(outputs: Sequence[float], readings: Sequence[Reading]) -> list[Lane
         columns[column].append((bottom, top))
         lanes.append(Lane(source, column, bottom, top, live_top))
     return lanes
+
+
+def _free(bottom: float, top: float, taken: Sequence[tuple[float, float]]) -> bool:
+    return all(bottom < other_top - DISTANCE or top > other_bottom + DISTANCE for other_bottom, other_top in taken)

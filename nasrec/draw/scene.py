@@ -48,7 +48,6 @@ class Line:
     width: float
     arrow: bool = False
     edged: bool = False
-    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,8 +146,7 @@ def _svg(shape: Shape) -> str:
             )
         case Line():
             path = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in _shaft(shape))
-            dashes = ' stroke-dasharray="4 3"' if shape.dashed else ""
-            line = f'<path d="{path}" fill="none" stroke="{shape.colour}" stroke-width="{_n(shape.width)}"{dashes}/>'
+            line = f'<path d="{path}" fill="none" stroke="{shape.colour}" stroke-width="{_n(shape.width)}"/>'
             if shape.edged:
                 line = f'<path d="{path}" fill="none" stroke="#ffffff" stroke-width="{_n(shape.width + 3)}"/>{line}'
             if shape.arrow:
@@ -213,11 +211,10 @@ def _artists(shape: Shape) -> Sequence[Artist]:
             ]  # fmt: skip
         case Line():
             xs, ys = zip(*_shaft(shape), strict=True)
-            style = (0, (4, 3)) if shape.dashed else "solid"
             found: list[Artist] = []
             if shape.edged:
                 found.append(Line2D(xs, ys, color="#ffffff", linewidth=points(shape.width + 3)))
-            found.append(Line2D(xs, ys, color=shape.colour, linewidth=points(shape.width), linestyle=style))
+            found.append(Line2D(xs, ys, color=shape.colour, linewidth=points(shape.width)))
             if shape.arrow:
                 found.append(Polygon(_head(shape), closed=True, facecolor=shape.colour, edgecolor="none"))
             return found

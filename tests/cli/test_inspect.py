@@ -42,6 +42,17 @@ def test_unknown_format(cli: Any, own: Path, columns: Any) -> None:
     cli("inspect", own, *columns, "--format", "png").fails_with("--format", "png", "svg")
 
 
+def test_architecture(cli: Any, own: Path, tmp_path: Path, columns: Any) -> None:
+    view = ("--view", "architecture")
+    assert cli("inspect", own, *view).out == nasrec.draw_architecture(Genotype.load(own))  # no columns are needed
+    assert cli("inspect", own, *view, "--format", "png", "-o", tmp_path / "x.png").status == 0
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+    cli("inspect", own, *view, "--format", "png").fails_with("give -o FILE")
+    cli("inspect", own, *view, "--format", "dot").fails_with("--view architecture", "svg, png")
+    cli("inspect", own, *view, "--cost").fails_with("--cost belongs to --view graph")
+    cli("inspect", "dlrm", *view).fails_with("dlrm has no blocks")
+
+
 def test_output_file(cli: Any, own: Path, tmp_path: Path, columns: Any) -> None:
     done = cli("inspect", own, *columns, "--format", "svg", "-o", tmp_path / "x.svg")
     assert (done.status, done.out) == (0, "")

@@ -1,4 +1,5 @@
-"""Show a genotype's graph: as text, as a drawing, or as a table of what each node costs."""
+"""Show a genotype's graph: as text, as a drawing, or as a table of what each node costs. --view architecture draws the
+genotype itself: blocks, operators and connections, with what is dead faint."""
 
 from __future__ import annotations
 
@@ -13,11 +14,15 @@ from nasrec.cli.architectures import Architecture
 from nasrec.cli.usage import UsageError
 from nasrec.errors import CompileError
 from nasrec.features import FeatureSpec
+from nasrec.files import write_bytes
 from nasrec_ir import Graph, draw
 
-HELP = "print or draw a genotype's graph, with cost per node"
+HELP = "print or draw a genotype or its graph, with cost per node"
 
-FORMATS = ("text", "dot", "svg", "mermaid")
+VIEWS = {"graph": ("text", "dot", "svg", "mermaid"), "architecture": ("svg", "png")}
+"""What is shown, with its formats, the default first."""
+
+FORMATS = tuple(dict.fromkeys(name for formats in VIEWS.values() for name in formats))
 STAGES = ("lowered", "optimised")
 
 
@@ -25,25 +30,60 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     architectures.add_argument(parser)
     columns.add_options(parser)
-    parser.add_argument("--format", choices=FORMATS, default="text", help="default text, which parses back")
     parser.add_argument(
-        "--stage", choices=STAGES, default="optimised", help="as lowered, all blocks present, or optimised (default)"
-    )
+        "--view", choices=tuple(VIEWS), default="graph",
+        help="the graph that is compiled (default), or the architecture: the genotype's blocks, no columns needed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", choices=FORMATS,
+        help="of the graph text (default, parses back), dot, svg, mermaid; of the architecture svg (default), png",
+    )  # fmt: skip
+    parser.add_argument("--stage", choices=STAGES, help="as lowered, all blocks present, or optimised (default)")
     parser.add_argument("--cost", action="store_true", help="print a table of cost per node instead of the graph")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to a file instead of standard output")
     parser.add_argument("--json", action="store_true", help="print nodes and their cost as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the graph."""
+    """Prints what is asked for."""
+    if args.format is None:
+        args.format = VIEWS[args.view][0]
+    elif args.format not in VIEWS[args.view]:
+        raise UsageError(
+            f"nasrec inspect: --format {args.format} is none of --view {args.view}, which has "
+            f"{', '.join(VIEWS[args.view])}"
+        )
     architecture = architectures.from_args(args)
-    graph = _stage(architecture, columns.resolve(args, architecture), args.stage)
-    text = _rendered(graph, args)
+    if args.view == "architecture":
+        return _draw(architecture, args)
+    graph = _stage(architecture, columns.resolve(args, architecture), args.stage or "optimised")
+    _give(_rendered(graph, args), args)
+    return 0
+
+
+def _draw(architecture: Architecture, args: argparse.Namespace) -> int:
+    from nasrec.draw import scene_of
+
+    for option in ("stage", "cost", "json"):
+        if getattr(args, option):
+            raise UsageError(f"nasrec inspect: --{option} belongs to --view graph; leave it out")
+    if architecture.genotype is None:
+        raise UsageError(f"nasrec inspect: baseline {architecture.name} has no blocks to draw; leave out --view")
+    scene = scene_of(architecture.genotype)
+    if args.format == "svg":
+        _give(scene.svg(), args)
+    elif args.output:
+        write_bytes(args.output, scene.png(), CompileError)
+    else:
+        raise UsageError("nasrec inspect: a PNG is no text to print; give -o FILE")
+    return 0
+
+
+def _give(text: str, args: argparse.Namespace) -> None:
     if args.output:
         jsonfile.write_text(args.output, text, CompileError)
     else:
         print(text, end="")
-    return 0
 
 
 def _stage(architecture: Architecture, features: FeatureSpec, stage: str) -> Graph:
