@@ -139,7 +139,7 @@ def clear(target: Path) -> None:
     for run in reversed(runs):
         for name in _FILES:
             (run / name).unlink(missing_ok=True)
-        for name in ("checkpoints/last.pt", "checkpoints/best.pt"):
+        for name in ("checkpoints/last.pt", "checkpoints/best.pt", "checkpoints/best-next.pt"):
             (run / name).unlink(missing_ok=True)
         for events in run.glob("tensorboard/events.out.tfevents.*"):
             events.unlink()

@@ -6,7 +6,8 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from nasrec.train.weights import snapshot
 
 __all__ = ["FolderStore", "MemoryStore", "Store"]
 
-_LAST, _BEST = "last.pt", "best.pt"
+_LAST, _BEST, _NEXT = "last.pt", "best.pt", "best-next.pt"
 _SHORTEST_S = 60.0
 _LARGEST_SHARE = 0.05
 
@@ -69,7 +70,8 @@ class MemoryStore:
 class FolderStore:
     """Two files in a folder, `last.pt` and `best.pt`, each there whole or not at all.
 
-    They hold tensors and plain values, and are read without running code.
+    They hold tensors and plain values, and are read without running code. New best weights wait beside the old ones for
+    the checkpoint that knows of them: a run that dies before it goes on from a point where the old ones were best.
 
     Args:
         path: the folder; made if need be.
@@ -94,26 +96,34 @@ class FolderStore:
 
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         started = time.monotonic()
-        _write(self.path / _LAST, dict(checkpoint))
+        with _writing(self.path / _LAST, dict(checkpoint)):
+            # Before the checkpoint takes its place: dying between the two makes the steps to these weights once more.
+            if (self.path / _NEXT).exists():
+                os.replace(self.path / _NEXT, self.path / _BEST)
         self._saved_at = time.monotonic()
         self._took_s = self._saved_at - started
 
     def load(self) -> dict[str, Any] | None:
+        (self.path / _NEXT).unlink(missing_ok=True)  # of steps that this checkpoint does not know of
         return _read(self.path / _LAST)
 
     def save_best(self, weights: Mapping[str, Tensor]) -> None:
-        _write(self.path / _BEST, {name: tensor.detach() for name, tensor in weights.items()})
+        with _writing(self.path / _NEXT, {name: tensor.detach() for name, tensor in weights.items()}):
+            pass
 
     def load_best(self) -> dict[str, Tensor] | None:
-        return _read(self.path / _BEST)
+        newest = self.path / _NEXT
+        return _read(newest if newest.exists() else self.path / _BEST)
 
     def clear(self) -> None:
-        """Removes both files."""
-        for name in (_LAST, _BEST):
+        """Removes all files."""
+        for name in (_LAST, _BEST, _NEXT):
             (self.path / name).unlink(missing_ok=True)
 
 
-def _write(path: Path, value: dict[str, Any]) -> None:
+@contextmanager
+def _writing(path: Path, value: dict[str, Any]) -> Iterator[None]:
+    """Writes the value; the block runs when that is on the disk, right before it takes its place."""
     with replacing(path, TrainError) as scratch:
         try:
             with scratch.open("wb") as stream:
@@ -122,6 +132,7 @@ def _write(path: Path, value: dict[str, Any]) -> None:
                 os.fsync(stream.fileno())
         except RuntimeError as error:  # torch's writer, when the disk is full
             raise OSError(None, " ".join(str(error).split())[:200]) from None
+        yield
 
 
 def _read(path: Path) -> dict[str, Any] | None:

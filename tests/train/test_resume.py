@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import nasrec
 from nasrec.baselines import build
 from nasrec.errors import StateDictError, TrainError
-from nasrec.train import TrainConfig, TrainResult, seed_everything, train
+from nasrec.train import TrainConfig, TrainResult, evaluate, seed_everything, train
 from nasrec.train.progress import Silent
 from nasrec.train.store import FolderStore
 
@@ -90,6 +90,26 @@ def test_resumed_equals_uninterrupted(small, tmp_path: Path, name: str) -> None:
     assert (result.steps, result.rows, result.stopped_early) == (expected.steps, expected.rows, expected.stopped_early)
     if name == "plateau and patience":
         assert result.stopped_early
+
+
+def test_interrupted_after_a_break_the_best_weights_are_those_of_the_report(small, tmp_path: Path) -> None:
+    """The run dies after a look that no checkpoint knows of, goes on, and is interrupted before it looks again."""
+    config = TrainConfig(batch_size=200, eval_every=5, log_every=1)
+    features = small.schema.features(4)
+    store = FolderStore(tmp_path, every=8)
+    with pytest.raises(Stop):
+        train(model_of(features), small.train, small.valid, config, StopAfter(12), store=store)
+
+    class InterruptAfter(StopAfter):
+        def advance(self, rows: int, loss: float) -> None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+    model = model_of(features)
+    result = train(model, small.train, small.valid, config, InterruptAfter(1), store=FolderStore(tmp_path))
+    assert result.interrupted and result.steps == 9 and result.best is not None and result.best.step == 5
+    assert evaluate(model, small.valid, config.eval_batch_size) == result.best.metrics
 
 
 def test_a_finished_run_makes_no_step(small, tmp_path: Path) -> None:

@@ -19,14 +19,33 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "new" / "folder")
     assert store.load() is None and store.load_best() is None
     weight = torch.randn(3, requires_grad=True)
-    store.save({"weights": {"w": weight.detach()}, "state": {"steps": 3, "history": [1.5, None]}})
     store.save_best({"w": weight})
+    store.save({"weights": {"w": weight.detach()}, "state": {"steps": 3, "history": [1.5, None]}})
     found, best = store.load(), store.load_best()
     assert found is not None and found["state"] == {"steps": 3, "history": [1.5, None]}
     assert best is not None and torch.equal(best["w"], weight) and not best["w"].requires_grad
     assert sorted(os.listdir(tmp_path / "new" / "folder")) == ["best.pt", "last.pt"]
     store.clear()
     assert store.load() is None and os.listdir(tmp_path / "new" / "folder") == []
+
+
+def test_best_weights_that_no_checkpoint_knows_of_are_not_kept(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+
+    def best() -> float:
+        found = FolderStore(tmp_path).load_best()
+        assert found is not None
+        return found["w"].item()
+
+    store.save_best({"w": torch.tensor(1.0)})
+    store.save({"steps": 1})
+    store.save_best({"w": torch.tensor(2.0)})
+    assert best() == 2.0
+    assert FolderStore(tmp_path).load() == {"steps": 1} and best() == 1.0
+    store.save_best({"w": torch.tensor(3.0)})
+    store.save_best({"w": torch.tensor(4.0)})
+    store.save({"steps": 2})
+    assert FolderStore(tmp_path).load() == {"steps": 2} and best() == 4.0
 
 
 def test_memory_keeps_a_copy_of_the_best() -> None:
@@ -86,7 +105,7 @@ def test_a_disk_that_fills_up_inside_torchs_writer(tmp_path: Path, monkeypatch: 
     store = FolderStore(tmp_path)
     save = torch.save
     monkeypatch.setattr(torch, "save", lambda value, stream: save(value, "/dev/full"))
-    with pytest.raises(TrainError, match=r"best\.pt: cannot be written: ") as caught:
+    with pytest.raises(TrainError, match=r"best-next\.pt: cannot be written: ") as caught:
         store.save_best({"w": torch.zeros(100_000)})
     assert "\n" not in str(caught.value) and os.listdir(tmp_path) == []
 
