@@ -16,13 +16,15 @@ from nasrec import jsonfile
 from nasrec.cli import output
 from nasrec.cli.architectures import Architecture
 from nasrec.errors import TrainError
+from nasrec.files import folder
 from nasrec.jsonfile import shown_path
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
     from nasrec.train import TrainResult
+    from nasrec.train.ranks import Ranks
 
-__all__ = ["MARKS", "clear", "finished", "held", "outcome", "require_kind", "save_source", "write_report"]
+__all__ = ["MARKS", "clear", "finished", "held", "outcome", "place", "require_kind", "save_source", "write_report"]
 
 MARKS = {"run": "checkpoints", "seeds": "seed-*/checkpoints", "tuning": "trials/*/checkpoints"}
 """Where the checkpoints of runs lie in a folder of each kind, and not in those of other kinds."""
@@ -95,6 +97,11 @@ def finished(target: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None
         return None
     require_same({"config": report.get("config"), **report["identity"]}, identity)
     return report
+
+
+def place(path: str | os.PathLike[str], ranks: Ranks) -> Path:
+    """A folder for results, made if need be, by the first of several processes; others may not know it."""
+    return folder(path, TrainError) if ranks.first else Path(path)
 
 
 @contextmanager

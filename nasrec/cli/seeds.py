@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import output
+from nasrec.cli import output, runs
 from nasrec.cli.training import Job, carry_out
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def train_seeds(
     """
     reports = []
     for seed in seeds:
-        own = job.folder(target / name.format(seed))
+        own = runs.place(target / name.format(seed), job.ranks)
         label = f"training {job.architecture.name}, {own.name}"
         reports.append(carry_out(job, replace(config, seed=seed), own, label, test=test) | {"folder": own.name})
         if reports[-1]["interrupted"]:

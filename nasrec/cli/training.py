@@ -16,7 +16,6 @@ from nasrec.cli import describe, output, runs, settings, weights
 from nasrec.cli.architectures import Architecture
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
-from nasrec.files import folder
 from nasrec_ir import Graph
 
 if TYPE_CHECKING:
@@ -54,10 +53,6 @@ class Job:
     every: int | None = None
     tensorboard: bool = False
     shard_tables: str | None = None
-
-    def folder(self, path: Path) -> Path:
-        """A folder for results, made if need be, by the first of several processes."""
-        return folder(path, TrainError) if self.ranks.first else path
 
     def model(self, seed: int) -> CompiledModel:
         """With initial values of its own, or those of the file."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
-from nasrec.cli import output
+from nasrec.cli import output, runs
 from nasrec.cli.seeds import train_seeds
 from nasrec.cli.training import Job
 from nasrec.errors import TrainError
@@ -79,7 +79,7 @@ def tune(
     Returns:
         The finished trials, and the chosen one's reports with test scores; none where an interrupt came before.
     """
-    place = job.folder(target / "trials")
+    place = runs.place(target / "trials", job.ranks)
     trials: list[Trial] = []
     for lr in learning_rates:
         own, name = replace(config, lr=lr), _name(lr)

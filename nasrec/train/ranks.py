@@ -101,12 +101,13 @@ class Ranks:
             lengths = [length for (length,) in self.each([len(tensor)])]
         if not max(lengths):
             return tensor
-        # Gloo exchanges equal shapes only.
-        padded = tensor if len(tensor) == max(lengths) else tensor.new_zeros((max(lengths), *tensor.shape[1:]))
-        padded[: len(tensor)] = tensor
+        padded = tensor.contiguous()
+        if len(tensor) < max(lengths):  # equal shapes alone can be exchanged
+            padded = tensor.new_zeros((max(lengths), *tensor.shape[1:]))
+            padded[: len(tensor)] = tensor
         found = [torch.empty_like(padded) for _ in range(self.size)]
         with told_when_lost():
-            dist.all_gather(found, padded.contiguous())
+            dist.all_gather(found, padded)
         return torch.cat([part[:length] for part, length in zip(found, lengths, strict=True)])
 
     def copy_first(self, tensors: Sequence[Tensor]) -> None:

@@ -129,7 +129,7 @@ def _job(args: argparse.Namespace, architecture: architectures.Architecture, ran
 def _target(args: argparse.Namespace, job: Job) -> Path:
     if args.output is None and job.ranks.size > 1:
         raise UsageError("nasrec train: several processes need a folder that all of them know; give -o DIR")
-    return job.folder(Path(args.output or f"runs/{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
+    return runs.place(Path(args.output or f"runs/{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}"), job.ranks)
 
 
 def _common(job: Job, trials: Sequence[tune.Trial], chosen: Sequence[Report]) -> Report:

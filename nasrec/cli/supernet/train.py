@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from nasrec.cli import devices, output, rows, runs
 from nasrec.cli.supernet import spaces
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
-from nasrec.errors import TrainError
 from nasrec.jsonfile import shown_path
 
 if TYPE_CHECKING:
@@ -124,11 +123,9 @@ def _build(args: argparse.Namespace, space: SearchSpace, data: Rows) -> Supernet
 
 
 def _target(args: argparse.Namespace, ranks: Ranks) -> Path:
-    from nasrec.files import folder
-
     if args.output is None and ranks.size > 1:
         raise UsageError(f"{COMMAND}: several processes need a folder that all of them know; give -o DIR")
-    return folder(args.output or f"runs/supernet-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
+    return runs.place(args.output or f"runs/supernet-{time.strftime('%Y%m%d-%H%M%S')}", ranks)
 
 
 def _train(
@@ -144,7 +141,7 @@ def _train(
     from nasrec.train.progress import Silent
     from nasrec.train.store import FolderStore
 
-    store = FolderStore(target / CHECKPOINTS, args.checkpoint_every)
+    store = FolderStore(target / CHECKPOINTS, args.checkpoint_every) if ranks.first else None
     progress = _progress(args, net, data, target) if ranks.first else Silent()
     log, valid, _ = data.splits
     return train(net, log, valid, config, sampling, progress, store=store, ranks=ranks)
