@@ -29,6 +29,8 @@ __all__ = ["MARKS", "clear", "finished", "held", "outcome", "place", "require_ki
 MARKS = {"run": "checkpoints", "seeds": "seed-*/checkpoints", "tuning": "trials/*/checkpoints"}
 """Where the checkpoints of runs lie in a folder of each kind, and not in those of other kinds."""
 
+_MOST_POINTS = 2000
+
 _FILES = (
     "config.toml",
     "genotype.json",
@@ -45,7 +47,9 @@ _FILES = (
 
 
 def outcome(result: TrainResult) -> dict[str, Any]:
-    """A training result as plain values: how far it got, how fast, its history and its looks at the validation rows."""
+    """A training result as plain values: how far it got, how fast, its looks at the validation rows, and its history,
+    of which metrics.csv has all points where these are too many for a report."""
+    apart = -(-len(result.history) // _MOST_POINTS) or 1
     return {
         "steps": result.steps,
         "rows": result.rows,
@@ -54,7 +58,7 @@ def outcome(result: TrainResult) -> dict[str, Any]:
         "interrupted": result.interrupted,
         "stopped_early": result.stopped_early,
         "best_valid": asdict(result.best) if result.best else None,
-        "history": [asdict(point) for point in result.history],
+        "history": [asdict(point) for point in result.history[::-apart][::-1]],  # the last point is one of them
         "evaluations": [asdict(look) for look in result.evaluations],
     }
 

@@ -278,6 +278,13 @@ def test_test_rows_do_not_choose(cli: Any, tmp_path: Path, monkeypatch: Any) -> 
     assert read.index(test) > len(read) - read[::-1].index("trial") - 1
 
 
+def test_the_report_of_a_long_run_has_fewer_points(cli: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr("nasrec.cli.runs._MOST_POINTS", 5)
+    report = cli(*RUN, "-o", tmp_path / "run", "--log-every", 1, "--json").json
+    assert [point["step"] for point in report["history"]] == [1, 4, 7, 10, 13]
+    assert len(losses_of(tmp_path / "run")) == 14
+
+
 def test_bad_ranges(cli: Any, tmp_path: Path) -> None:
     run = (*RUN, "-o", tmp_path / "run", "--tune")
     cli(*run, "--tune-range", 0.2, 0.1).fails_with("0 < LOW <= HIGH", "0.2 to 0.1")
