@@ -110,9 +110,11 @@ class Path:
         shared = []
         for lookup in self.lookups:
             own = torch.zeros_like(lookup.leaf) if lookup.leaf.grad is None else lookup.leaf.grad
-            leaf = ranks.gather(own)
-            leaf.grad = leaf.clone()
-            shared.append(Lookup(lookup.names, ranks.gather(lookup.ids), leaf))
+            lengths = [rows for (rows,) in ranks.each([len(lookup.ids)])]
+            grad = ranks.gather(own, lengths)
+            leaf = torch.empty_like(grad)
+            leaf.grad = grad
+            shared.append(Lookup(lookup.names, ranks.gather(lookup.ids, lengths), leaf))
         self.lookups = shared
 
     def gradient_norm(self) -> Tensor:
