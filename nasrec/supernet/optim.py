@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -62,7 +63,7 @@ class PathAdagrad:
             TrainError,
         )
         self.sums = {
-            name: torch.full_like(parameter, initial_accumulator_value) for name, parameter in self._parameters.items()
+            name: _filled_like(parameter, initial_accumulator_value) for name, parameter in self._parameters.items()
         }
 
     @torch.no_grad()
@@ -122,3 +123,11 @@ class PathAdagrad:
         for name, total in self.sums.items():
             total.copy_(sums[name])
         self.lr, self.eps, self.weight_decay = state["lr"], state["eps"], state["weight_decay"]
+
+
+def _filled_like(parameter: Tensor, value: float) -> Tensor:
+    if value == 0 and parameter.device.type == "cpu" and parameter.dtype == torch.float32:
+        # Pages that the system hands out as zeros take no memory before something is written: rows of tables that no
+        # batch names never do.
+        return torch.from_numpy(np.zeros(tuple(parameter.shape), dtype=np.float32))
+    return torch.full_like(parameter, value)

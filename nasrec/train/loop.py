@@ -152,8 +152,9 @@ class _Loop:
         self._require_same(checkpoint)
         state = State.from_dict(checkpoint["state"])
         self.reader.load_state_dict(state.reader)
-        self.learner.load_weights(checkpoint["weights"])
-        self.learner.load_optimizer_state(checkpoint["optimizer"])
+        # Each part is let go once it is copied: of large tables there may not be room for three.
+        self.learner.load_weights(checkpoint.pop("weights"))
+        self.learner.load_optimizer_state(checkpoint.pop("optimizer"))
         self.state = state
         logger.info("going on after step %d", state.steps)
 
