@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nasrec.errors import TrainError
 from nasrec.kernels.reference import wrong_id
@@ -87,7 +88,7 @@ class SpreadTables:
     def module(self, lookup: int) -> SpreadEmbedding:
         """What takes the place of a lookup in its model."""
         rows = [rows for rows, _ in self.shapes[lookup]]
-        return SpreadEmbedding(self._model.module[f"lookup{lookup}"], rows)
+        return SpreadEmbedding(self._model.module[f"lookup{lookup}"], rows, self.ranks)
 
     def set_rate(self, lr: float) -> None:
         """The learning rate of the backward passes that follow."""
@@ -129,13 +130,13 @@ class SpreadTables:
 class SpreadEmbedding(Embedding):
     """The lookup [B, n] -> [B, n, e] in tables that lie on all ranks, which must call it together."""
 
-    def __init__(self, tables: nn.Module, rows: list[int]) -> None:
+    def __init__(self, tables: nn.Module, rows: list[int], ranks: Ranks) -> None:
         nn.Module.__init__(self)
         self.sparse = False
         self.tables = nn.ParameterList()
         # Not as a submodule: neither optimiser nor state dict of the model are to meet parts of tables.
         self._spread = [tables]
-        self._rows = rows
+        self._rows, self._ranks = rows, ranks
 
     def forward(self, ids: Tensor) -> Tensor:
         """Looks the rows up; an id outside its table raises `FeatureError`, on a GPU where this costs no wait."""
@@ -143,14 +144,17 @@ class SpreadEmbedding(Embedding):
 
         if ids.device.type == "cpu":
             self._require_ids(ids)
-        batch, fields = ids.shape
+        own, fields = ids.shape
+        # TorchRec wants equal batches. Row 0 of each table fills up: what it gives is dropped, and its gradient is 0.
+        batch = max(each for (each,) in self._ranks.each([own]))
+        ids = functional.pad(ids, (0, 0, 0, batch - own))
         keys = [f"field{j}" for j in range(fields)]
         lengths = torch.ones(fields * batch, dtype=torch.int32, device=ids.device)
         values = ids.t().reshape(-1)
         with told_when_lost():
             found = self._spread[0](KeyedJaggedTensor(keys=keys, values=values, lengths=lengths))
             by_field = (found.wait() if hasattr(found, "wait") else found).to_dict()
-        return torch.stack([by_field[key] for key in keys], dim=1)  # they come in the order of the ranks
+        return torch.stack([by_field[key][:own] for key in keys], dim=1)  # they come in the order of the ranks
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
