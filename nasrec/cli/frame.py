@@ -96,6 +96,8 @@ def _no_command(args: argparse.Namespace) -> int:
 
 def _log_to_stderr(verbose: int) -> None:
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    if os.environ.get("RANK", "0") != "0":  # of torchrun's processes one tells the work, and one of each machine warns
+        level = logging.WARNING if os.environ.get("LOCAL_RANK", "0") == "0" else logging.ERROR
     for package in ("nasrec", "nasrec_ir", "nasrec_pim"):  # not the root logger: other libraries' remarks stay theirs
         logger = logging.getLogger(package)
         logger.setLevel(level)

@@ -89,7 +89,7 @@ SCENES = (
     Scene("interrupt", happens=interrupt, folder="stopped"),
     Scene("terminate", happens=terminate, folder="stopped"),
     Scene("interrupt twice", happens=interrupt_twice, folder="stopped"),
-    Scene("go on", folder="stopped"),
+    Scene("go on", ("-v",), folder="stopped"),
     Scene("finished", folder="stopped"),
     Scene("die", happens=die),
 )
