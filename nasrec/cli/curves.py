@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "Run", "compare", "entropy_line", "figure_of", "rows_seen", "save", "thousands", "zoom"]
+__all__ = ["COLOURS", "Run", "compare", "entropy_line", "figure_of", "png", "rows_seen", "save", "thousands", "zoom"]
 
 COLOURS = ("#b2182b", "#7f7f7f", "#2166ac", "#1b7837")
 
@@ -95,4 +96,11 @@ def zoom(axes: Axes, runs: Sequence[Run], floor: float, teacher: Mapping[str, An
 def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Writes a PNG, whole or not at all."""
     with replacing(path, TrainError) as file:
-        figure.savefig(file, dpi=130, format="png", metadata={"Software": None})
+        file.write_bytes(png(figure))
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as the content of a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, dpi=130, format="png", metadata={"Software": None})
+    return file.getvalue()

@@ -9,11 +9,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import output, rows, runs, settings
+from nasrec.cli import output, report, rows, runs, settings
 from nasrec.cli.supernet import spaces
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.errors import TrainError
@@ -86,13 +86,14 @@ def run(args: argparse.Namespace) -> int:
     target = folder(args.output or f"runs/rank-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
     with runs.held(target):
         try:
-            report = _contest(args, target) if args.contest else _study(args, target)
+            said = _contest(args, target) if args.contest else _study(args, target)
         except KeyboardInterrupt:
             where = shown_path(str(target))
             print(f"interrupted; what is done is kept: the same command with -o {where} goes on")
             return INTERRUPTED
-        runs.write_report(target, report)
-    print(output.json_text(report) if args.json else f"\nreport.json and pictures are in {target}")
+        runs.write_report(target, said)
+        report.write(target)
+    print(output.json_text(said) if args.json else f"\nreport.html, report.json and pictures are in {target}")
     return 0
 
 
@@ -114,6 +115,7 @@ def _study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
         print(f"\n{_table(ranked)}")
     return {
         "command": "rank",
+        "settings": _settings(args, _OF_A_STUDY) | {"training from scratch": asdict(config)},
         "data": data.summary(),
         "environment": environment(),
         "architectures": len(ranked[0].truth),
@@ -236,12 +238,23 @@ def _contest(args: argparse.Namespace, target: Path) -> dict[str, Any]:
         print(f"{head}\n\n{output.table(('test log loss above the best', 'mean', '95% from', 'to'), lines)}")
     return {
         "command": "rank --contest",
+        "settings": _settings(args, ("truth",)),
         "architectures": len(table),
         "budget": budget,
         "seeds": args.contest_seeds,
         "regret": {name: dict(zip(("mean", "low", "high"), found, strict=True)) for name, found in final.items()},
         "advantage_of_evolution": dict(zip(("mean", "low", "high"), advantage, strict=True)),
     }
+
+
+_OF_A_STUDY = (
+    "supernet", "matrix", "unbalanced", "finetune", "valid_rows", "supernet_epochs", "supernet_lr",
+    "supernet_batch_size", "embedding_dim", "space", "truth", "truth_seeds", "seed",
+)  # fmt: skip
+
+
+def _settings(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in names}
 
 
 def _plain(one: Ranked) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
-from nasrec.cli import output, runs, seeds
+from nasrec.cli import output, report, runs, seeds
 from nasrec.cli.search import retrain
 from nasrec.cli.search.setup import MeasureSpec, add_options, algorithm_of, goal_of, settings_of
 from nasrec.cli.usage import INTERRUPTED
@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
             found = _search(args, goal, spec, net, data, target)
         except KeyboardInterrupt:
             return _interrupted(target)
-        report = _report(args, goal, spec, net, data, found)
-        _save(target, goal, found, report)
+        said = _report(args, goal, spec, net, data, found)
+        _save(target, goal, found, said)
         if not args.json:
             print(_table(goal, found))
         if training is not None:
@@ -66,13 +66,14 @@ def run(args: argparse.Namespace) -> int:
             dim = net.features.embedding_dim
             place = folder(target / "retrain", TrainError)
             trained = retrain.retrain(best, data, dim, config, rates, args.seeds, place)
-            report["retrain"] = trained.to_dict()
-            runs.write_report(target, report)
+            said["retrain"] = trained.to_dict()
+            runs.write_report(target, said)
+            report.write(target)
             if trained.interrupted:
                 return _interrupted(target)
             if not args.json:
                 print(f"\n{retrain.table(trained)}\n\n{seeds.score_table(trained.runs)}")
-    print(output.json_text(report) if args.json else f"\nreport.json, best.json and pictures are in {target}")
+    print(output.json_text(said) if args.json else f"\nreport.html, report.json and best.json are in {target}")
     return 0
 
 
@@ -136,10 +137,10 @@ def _report(
     }
 
 
-def _save(target: Path, goal: Goal, found: Found, report: dict[str, Any]) -> None:
+def _save(target: Path, goal: Goal, found: Found, said: dict[str, Any]) -> None:
     from nasrec.cli.search import pictures
 
-    runs.write_report(target, report)
+    runs.write_report(target, said)
     if found.best is not None:
         found.best.genotype.save(target / "best.json")
     pictures.draw_history(found.trials, goal, target / "history.png")
@@ -150,6 +151,7 @@ def _save(target: Path, goal: Goal, found: Found, report: dict[str, Any]) -> Non
         place = folder(target / "front", TrainError)
         for trial in found.front:
             trial.genotype.save(place / f"trial-{trial.number}.json")
+    report.write(target)
 
 
 def _best(goal: Goal, found: Found, count: int) -> list[Trial]:

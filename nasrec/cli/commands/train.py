@@ -110,7 +110,7 @@ def _train(
         tables = [tune.table(trials)] if trials else []
         if not found["interrupted"]:
             tables += [seeds.score_table(chosen)] if len(chosen) > 1 else []
-            report.write(chosen, target, _title(job, chosen), tables)
+            report.write(target)
         print(output.json_text(found) if args.json else _closing(found, tables, chosen, target))
     return INTERRUPTED if found["interrupted"] else 0
 
@@ -143,12 +143,6 @@ def _common(job: Job, trials: Sequence[tune.Trial], chosen: Sequence[Report]) ->
     if not interrupted:
         found["scores"] = seeds.statistics_of(chosen)
     return found
-
-
-def _title(job: Job, chosen: Sequence[Report]) -> str:
-    config = chosen[0]["config"]
-    many = f", {len(chosen)} seeds" if len(chosen) > 1 else ""
-    return f"{job.architecture.name} on {job.data.source}: {config['optimizer']}, learning rate {config['lr']:g}{many}"
 
 
 def _closing(found: Report, tables: Sequence[str], chosen: Sequence[Report], target: Path) -> str:

@@ -29,7 +29,8 @@ def draw_scatter(ranked: Sequence[Ranked], path: Path) -> None:
     for axes, one in zip(panels, ranked, strict=False):
         tau = one.agreement.statistics["kendall"]
         axes.scatter(one.predicted, one.truth, s=12, color=_COLOURS[1], alpha=0.7)
-        axes.set_title(f"{_label(one)}\nKendall {tau}", fontsize=8)
+        tuned = f"{one.finetune} steps fine-tuned: " if one.finetune else ""
+        axes.set_title(f"{one.name}\n{tuned}Kendall {tau}", fontsize=7.5)
         axes.set(xlabel="log loss by shared weights", ylabel="log loss from scratch")
         axes.grid(alpha=0.25)
     for axes in panels[len(ranked) :]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nasrec.space import SearchSpace
     from nasrec.supernet import Supernet
 
-__all__ = ["ALGORITHMS", "MeasureSpec", "add_options", "algorithm_of", "goal_of", "settings_of"]
+__all__ = ["ALGORITHMS", "MeasureSpec", "add_options", "algorithm_of", "goal_from", "goal_of", "settings_of"]
 
 ALGORITHMS = ("evolution", "random", "nsga2")
 
@@ -83,6 +83,15 @@ def goal_of(args: argparse.Namespace) -> Goal:
     """Objectives and limits. Raises `SearchError` on malformed ones."""
     objectives = [parse_objective(text) for text in args.objective or ["log_loss"]]
     return Goal(tuple(objectives), tuple(parse_limit(text) for text in args.limit))
+
+
+def goal_from(settings: Mapping[str, Any]) -> Goal:
+    """The way back from `settings_of`. Raises `SearchError` on malformed texts."""
+    objectives = []
+    for text in settings["objectives"]:
+        way, _, name = text.partition(" ")
+        objectives.append(parse_objective(f"{'max' if way == 'largest' else 'min'}:{name}"))
+    return Goal(tuple(objectives), tuple(parse_limit(text) for text in settings["limits"]))
 
 
 def algorithm_of(args: argparse.Namespace, space: SearchSpace, goal: Goal) -> Algorithm:

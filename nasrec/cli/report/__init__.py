@@ -1,0 +1,82 @@
+"""The report of a run as one page: what `nasrec report` writes, and what runs write themselves at their end."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrec import jsonfile
+from nasrec.checks import shown
+from nasrec.errors import NasrecError, TrainError
+from nasrec.files import write_bytes
+from nasrec.jsonfile import shown_path
+
+if TYPE_CHECKING:
+    from nasrec.cli.report.page import Page
+
+__all__ = ["COMMANDS", "page_of", "write"]
+
+COMMANDS = {
+    "train": "training",
+    "supernet train": "supernet",
+    "search": "search",
+    "rank": "rank",
+    "rank --contest": "rank",
+}
+"""What a report.json may be of, and the module of this package that makes its page."""
+
+
+def write(run: str | os.PathLike[str], output: str | os.PathLike[str] | None = None) -> Path:
+    """Writes the page of a run's folder.
+
+    Args:
+        run: the folder, with its report.json.
+        output: the file; default: report.html in the folder, which gets the pictures that belong beside it too.
+
+    Raises:
+        TrainError: there is no report, it is damaged or of another command, or the page cannot be written.
+    """
+    page = page_of(run)
+    target = Path(output) if output is not None else Path(run) / "report.html"
+    if output is None:
+        for name, picture in page.beside.items():
+            write_bytes(Path(run) / name, picture, TrainError)
+    jsonfile.write_text(target, page.html(), TrainError)
+    return target
+
+
+def page_of(run: str | os.PathLike[str]) -> Page:
+    """The page itself; see `write`."""
+    place, found = Path(run), _read(Path(run))
+    command = found["command"]
+    module = importlib.import_module(f"{__name__}.{COMMANDS[command]}")
+    make: Callable[[Path, Mapping[str, Any]], Page] = module.page
+    try:
+        return make(place, found)
+    except NasrecError as failure:  # of a file beside the report
+        raise TrainError(str(failure)) from None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as failure:
+        raise TrainError(
+            f"{shown_path(os.fspath(place / 'report.json'))}: is no whole report of 'nasrec {command}': "
+            f"{type(failure).__name__} {failure!s:.80}; run the command on the folder again"
+        ) from None
+
+
+def _read(place: Path) -> dict[str, Any]:
+    name = shown_path(os.fspath(place))
+    if not place.is_dir():
+        raise TrainError(f"{name}: is no folder; give the folder of a run, with its report.json")
+    if not (place / "report.json").exists():
+        raise TrainError(f"{name}: holds no report.json; give the folder of a run that has come to its end")
+    path = place / "report.json"
+    found = jsonfile.read(path, TrainError)
+    command = found.get("command") if isinstance(found, dict) else None
+    if not isinstance(command, str) or command not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        raise TrainError(
+            f"{shown_path(os.fspath(path))}: is of command {shown(command)}; pages are made of reports of {known}"
+        )
+    return dict(found)
