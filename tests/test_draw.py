@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,6 +115,12 @@ def test_names_and_bits_are_text() -> None:
     block = Block(("fc", "efc"), 16, 16, (0,), (0,), (0,), (0,), False, True, (4, 8))
     text = nasrec.draw_architecture(Genotype((block,), name="a <b> & c", layer_norm=False))
     assert "a &lt;b&gt; &amp; c" in text and "4 bit" in text and "8 bit" in text and "no layer norm" in text
+
+
+def test_the_picture_of_the_readme_is_this_one() -> None:
+    """`nasrec inspect criteo-full --view architecture -o docs/criteo-full.svg` makes it anew."""
+    path = Path(__file__).parent.parent / "docs" / "criteo-full.svg"
+    assert path.read_text(encoding="utf-8") == nasrec.draw_architecture(presets.load("criteo-full"))
 
 
 def test_as_png() -> None:

@@ -15,11 +15,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     parser.add_argument("folder", metavar="RUN", help="the folder of a run, with its report.json")
     parser.add_argument("-o", "--output", metavar="FILE", help="the page (default report.html in the folder)")
+    parser.add_argument("--json", action="store_true", help="print where the page is as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Writes the page."""
-    from nasrec.cli import report
+    from nasrec.cli import output, report
 
-    print(f"{report.write(args.folder, args.output)} is written")
+    page = report.write(args.folder, args.output)
+    print(output.json_text({"page": str(page)}) if args.json else f"{page} is written")
     return 0

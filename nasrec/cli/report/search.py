@@ -32,7 +32,10 @@ def page(run: Path, found: Report) -> Page:
     goal = goal_from(settings)
     trials = read_journal(run / "journal.jsonl")[1] if (run / "journal.jsonl").exists() else []
     wanted = ", ".join(map(str, goal.objectives)) + "".join(f"; {limit}" for limit in goal.limits)
-    made = Page(f"Search on {found['data']['source']}", f"{settings['algorithm'].capitalize()}: {wanted}")
+    made = Page(
+        f"Search on {found['data']['source']}",
+        f"{_ALGORITHMS.get(settings['algorithm'], settings['algorithm'])}: {wanted}",
+    )
     made.tiles(_tiles(found, goal))
     if found["best"] is None:
         made.words("No genotype kept all limits. Loosen one of them, or search longer.")
@@ -122,7 +125,8 @@ def _best(trials: Sequence[Trial], goal: Goal) -> list[Trial]:
 
 
 def _add_trials(made: Page, trials: Sequence[Trial], goal: Goal, caption: str, found: Report) -> None:
-    names = list(dict.fromkeys([*goal.names, *(name for trial in trials for name in trial.values)]))
+    measured = {name for trial in trials for name in trial.values}
+    names = list(dict.fromkeys([*goal.names, *(name for name in _ALSO if name in measured)]))
     scratch: dict[int, float] = {}
     for one in found.get("retrain", {}).get("candidates", []):
         scratch[one["trial"]] = min(one["valid"]["log_loss"], scratch.get(one["trial"], float("inf")))
@@ -210,6 +214,9 @@ def _words(name: str) -> str:
     return {"auc": "AUC", "macs": "MACs"}.get(name, name.replace("_", " ")) or MISSING
 
 
+_ALGORITHMS = {"evolution": "Regularized evolution", "random": "Random search", "nsga2": "NSGA-II"}
+_ALSO = ("log_loss", "auc", "calibration", "macs", "parameters")
+"""Values that a table shows beside those of the goal."""
 _SCORES = (
     ("test", "log_loss", "test log loss"),
     ("test", "auc", "test AUC"),
