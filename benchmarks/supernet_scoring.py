@@ -3,8 +3,8 @@
 - plain: validation metrics alone.
 - tuned: 500 steps of the last linear first, each on rows of its own (section 4.3 of the paper).
 - kept: the same number of steps over and over on `--distinct` rows, whose inputs of the last linear are computed once.
-- autograd: tuned, but as an ordinary training loop does it: the extracted model, everything but its last linear frozen,
-  torch's Adagrad.
+- autograd: tuned as an ordinary training loop does it, the extracted model with everything but its last linear frozen.
+  Autograd has nothing to do there either, so this says what the frozen part costs, and what `kept` saves.
 
 Weights and rows are random, which costs what trained ones cost. Times are means over the draws of `supernet_step`.
 """

@@ -43,7 +43,7 @@ class Scorer:
         train_log: Log | None = None,
         tuning: Tuning | None = None,
         most_rows: int | None = None,
-        batch_size: int = 4096,
+        batch_size: int = 2048,
         precision: str = "float32",
     ) -> None:
         if tuning is not None and train_log is None:

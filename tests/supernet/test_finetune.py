@@ -52,7 +52,7 @@ def test_it_is_adagrad_on_the_last_linear(trained: Supernet, splits: Splits) -> 
     model = net.extract(genotype)
     final = [model.get_parameter(name) for name in ("final.weight", "final.bias")]
     optimizer = torch.optim.Adagrad(final, 0.05, eps=tuning.eps)
-    reader, step = log.reader(4096, seed=4), 0
+    reader, step = log.reader(2048, seed=4), 0
     while step < 25:
         for columns in reader.epoch():
             for dense, sparse, label, counts in zip(*(column.split(64) for column in columns), strict=True):
