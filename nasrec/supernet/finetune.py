@@ -28,7 +28,7 @@ __all__ = ["Head", "HeadInputs", "Tuning", "drawn", "finetune", "tuned"]
 
 HEAD = "_final.weight"
 _ROWS_TOGETHER = 2048
-"""Rows of a pass through the frozen part: at fewer its operators' overhead shows, at more its results leave the caches."""
+"""Rows of a pass through the frozen part: with fewer, overhead shows; with more, results leave the caches."""
 
 
 @dataclass(frozen=True)
