@@ -46,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
     goal = goal_of(args)
     training = retrain.config_of(args) if args.retrain else None
     data_options = {name: getattr(args, name) for name in ("data", "rows", "kind", "split", "min_count")}
-    spec = MeasureSpec(args.supernet, data_options, args.seed, goal, args.hardware, args.finetune, args.valid_rows)
+    spec = MeasureSpec(
+        args.supernet, data_options, args.seed, goal, args.hardware, args.finetune, args.finetune_rows, args.valid_rows
+    )
     net, data = spec.load()
     target = folder(args.output or f"runs/search-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
     if not args.json:

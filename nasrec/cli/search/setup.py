@@ -62,6 +62,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of the last layer before a score is taken (default 0; the paper takes 500)",
     )  # fmt: skip
     group.add_argument(
+        "--finetune-rows", type=number(1), default=32_768, metavar="N",
+        help="that these steps read over and over (default 32,768): the fewer, the faster",
+    )  # fmt: skip
+    group.add_argument(
         "--valid-rows", type=number(1), default=20_000, metavar="N", help="validation rows to score on (default 20,000)"
     )
     group = parser.add_argument_group("algorithm")
@@ -130,6 +134,7 @@ def settings_of(args: argparse.Namespace, goal: Goal) -> dict[str, Any]:
         "objectives": [str(objective) for objective in goal.objectives],
         "limits": [str(limit) for limit in goal.limits],
         "finetune": args.finetune,
+        "finetune_rows": args.finetune_rows if args.finetune else None,
         "valid_rows": args.valid_rows,
         "hardware": args.hardware if any(name.startswith("pim.") for name in goal.names) else None,
     }
@@ -146,6 +151,7 @@ class MeasureSpec:
         goal: see `Goal`.
         hardware: preset or file.
         finetune: steps.
+        finetune_rows: that they read, over and over.
         valid_rows: at most.
     """
 
@@ -155,6 +161,7 @@ class MeasureSpec:
     goal: Goal
     hardware: str
     finetune: int
+    finetune_rows: int
     valid_rows: int
 
     def load(self) -> tuple[Supernet, rows.Rows]:
@@ -187,7 +194,7 @@ class MeasureSpec:
                 net,
                 data.splits.valid,
                 train_log=data.splits.train if self.finetune else None,
-                tuning=Tuning(self.finetune) if self.finetune else None,
+                tuning=Tuning(self.finetune, distinct_rows=self.finetune_rows) if self.finetune else None,
                 most_rows=self.valid_rows,
             )
 
