@@ -57,7 +57,6 @@ def add_argument(parser: argparse.ArgumentParser, *, required: bool = True) -> N
         help="a JSON file in nasrec's own form or the published release's, a preset "
         f"({', '.join(PRESETS)}), or a baseline ({', '.join(BASELINES)})",
     )
-
     group = parser.add_argument_group("shape of a baseline", "which of these there are depends on the model")
     for option, (kind, text) in OPTIONS.items():
         if kind is bool:
