@@ -1,8 +1,10 @@
 """What README.md and the pages of docs/ tell people to type works.
 
-Lines of fenced shell blocks that begin with `nasrec ` run in their order in one empty folder; Python blocks that begin
-with an import run too. A remark `<!-- test COMMAND: OPTIONS -->`, which readers do not see, adds options to the lines
-of one command, to keep the test short: `<!-- test demo: --rows 2000 -->`.
+Lines of fenced shell blocks that begin with `nasrec `, and Python blocks that begin with an import, run in their order
+in one folder, all pages together: README.md first, then docs/ by name; a page with the remark `<!-- test in a folder of
+its own -->` begins in an empty one. A remark `<!-- test COMMAND: OPTIONS -->` adds options to the lines of one command
+of its page, to keep the test short: `<!-- test demo: --rows 2000 -->`. `<!-- test text: OLD => NEW -->` replaces text in
+the page's blocks before they run. Readers see none of these.
 """
 
 from __future__ import annotations
@@ -12,57 +14,72 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from nasrec.cli import main
 
 README = Path(__file__).parent.parent / "README.md"
 PAGES = (README, *sorted((README.parent / "docs").glob("*.md")))
 FENCED = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
-REMARK = re.compile(r"<!-- test (?P<command>\w+): (?P<options>.*?) -->")
+OPTIONS = re.compile(r"<!-- test (?P<command>(?!text:)\w+): (?P<options>.*?) -->")
+REPLACED = re.compile(r"<!-- test text: (?P<old>.+?) => (?P<new>.*?) -->")
+OWN_FOLDER = "<!-- test in a folder of its own -->"
+SHELL, PYTHON = ("sh", "shell", "bash", "console", ""), ("python", "py")
 
 
-def blocks(*languages: str) -> list[str]:
-    assert README.exists(), "README.md is missing: it must show the commands that people type"
-    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    return [match["body"] for match in FENCED.finditer(text) if match["language"] in languages]
+def text_of(page: Path) -> str:
+    """The page as it is tested."""
+    text = page.read_text(encoding="utf-8")
+    for match in REPLACED.finditer(text):
+        assert text.count(match["old"]) > 1, f"{page.name}: {match[0]} replaces nothing"
+        text = text.replace(match["old"], match["new"])
+    return text
 
 
-def shown_commands() -> list[list[str]]:
-    """The arguments of every `nasrec` line, continuation lines joined, comments cut."""
-    lines = "\n".join(blocks("sh", "shell", "bash", "console", "")).replace("\\\n", " ").splitlines()
-    words = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if "nasrec " in line]
-    return [line[1:] for line in words if line and line[0] == "nasrec"]
+def steps_of(page: Path) -> list[list[str]]:
+    """Arguments for Python: of every `nasrec` line, continuation lines joined and comments cut, and of programs."""
+    text = text_of(page)
+    extra = {match["command"]: shlex.split(match["options"]) for match in OPTIONS.finditer(text)}
+    steps = []
+    for match in FENCED.finditer(text):
+        if match["language"] in PYTHON and match["body"].startswith(("import ", "from ")):
+            steps.append(["-c", match["body"]])
+        elif match["language"] in SHELL:
+            lines = match["body"].replace("\\\n", " ").splitlines()
+            words = [shlex.split(line.removeprefix("$ "), comments=True) for line in lines if "nasrec " in line]
+            steps += [["-m", *line, *extra.get(line[1], [])] for line in words if line and line[0] == "nasrec"]
+    return steps
 
 
-def extra_options() -> dict[str, list[str]]:
-    found = REMARK.finditer("".join(page.read_text(encoding="utf-8") for page in PAGES))
-    return {match["command"]: shlex.split(match["options"]) for match in found}
+def groups() -> list[list[Path]]:
+    """Pages that share a folder."""
+    shared = [page for page in PAGES if OWN_FOLDER not in page.read_text(encoding="utf-8")]
+    return [shared, *([page] for page in PAGES if page not in shared)]
 
 
 @pytest.mark.slow
-def test_every_command_runs(tmp_path: Path) -> None:
-    commands, extra = shown_commands(), extra_options()
-    assert len(commands) >= 3, "README.md shows too few nasrec commands"
-    for arguments in commands:
-        full = [*arguments, *extra.get(arguments[0], [])]
-        done = subprocess.run(
-            [sys.executable, "-m", "nasrec", *full], cwd=tmp_path, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, f"nasrec {shlex.join(full)}\n{done.stderr}"
+@pytest.mark.parametrize("pages", groups(), ids=lambda pages: pages[0].stem)
+def test_every_block_runs(tmp_path: Path, pages: list[Path], monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """Commands run in this process, which has imported what each of them would import anew."""
+    steps = [step for page in pages for step in steps_of(page)]
+    assert len(steps) >= 3, f"{pages[0].name} shows too few commands"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NASREC_DATA", raising=False)
+    for step in steps:
+        if step[0] == "-m":
+            status, said = main(step[2:]), capfd.readouterr().err
+        else:
+            done = subprocess.run([sys.executable, *step], capture_output=True, text=True, timeout=120)
+            status, said = done.returncode, done.stderr
+        assert status == 0, f"{shlex.join(step)}\n{said}"
         for option in ("-o", "--output", "--dump-ir", "--save-weights", "--trace", "--roofline"):
-            if option in full:
-                assert (tmp_path / full[len(full) - full[::-1].index(option)]).exists(), shlex.join(full)
+            if option in step:
+                assert Path(step[len(step) - step[::-1].index(option)]).exists(), shlex.join(step)
 
 
 def test_remarks_name_commands_that_are_shown() -> None:
-    assert set(extra_options()) <= {arguments[0] for arguments in shown_commands()}
-
-
-def test_python_blocks_run(tmp_path: Path) -> None:
-    programs = [body for body in blocks("python", "py") if body.startswith(("import ", "from "))]
-    assert programs, "README.md shows no Python program"
-    for program in programs:
-        done = subprocess.run(
-            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, f"{program}\n{done.stderr}"
+    for page in PAGES:
+        named = {match["command"] for match in OPTIONS.finditer(page.read_text(encoding="utf-8"))}
+        assert named <= {step[2] for step in steps_of(page) if step[0] == "-m"}, page.name
