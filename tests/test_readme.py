@@ -3,8 +3,8 @@
 Lines of fenced shell blocks that begin with `nasrec `, and Python blocks that begin with an import, run in their order
 in one folder, all pages together: README.md first, then docs/ by name; a page with the remark `<!-- test in a folder of
 its own -->` begins in an empty one. A remark `<!-- test COMMAND: OPTIONS -->` adds options to the lines of one command
-of its page, to keep the test short: `<!-- test demo: --rows 2000 -->`. `<!-- test text: OLD => NEW -->` replaces text in
-the page's blocks before they run. Readers see none of these.
+of its page, to keep the test short: `<!-- test demo: --rows 2000 -->`. `<!-- test text: OLD => NEW -->` replaces text
+in the page's blocks before they run. Readers see none of these.
 """
 
 from __future__ import annotations

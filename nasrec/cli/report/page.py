@@ -71,8 +71,11 @@ class Page:
         body = "".join(_row(row, index in chosen) for index, row in enumerate(rows))
         foot = "".join(_row(row) for row in totals)
         head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in header)
+        # Not a caption element: that would be as wide as the table, and be cut with it on narrow screens.
+        note = f'<p class="note">{html.escape(caption)}</p>' if caption else ""
+        label = f' aria-label="{html.escape(caption)}"' if caption else ""
         self._parts.append(
-            f'<div class="scroll"><table>{_caption(caption)}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
+            f'{note}<div class="scroll"><table{label}><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
             f"{f'<tfoot>{foot}</tfoot>' if foot else ''}</table></div>"
         )
 
@@ -157,10 +160,6 @@ def _cell(text: str) -> str:
     return html.escape(first) + (f"<small>{html.escape(below)}</small>" if below else "")
 
 
-def _caption(words: str) -> str:
-    return f"<caption>{html.escape(words)}</caption>" if words else ""
-
-
 def _figure(pictures: Sequence[tuple[str, str]]) -> str:
     figures = []
     for picture, caption in pictures:
@@ -186,8 +185,8 @@ dt { color: var(--quiet); font-size: .82rem } dd { margin: 0; font-size: 1.3rem;
 dd small { display: block; font-size: .78rem; color: var(--quiet); overflow-wrap: anywhere }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .9rem }
-caption { text-align: left; color: var(--quiet); padding-bottom: .4rem; font-size: .85rem }
-th, td { padding: .28rem 1.1rem .28rem .3rem; border-bottom: 1px solid var(--line); text-align: right }
+.note { color: var(--quiet); font-size: .85rem; margin: .8rem 0 .3rem }
+th, td { padding: .28rem .8rem .28rem .3rem; border-bottom: 1px solid var(--line); text-align: right }
 td { white-space: nowrap } th { font-weight: 600 } thead th { color: var(--quiet); vertical-align: bottom }
 th small, td small { display: block; color: var(--quiet); font-size: .92em }
 th:first-child { text-align: left; min-width: 4rem } tbody th { font-weight: 400 }
