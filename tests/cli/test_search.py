@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from nasrec import Genotype, SearchSpace, Supernet
+from nasrec.cli.commands import search
 from nasrec.data import synthesize
-from nasrec.search import Journal, read_journal
-from nasrec.supernet import save
+from nasrec.search import Found, Goal, Journal, Objective, Trial, read_journal
+from nasrec.supernet import load, save
 
 DATA = ("--data", "synth:criteo", "--rows", 2000)
 SMALL = ("--population", 6, "--iterations", 3, "--sample", 3, "--children", 2, "--valid-rows", 100)
@@ -103,6 +106,22 @@ def test_the_best_are_trained_from_scratch(cli: Any, supernet: Path, tmp_path: P
         assert "test" not in json.loads((folder / "report.json").read_text())["scores"]
     again = cli(*command)
     assert again.json["retrain"]["scores"] == report["scores"] and "finished before" in again.err
+
+
+def test_no_model_is_trained_twice(supernet: Path) -> None:
+    """Inputs that no operator reads make another genotype, but the same model."""
+    net = load(supernet)
+    genotype = net.space.sample(np.random.default_rng(0))
+    last = genotype.blocks[-1]
+    assert "sum" not in last.operators and "sigmoid_gating" not in last.operators
+    twins = [
+        replace(genotype, blocks=(*genotype.blocks[:-1], replace(last, left_inputs=inputs))) for inputs in ((0,), (1,))
+    ]
+    other = replace(genotype, blocks=(*genotype.blocks[:-1], replace(last, fm=not last.fm)))
+    trials = tuple(Trial(i, g, {"log_loss": 0.5 + i / 100}, 0.0) for i, g in enumerate((*twins, other)))
+    found, goal = Found(trials, trials[0], trials[:1]), Goal((Objective("log_loss"),))
+    assert [trial.number for trial in search._best(goal, found, net.features, 3)] == [0, 2]
+    assert [trial.number for trial in search._best(goal, found, net.features, 1)] == [0]
 
 
 @pytest.mark.parametrize(

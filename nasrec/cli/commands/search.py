@@ -22,6 +22,7 @@ from nasrec.errors import TrainError
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
+    from nasrec.features import FeatureSpec
     from nasrec.search import Found, Goal, Trial
     from nasrec.search.run import Evaluate
     from nasrec.supernet import Supernet
@@ -61,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
         said = _report(args, goal, spec, net, data, found)
         _save(target, goal, found, said)
         if not args.json:
-            print(_table(goal, found))
+            print(_table(goal, found, net.features))
         if training is not None:
-            best = _best(goal, found, args.retrain)
+            best = _best(goal, found, net.features, args.retrain)
             config, rates = training
             dim = net.features.embedding_dim
             place = folder(target / "retrain", TrainError)
@@ -156,16 +157,23 @@ def _save(target: Path, goal: Goal, found: Found, said: dict[str, Any]) -> None:
     report.write(target)
 
 
-def _best(goal: Goal, found: Found, count: int) -> list[Trial]:
-    """The best by the first objective among those that keep all limits, none twice."""
+def _best(goal: Goal, found: Found, features: FeatureSpec, count: int) -> list[Trial]:
+    """The best by the first objective among those that keep all limits, no model twice: genotypes that differ in dead
+    blocks alone, or in inputs that no operator reads, would be trained to the same weights."""
+    import nasrec_ir
+    from nasrec.graphs import graph_of
+
     allowed = [trial for trial in found.trials if goal.score(trial.values).allowed]
-    ordered = sorted(allowed, key=lambda trial: (goal.score(trial.values).objectives, trial.number))
-    distinct = {trial.genotype: trial for trial in reversed(ordered)}
-    return sorted(distinct.values(), key=ordered.index)[:count]
+    chosen: dict[str, Trial] = {}
+    for trial in sorted(allowed, key=lambda trial: (goal.score(trial.values).objectives, trial.number)):
+        if len(chosen) == count:
+            break
+        chosen.setdefault(nasrec_ir.dump(graph_of(trial.genotype, features)), trial)
+    return list(chosen.values())
 
 
-def _table(goal: Goal, found: Found) -> str:
-    best = _best(goal, found, _SHOWN) if len(goal.objectives) == 1 else list(found.front)
+def _table(goal: Goal, found: Found, features: FeatureSpec) -> str:
+    best = _best(goal, found, features, _SHOWN) if len(goal.objectives) == 1 else list(found.front)
     if not best:
         return "no genotype keeps all limits"
     names = list(dict.fromkeys([*goal.names, *best[0].values]))
