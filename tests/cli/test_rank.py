@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,11 @@ def test_a_study_and_the_table_it_shares(cli: Any, options: Any, tmp_path: Path,
     assert len(table) == 4 == first["architectures"]
     assert first["ranked"][0]["truth"] == table.scores(table.genotypes)
     assert set(first["ranked"][0]["statistics"]) >= {"pearson", "kendall", "kendall_top_half", "regret_top_15"}
+    page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
     for name in ("scatter.png", "cdf.png"):
         assert (tmp_path / "a" / name).read_bytes().startswith(b"\x89PNG")
+        assert f"data:image/png;base64,{base64.b64encode((tmp_path / 'a' / name).read_bytes()).decode()}" in page
+    assert first["settings"]["space"] == table.space.to_dict() and first["settings"]["supernet_lr"] == 0.12
     size = truth.stat().st_size
     supernet = tmp_path / "a" / "supernets" / "single-operator-any-connection-sliced" / "supernet.pt"
     again = cli("rank", *options, "--truth", truth, "--supernet", supernet, "-o", tmp_path / "b", "--json").json

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from nasrec import Genotype, SearchSpace, Supernet
+from nasrec import Genotype, SearchSpace, Supernet, draw_architecture
 from nasrec.cli.commands import search
 from nasrec.data import synthesize
 from nasrec.search import Found, Goal, Journal, Objective, Trial, read_journal
@@ -42,6 +42,8 @@ def test_search_and_what_it_leaves(cli: Any, supernet: Path, tmp_path: Path) -> 
     assert best == Genotype.from_dict(report["best"]["genotype"])
     assert (target / "history.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((target / "report.json").read_text())["evaluations"] == 12
+    page = (target / "report.html").read_text(encoding="utf-8")
+    assert draw_architecture(replace(best, name=f"trial {report['best']['number']}")) in page
 
 
 def test_interrupted_it_goes_on(cli: Any, supernet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

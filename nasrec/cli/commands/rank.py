@@ -115,7 +115,7 @@ def _study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
         print(f"\n{_table(ranked)}")
     return {
         "command": "rank",
-        "settings": _settings(args, _OF_A_STUDY) | {"training from scratch": asdict(config)},
+        "settings": _settings(args, candidates[0].space, config),
         "data": data.summary(),
         "environment": environment(),
         "architectures": len(ranked[0].truth),
@@ -238,7 +238,7 @@ def _contest(args: argparse.Namespace, target: Path) -> dict[str, Any]:
         print(f"{head}\n\n{output.table(('test log loss above the best', 'mean', '95% from', 'to'), lines)}")
     return {
         "command": "rank --contest",
-        "settings": _settings(args, ("truth",)),
+        "settings": {"truth": args.truth},
         "architectures": len(table),
         "budget": budget,
         "seeds": args.contest_seeds,
@@ -247,14 +247,15 @@ def _contest(args: argparse.Namespace, target: Path) -> dict[str, Any]:
     }
 
 
-_OF_A_STUDY = (
-    "supernet", "matrix", "unbalanced", "finetune", "valid_rows", "supernet_epochs", "supernet_lr",
-    "supernet_batch_size", "embedding_dim", "space", "truth", "truth_seeds", "seed",
-)  # fmt: skip
-
-
-def _settings(args: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
-    return {name: getattr(args, name) for name in names}
+def _settings(args: argparse.Namespace, space: SearchSpace, config: TrainConfig) -> dict[str, Any]:
+    """Of a study; those of a supernet's training only where one was trained."""
+    of_training = ("supernet_epochs", "supernet_lr", "supernet_batch_size", "matrix", "unbalanced")
+    names = ("finetune", "valid_rows", "embedding_dim", "truth_seeds", "seed")
+    return {
+        **{name: getattr(args, name) for name in (*names, *(("supernet",) if args.supernet else of_training))},
+        "space": space.to_dict(),
+        "training_from_scratch": {name: value for name, value in asdict(config).items() if name != "seed"},
+    }
 
 
 def _plain(one: Ranked) -> dict[str, Any]:

@@ -53,9 +53,12 @@ def _study(run: Path, found: Report) -> Page:
     )
     _picture(made, run, "scatter.png", "true against predicted log loss, a panel for each way of predicting", _SCATTER)
     _picture(made, run, "cdf.png", "distribution of true log losses of the quarter predicted best", _CDF)
+    settings = dict(found.get("settings", {}))
+    groups = {name: settings.pop(name) for name in _GROUPS if isinstance(settings.get(name), Mapping)}
     made.facts(
         {
-            "Settings": found.get("settings", {}),
+            "Settings": settings,
+            **{words: groups.get(name, {}) for name, words in _GROUPS.items()},
             "Data": found["data"],
             "Environment": found["environment"],
         }
@@ -104,6 +107,8 @@ def _tuned(one: Report) -> str:
     return f"last layer fine-tuned, {one['finetune']:,} steps" if one["finetune"] else "not fine-tuned"
 
 
+_GROUPS = {"space": "Space", "training_from_scratch": "Training from scratch"}
+"""Settings that are shown in tables of their own."""
 _ENDS = ("mean", "low", "high")
 _SCATTER = "Each dot is an architecture: how well it does when trained from scratch, over what the supernet says of it."
 _CDF = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ def page(run: Path, found: Report) -> Page:
         picture = draw(reports, title)
         if "scores" in found:
             made.beside["report.png"] = picture
-        made.png(picture, "curves of log loss, AUC and learning rate over the rows, and calibration", _CAPTION)
+        scored = all("reliability" in report for report in reports)
+        made.png(picture, "log loss, AUC and learning rate over the rows", _CURVES + (_CALIBRATION if scored else ""))
         if "scores" in found:
             made.heading("Scores")
             add_scores(made, reports)
@@ -50,8 +52,10 @@ def page(run: Path, found: Report) -> Page:
     if (place / "genotype.json").exists():
         from nasrec.draw import draw_architecture
 
+        genotype = Genotype.load(place / "genotype.json")
+        named = genotype if genotype.name else replace(genotype, name=found["model"]["name"])
         made.heading("Architecture")
-        made.svg((draw_architecture(Genotype.load(place / "genotype.json")), _ARCHITECTURE))
+        made.svg((draw_architecture(named), _ARCHITECTURE))
     add_model(made, found)
     return made
 
@@ -158,9 +162,10 @@ def _folder(place: Path, name: str) -> Path:
 
 
 _PARTS = (("train", "train"), ("valid", "validate"), ("test", "test"))
-_CAPTION = (
-    "Circles are looks at the validation rows. Calibration: test rows in bins of equal size by prediction, with 95 per "
-    "cent intervals; on the diagonal predictions and clicks agree."
+_CURVES = "Dots are looks at the validation rows."
+_CALIBRATION = (
+    " Calibration: test rows in bins of equal size by prediction, with 95 per cent intervals; on the diagonal "
+    "predictions and clicks agree."
 )
 _ARCHITECTURE = (
     "Read from below. Bold: what reaches the logit. Faint: what no live operator reads; the compiler leaves it out."
@@ -169,8 +174,9 @@ _ARCHITECTURE = (
 
 def draw(reports: Sequence[Report], title: str) -> bytes:
     """Curves of runs that differ in their seed alone, with calibration where test rows were scored, as PNG."""
-    figure = curves.figure_of(11, 8)
-    (loss, auc), (rate, reliability) = figure.subplots(2, 2)
+    scored = all("reliability" in report for report in reports)
+    figure = curves.figure_of(11, 8) if scored else curves.figure_of(13, 4)
+    loss, auc, rate, *others = (figure.subplots(2, 2) if scored else figure.subplots(1, 3)).ravel()
     _losses(loss, reports, _floor(reports[0]))
     for axes, heading in ((auc, "AUC on validation rows"), (rate, "learning rate")):
         axes.set(title=heading)
@@ -187,10 +193,8 @@ def draw(reports: Sequence[Report], title: str) -> bytes:
     if 1 < len(reports) <= len(curves.COLOURS):
         auc.legend(fontsize="small", frameon=False)
     rate.set(ylim=(0, None))
-    if all("reliability" in report for report in reports):
-        _reliability(reliability, reports)
-    else:
-        reliability.remove()
+    if scored:
+        _reliability(others[0], reports)
     figure.suptitle(title, fontsize="medium")
     return curves.png(figure)
 
