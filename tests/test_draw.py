@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
@@ -16,8 +17,10 @@ from nasrec.draw import scene_of
 from nasrec.draw.architecture import DENSE, SPARSE
 from nasrec.draw.lanes import Reading, lanes_of
 from nasrec.draw.plan import INPUTS, NAMES, sources
+from nasrec.draw.scene import Rectangle, Text
 from nasrec.errors import GenotypeError
 from nasrec.genotype import DENSE_OPERATORS, READS
+from nasrec_ir.draw.letters import text_width
 
 Tree = ElementTree.Element
 
@@ -99,16 +102,24 @@ def test_it_is_deterministic_and_several_fit_into_one_page() -> None:
     assert not re.search(r"\bid=|url\(|href", text)
 
 
-def test_everything_stands_on_the_page_and_texts_do_not_touch() -> None:
-    for genotype in random_genotypes():
-        scene = scene_of(genotype)
-        tree = ElementTree.fromstring(scene.svg())
-        for node in tree.iter():
-            if node.tag.endswith("rect"):
-                right = float(node.attrib.get("x", 0)) + float(node.attrib["width"])
-                assert right <= scene.width + 0.1
-            if node.tag.endswith("circle"):
-                assert 0 < float(node.attrib["cx"]) < scene.width
+@pytest.mark.parametrize("genotype", [presets.load(name) for name in presets.PRESETS] + random_genotypes())
+def test_everything_stands_on_the_page_and_no_texts_overlap(genotype: Genotype) -> None:
+    scene = scene_of(genotype)
+    spans = [span_of(shape) for group in scene.groups for shape in group.shapes if isinstance(shape, Text)]
+    for left, right, top, bottom in spans:
+        assert left >= 0 and right <= scene.width and top >= 0 and bottom <= scene.height
+    for one, two in itertools.combinations(spans, 2):
+        beside = one[1] <= two[0] or two[1] <= one[0]
+        assert beside or one[3] <= two[2] or two[3] <= one[2], (one, two)
+    for shape in (shape for group in scene.groups for shape in group.shapes if isinstance(shape, Rectangle)):
+        assert 0 <= shape.x and shape.x + shape.width <= scene.width and shape.y + shape.height <= scene.height
+
+
+def span_of(text: Text) -> tuple[float, float, float, float]:
+    """Left, right, top and bottom, with an upper estimate of the width."""
+    width = text_width(text.text, text.size, bold=text.bold)
+    left = text.x - {"start": 0.0, "middle": width / 2, "end": width}[text.anchor]
+    return left, left + width, text.y - 0.8 * text.size, text.y + 0.1 * text.size
 
 
 def test_names_and_bits_are_text() -> None:

@@ -205,6 +205,9 @@ def test_a_search_with_training_from_scratch(cli: Any, tmp_path: Path) -> None:
     assert draw_architecture(replace(found[3].genotype, name="trial 3")) in page and alts == []
     mean = statistics.fmean(one["scores"]["test"]["auc"] for one in runs)
     assert page.count(f"{mean:.5f}") >= 2 and '<tr class=marked><th scope="row">3</th><td>0.1</td>' in page
+    put_search(tmp_path / "early", ["smallest log_loss"], [], retrain={"interrupted": True, "candidates": tried[:1]})
+    assert cli("report", tmp_path / "early").status == 0
+    assert "Interrupted: the same command" in read(tmp_path / "early" / "report.html")[0]
     put(run / "retrain" / "chosen", *runs)
     assert cli("report", run).status == 0
     assert len(read(run / "report.html")[1]) == 1
