@@ -112,7 +112,7 @@ def test_everything_stands_on_the_page_and_no_texts_overlap(genotype: Genotype) 
         beside = one[1] <= two[0] or two[1] <= one[0]
         assert beside or one[3] <= two[2] or two[3] <= one[2], (one, two)
     for shape in (shape for group in scene.groups for shape in group.shapes if isinstance(shape, Rectangle)):
-        assert 0 <= shape.x and shape.x + shape.width <= scene.width and shape.y + shape.height <= scene.height
+        assert shape.x >= 0 and shape.x + shape.width <= scene.width and shape.y + shape.height <= scene.height
 
 
 def span_of(text: Text) -> tuple[float, float, float, float]:
