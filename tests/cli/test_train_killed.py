@@ -49,12 +49,13 @@ def start(output):
 assert os.waitpid(start(whole), 0)[1] == 0
 while True:
     child = start(folder)
+    enough = kills >= 20 and interrupts >= 2
     early = rng.random() < 0.2  # at any point, before the first step too
     if early:
         saves, wait_s = 0, 0.3 * rng.random()
     else:
-        saves, wait_s = rng.randrange(1, 4), 0.02 * rng.random()
-    status, seen = None, stamp()
+        saves, wait_s = rng.randrange(1, 4), 0.005 * rng.random()
+    status, seen = os.waitpid(child, 0)[1] if enough else None, stamp()
     while saves and status is None:
         time.sleep(0.001)
         if stamp() != seen:
@@ -76,7 +77,7 @@ print(json.dumps({"status": os.WEXITSTATUS(status), "kills": kills, "interrupts"
 
 RUN = (
     "train", "logistic_regression", "--data", "synth:frappe", "--rows", 2500, "--batch-size", 32, "--lr", 0.2,
-    "--epochs", 3, "--eval-every", 20, "--log-every", 3, "--checkpoint-every", 2, "--max-steps", 150,
+    "--epochs", 7, "--eval-every", 20, "--log-every", 3, "--checkpoint-every", 2, "--max-steps", 400,
 )  # fmt: skip
 
 

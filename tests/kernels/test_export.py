@@ -29,6 +29,9 @@ class EveryOperation(nn.Module):
         self.operator = nn.ParameterList([weight(48, 16), weight(48), weight(16, 16), *(weight(16) for _ in range(3))])
         self.operator.extend([weight(16, 16), weight(16), weight(16, 16), *(weight(16) for _ in range(3))])
         self.head, self.bias = weight(6, 2 + 15 + 16), weight(6)
+        self.scale, self.shift = weight(15), weight(15)
+        self.register_buffer("mean", torch.zeros(15))
+        self.register_buffer("variance", torch.ones(15))
 
     def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
         fields = kernels.embedding(ids, list(self.tables))  # [B, 3, 16]
@@ -44,6 +47,7 @@ class EveryOperation(nn.Module):
         attended = kernels.field_attention(attended, list(self.operator), 8, padded=2)
         normed = kernels.layer_norm(attended, self.gain, self.offset, axis=1)
         pairs = kernels.pairwise_dot(torch.cat([normed, numbers[:, :1]], 1))  # [B, 15]
+        pairs = kernels.batch_norm(pairs, self.scale, self.shift, self.mean, self.variance, axis=1)
         crossed = kernels.factorization_machine(kernels.hadamard_pairs(normed, numbers))  # [B, 16]
         return kernels.linear(
             [dense, pairs, crossed],
