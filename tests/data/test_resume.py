@@ -6,10 +6,8 @@ import errno
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -74,10 +72,39 @@ def test_stopped_before_every_call_to_the_disk(tmp_path, monkeypatch, call) -> N
     assert tree(tmp_path / "stopped") == tree(tmp_path / "whole")
 
 
-PROGRAM = """
-import sys
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+import pandas, pyarrow.csv, pyarrow.ipc  # what takes long to import is imported once, not in each child
 from nasrec.data import Options, prepare
-prepare([sys.argv[1]], sys.argv[2], dataset="frappe", options=Options(min_count=1, block_bytes=4_000))
+from nasrec.data.staging import SCRATCH
+
+log, target, rng, kills = sys.argv[1], Path(sys.argv[2]), random.Random(sys.argv[3]), 0
+journal = target / SCRATCH / "journal.jsonl"
+
+def written():
+    return journal.stat().st_size if journal.exists() else 0
+
+while True:
+    before = written()
+    child = os.fork()
+    if child == 0:
+        prepare([log], target, dataset="frappe", options=Options(min_count=1, block_bytes=4_000))
+        os._exit(0)
+    # As much work as this one is granted, so that twenty of them fall on all steps.
+    grant, status = rng.randrange(200, 2_000), None
+    while status is None and written() < before + grant:
+        time.sleep(0.001)
+        done, code = os.waitpid(child, os.WNOHANG)
+        status = code if done else None
+    if status is None:
+        time.sleep(rng.random() * 0.004)
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        kills += os.WIFSIGNALED(status)
+    if os.WIFEXITED(status):
+        break
+print(os.WEXITSTATUS(status), kills)
 """
 
 
@@ -92,24 +119,11 @@ def test_killed_at_random_points(tmp_path, packed) -> None:
         path = tmp_path / "frappe.csv.gz"
     prepare([path], tmp_path / "whole", dataset="frappe", options=OPTIONS)
     target = tmp_path / "killed"
-    journal = target / SCRATCH / "journal.jsonl"
-    rng = random.Random(int(packed))
-    kills = 0
-    while True:
-        before = journal.stat().st_size if journal.exists() else 0
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(path), str(target)])
-        # As much work as this one is granted, so that twenty of them fall on all steps.
-        grant = rng.randrange(500, 3_500)
-        while process.poll() is None and (not journal.exists() or journal.stat().st_size < before + grant):
-            time.sleep(0.001)
-        time.sleep(rng.random() * 0.01)
-        if process.poll() is not None:
-            break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        kills += 1
-    assert process.returncode == 0
-    assert kills >= 20
+    command = [sys.executable, "-c", KILLED, str(path), str(target), str(packed)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    status, kills = map(int, result.stdout.split())
+    assert status == 0 and kills >= 20
     assert tree(target) == tree(tmp_path / "whole")
 
 
