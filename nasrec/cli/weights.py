@@ -6,12 +6,10 @@ import argparse
 import importlib.util
 import os
 import re
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nasrec.errors import StateDictError
-from nasrec.files import replacing
 from nasrec.jsonfile import shown_path
 
 if TYPE_CHECKING:
@@ -93,11 +91,10 @@ def save(model: CompiledModel, path: str | os.PathLike[str]) -> None:
     Raises:
         StateDictError: the file cannot be written.
     """
-    import torch
+    from nasrec import tensorfile
 
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    with replacing(path, StateDictError) as file, file.open("wb") as stream:
-        torch.save(tensors, stream)
+    tensorfile.write(path, tensors, StateDictError)
 
 
 def _copy_own(model: CompiledModel, state_dict: Mapping[str, Tensor]) -> None:
@@ -114,14 +111,11 @@ def _copy_own(model: CompiledModel, state_dict: Mapping[str, Tensor]) -> None:
 
 
 def _read_torch(path: str) -> Any:
-    import torch
+    from nasrec import tensorfile
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on what a file looks like; the error says what is wrong with it
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpicklers raise whatever the bytes make them raise
-        reason = "it would run code" if "weights_only" in str(error) else _first_line(error)
+        return tensorfile.read(path)
+    except ValueError as reason:
         raise StateDictError(f"{shown_path(path)}: cannot be read as a state dict of tensors ({reason})") from None
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from nasrec import tensorfile
 from nasrec.errors import NasrecError, StateDictError
 from nasrec.features import FeatureSpec
-from nasrec.files import replacing
 from nasrec.jsonfile import shown_path
 from nasrec.space import SearchSpace
 from nasrec.supernet.net import Supernet
@@ -40,14 +39,7 @@ def save(net: Supernet, path: str | os.PathLike[str]) -> None:
     """
     weights = {name: tensor.detach().cpu() for name, tensor in net.state_dict().items()}
     value = {"format": FORMAT, "version": VERSION, **describe(net), "weights": weights}
-    with replacing(path, StateDictError) as scratch:
-        try:
-            with scratch.open("wb") as stream:
-                torch.save(value, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-        except RuntimeError as error:  # torch's writer, when the disk is full
-            raise OSError(None, " ".join(str(error).split())[:200]) from None
+    tensorfile.write(path, value, StateDictError)
 
 
 def load(path: str | os.PathLike[str]) -> Supernet:
@@ -97,9 +89,6 @@ def _read(path: str | os.PathLike[str], shown: str) -> Any:
     if not os.path.isfile(path):
         raise StateDictError(f"{shown}: no such file; give the supernet.pt of a run of 'nasrec supernet train'")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on what a file looks like; the error says what is wrong with it
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpicklers raise whatever the bytes make them raise
-        reason = "it would run code" if "weights_only" in str(error) else " ".join(str(error).split())[:120]
+        return tensorfile.read(path)
+    except ValueError as reason:
         raise StateDictError(f"{shown}: cannot be read ({reason})") from None

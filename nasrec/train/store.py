@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import time
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
+from nasrec import tensorfile
 from nasrec.errors import TrainError
-from nasrec.files import folder, replacing
+from nasrec.files import folder
 from nasrec.jsonfile import shown_path
 from nasrec.train.weights import snapshot
 
@@ -96,7 +94,7 @@ class FolderStore:
 
     def save(self, checkpoint: Mapping[str, Any]) -> None:
         started = time.monotonic()
-        with _writing(self.path / _LAST, dict(checkpoint)):
+        with tensorfile.writing(self.path / _LAST, dict(checkpoint), TrainError):
             # Before the checkpoint takes its place: dying between the two makes the steps to these weights once more.
             if (self.path / _NEXT).exists():
                 os.replace(self.path / _NEXT, self.path / _BEST)
@@ -108,8 +106,8 @@ class FolderStore:
         return _read(self.path / _LAST)
 
     def save_best(self, weights: Mapping[str, Tensor]) -> None:
-        with _writing(self.path / _NEXT, {name: tensor.detach() for name, tensor in weights.items()}):
-            pass
+        own = {name: tensor.detach() for name, tensor in weights.items()}
+        tensorfile.write(self.path / _NEXT, own, TrainError)
 
     def load_best(self) -> dict[str, Tensor] | None:
         newest = self.path / _NEXT
@@ -121,30 +119,12 @@ class FolderStore:
             (self.path / name).unlink(missing_ok=True)
 
 
-@contextmanager
-def _writing(path: Path, value: dict[str, Any]) -> Iterator[None]:
-    """Writes the value; the block runs when that is on the disk, right before it takes its place."""
-    with replacing(path, TrainError) as scratch:
-        try:
-            with scratch.open("wb") as stream:
-                torch.save(value, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-        except RuntimeError as error:  # torch's writer, when the disk is full
-            raise OSError(None, " ".join(str(error).split())[:200]) from None
-        yield
-
-
 def _read(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():  # torch does not compare the checksums that it writes
-                raise ValueError(f"the checksum of {damaged} differs")
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpicklers raise whatever the bytes make them raise
-        reason = " ".join(str(error).split())[:120]
+        value = tensorfile.read(path)
+    except ValueError as reason:
         raise TrainError(
             f"{shown_path(os.fspath(path))}: is damaged and cannot be read ({reason}); start the run anew in another "
             "folder"
