@@ -93,14 +93,14 @@ def test_a_users_own_objective(cli: Any, supernet: Path, tmp_path: Path, monkeyp
 
 def test_the_best_are_trained_from_scratch(cli: Any, supernet: Path, tmp_path: Path) -> None:
     config = tmp_path / "train.toml"
-    config.write_text("batch_size = 256\nmax_steps = 3\n")
+    config.write_text('batch_size = 256\nmax_steps = 3\nmonitor = "auc"\n')
     command = (
         "search", "--supernet", supernet, *DATA, *SMALL, "-o", tmp_path / "run", "--json", "--retrain", 2,
         "--rate-trials", 2, "--seeds", 2, "--train-config", config,
     )  # fmt: skip
     report = cli(*command).json["retrain"]
     assert len(report["candidates"]) == 4 and {entry["lr"] for entry in report["candidates"]} == {0.1, 0.2}
-    best = min(report["candidates"], key=lambda entry: entry["valid"]["log_loss"])
+    best = max(report["candidates"], key=lambda entry: entry["valid"]["auc"])
     assert report["chosen"] == {"trial": best["trial"], "lr": best["lr"]}
     assert [entry["seed"] for entry in report["runs"]] == [0, 1]
     assert set(report["scores"]) == {"valid", "test"}

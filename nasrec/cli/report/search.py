@@ -145,7 +145,8 @@ def _add_trials(made: Page, trials: Sequence[Trial], goal: Goal, caption: str, f
 def _add_retrained(made: Page, run: Path, retrained: Report) -> None:
     if retrained["interrupted"]:
         made.words("Interrupted: the same command on the folder goes on.")
-    ordered = sorted(retrained["candidates"], key=lambda one: one["valid"]["log_loss"])
+    by = retrained.get("by", "log_loss")
+    ordered = sorted(retrained["candidates"], key=lambda one: one["valid"][by], reverse=by == "auc")
     chosen = retrained.get("chosen")
     made.table(
         ("trial", "learning rate", "valid log loss", "valid AUC"),

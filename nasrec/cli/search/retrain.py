@@ -45,19 +45,19 @@ class Candidate:
     lr: float
     report: dict[str, Any]
 
-    @property
-    def log_loss(self) -> float:
-        """On the validation rows."""
-        loss: float = self.report["scores"]["valid"]["log_loss"]
-        return loss
+    def loss(self, monitor: str) -> float:
+        """On the validation rows, by what the training watches; smaller is better."""
+        value: float = self.report["scores"]["valid"][monitor]
+        return -value if monitor == "auc" else value
 
 
 @dataclass(frozen=True)
 class Retrained:
-    """What came of it: every candidate; the chosen one, and the reports of its runs, one a seed. `chosen` is None where
-    an interrupt came before."""
+    """What came of it: every candidate; what chose among them, "log_loss" or "auc"; the chosen one, and the reports of
+    its runs, one a seed. `chosen` is None where an interrupt came before."""
 
     candidates: tuple[Candidate, ...]
+    monitor: str
     chosen: Candidate | None
     runs: tuple[dict[str, Any], ...]
     interrupted: bool
@@ -65,7 +65,7 @@ class Retrained:
     def to_dict(self) -> dict[str, Any]:
         """For the report."""
         tried = [{"trial": c.trial, "lr": c.lr, "valid": c.report["scores"]["valid"]} for c in self.candidates]
-        found: dict[str, Any] = {"candidates": tried, "interrupted": self.interrupted}
+        found: dict[str, Any] = {"candidates": tried, "by": self.monitor, "interrupted": self.interrupted}
         if self.chosen is not None and not self.interrupted:
             found |= {
                 "chosen": {"trial": self.chosen.trial, "lr": self.chosen.lr},
@@ -129,24 +129,24 @@ def retrain(
                 job, replace(config, lr=lr), [config.seed], target, name=f"{name}-seed-{{}}", test=False
             )
             if not found or found[-1]["interrupted"]:
-                return Retrained(tuple(candidates), None, (), True)
+                return Retrained(tuple(candidates), config.monitor, None, (), True)
             candidates.append(Candidate(trial.number, trial.genotype, lr, found[0]))
-    chosen = min(candidates, key=lambda candidate: candidate.log_loss)
+    chosen = min(candidates, key=lambda candidate: candidate.loss(config.monitor))
     job = _job(next(trial for trial in best if trial.number == chosen.trial), data, embedding_dim)
     own = range(config.seed, config.seed + count)
     runs = seeds.train_seeds(job, replace(config, lr=chosen.lr), own, folder(target / "chosen", TrainError))
     interrupted = len(runs) < count or bool(runs[-1]["interrupted"])
-    return Retrained(tuple(candidates), chosen, tuple(runs), interrupted)
+    return Retrained(tuple(candidates), config.monitor, chosen, tuple(runs), interrupted)
 
 
 def table(found: Retrained) -> str:
     """A line for each candidate, best first."""
-    ordered = sorted(found.candidates, key=lambda candidate: candidate.log_loss)
+    ordered = sorted(found.candidates, key=lambda candidate: candidate.loss(found.monitor))
     lines = [
         [
             str(candidate.trial),
             f"{candidate.lr:g}",
-            f"{candidate.log_loss:.5f}",
+            f"{candidate.report['scores']['valid']['log_loss']:.5f}",
             f"{candidate.report['scores']['valid']['auc']:.5f}",
             "chosen" if candidate is found.chosen else "",
         ]
