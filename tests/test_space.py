@@ -565,3 +565,20 @@ def test_bad_dicts_are_refused() -> None:
         with pytest.raises(SpaceError):
             SearchSpace.from_dict(values)
     assert SearchSpace.from_dict({}) == SearchSpace()
+
+
+def test_children_share_out_their_parents_blocks() -> None:
+    """Whatever the one child has of a parent, the other has of the other; also where the dot-product is unbalanced."""
+    space = SearchSpace.codesign(3, balanced_dot=False, layer_norm=False)
+    rng = generator(0)
+    one, other = space.sample(rng), space.sample(rng)
+    seen = set()
+    for _ in range(60):
+        first, second = space.cross(one, other, rng)
+        assert first in space and second in space
+        for a, b, x, y in zip(one.blocks, other.blocks, first.blocks, second.blocks, strict=True):
+            assert (x, y) in ((a, b), (b, a))
+        seen.add(first)
+    assert len(seen) == 2**3
+    with pytest.raises(SpaceError, match="cannot cross"):
+        space.cross(one, SearchSpace.full(3).sample(rng), rng)

@@ -18,7 +18,7 @@ from nasrec.space import SearchSpace
 __all__ = ["Contest", "TabularSpace", "contest"]
 
 Floats = NDArray[np.float64]
-Make = Callable[[SearchSpace, int], Algorithm]
+Make = Callable[[SearchSpace, int], Algorithm[Genotype]]
 """An algorithm over a space, with a seed."""
 
 
@@ -102,7 +102,7 @@ def contest(table: Table, algorithms: Mapping[str, Make], *, budget: int, seeds:
 
 
 def _search(
-    algorithm: Algorithm, valid: Mapping[Genotype, float], test: Mapping[Genotype, float], budget: int
+    algorithm: Algorithm[Genotype], valid: Mapping[Genotype, float], test: Mapping[Genotype, float], budget: int
 ) -> list[float]:
     """Test loss of the best so far by validation, after each new architecture."""
     best: Genotype | None = None

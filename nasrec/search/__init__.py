@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nasrec.search.algorithm import Algorithm, RandomSearch, RegularizedEvolution, Score
+from nasrec.search.candidates import Candidate, CrossingSpace, Form, Space
 from nasrec.search.journal import Journal, Trial, read_journal
 from nasrec.search.measures import Measures
 from nasrec.search.objectives import Goal, Limit, Objective, parse_limit, parse_objective
@@ -10,6 +11,9 @@ from nasrec.search.run import Found, in_turn, run_search
 
 __all__ = [
     "Algorithm",
+    "Candidate",
+    "CrossingSpace",
+    "Form",
     "Found",
     "Goal",
     "Journal",
@@ -19,6 +23,7 @@ __all__ = [
     "RandomSearch",
     "RegularizedEvolution",
     "Score",
+    "Space",
     "Trial",
     "in_turn",
     "parse_limit",

@@ -1,4 +1,4 @@
-"""Search algorithms: each asks for genotypes, and is told how good they are."""
+"""Search algorithms: each asks for candidates, such as genotypes, and is told how good they are."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 import numpy as np
 
 from nasrec.errors import SearchError
-from nasrec.genotype import Genotype
-from nasrec.space import SearchSpace
+from nasrec.search.candidates import C, Space
 
 __all__ = ["Algorithm", "RandomSearch", "RegularizedEvolution", "Score"]
 
 _TRIES = 50
-"""Draws for a genotype that was not asked for before; a space may have no other."""
+"""Draws for a candidate that was not asked for before; a space may have no other."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How good a genotype is: objectives, all to be minimised, and by how much it breaks hard limits."""
+    """How good a candidate is: objectives, all to be minimised, and by how much it breaks hard limits."""
 
     objectives: tuple[float, ...]
     violation: float = 0.0
@@ -38,13 +38,13 @@ class Score:
         return (self.violation, *(math.inf if math.isnan(value) else value for value in self.objectives))
 
 
-class Algorithm(ABC):
+class Algorithm(ABC, Generic[C]):
     """What a search asks for next depends on its seed and on what it was told, and on nothing else: told the same, it
     goes on in the same way, which is how an interrupted search is resumed."""
 
     @abstractmethod
-    def ask(self) -> list[Genotype]:
-        """Genotypes to score now, in any order; none when the search is over."""
+    def ask(self) -> list[C]:
+        """Candidates to score now, in any order; none when the search is over."""
 
     @abstractmethod
     def tell(self, scores: Sequence[Score]) -> None:
@@ -53,11 +53,11 @@ class Algorithm(ABC):
     @property
     @abstractmethod
     def budget(self) -> int:
-        """How many genotypes it asks for in all."""
+        """How many candidates it asks for in all."""
 
 
-class RandomSearch(Algorithm):
-    """Genotypes drawn independently, none twice while the space has others.
+class RandomSearch(Algorithm[C]):
+    """Candidates drawn independently, none twice while the space has others.
 
     Args:
         space: where from.
@@ -66,12 +66,12 @@ class RandomSearch(Algorithm):
         batch: how many are asked for at a time.
     """
 
-    def __init__(self, space: SearchSpace, seed: int, *, evaluations: int = 2048, batch: int = 8) -> None:
+    def __init__(self, space: Space[C], seed: int, *, evaluations: int = 2048, batch: int = 8) -> None:
         _require_positive(evaluations=evaluations, batch=batch)
         self._draw = _Draw(space, np.random.default_rng([seed, 0]))
         self._batch, self._left, self._budget = batch, evaluations, evaluations
 
-    def ask(self) -> list[Genotype]:
+    def ask(self) -> list[C]:
         count = min(self._batch, self._left)
         self._left -= count
         return [self._draw.fresh() for _ in range(count)]
@@ -84,10 +84,10 @@ class RandomSearch(Algorithm):
         return self._budget
 
 
-class RegularizedEvolution(Algorithm):
+class RegularizedEvolution(Algorithm[C]):
     """Evolution that removes the oldest (Real et al., AAAI 2019), with the settings of the paper's section 5.1.
 
-    A population of random genotypes; then in each iteration the best of a random sample of it is the parent of
+    A population of random candidates; then in each iteration the best of a random sample of it is the parent of
     `children`, which take the places of as many oldest members.
 
     Args:
@@ -96,7 +96,7 @@ class RegularizedEvolution(Algorithm):
         population: members at any time.
         iterations: generations after the first population.
         sample: members that compete to be the parent.
-        children: genotypes of an iteration.
+        children: candidates of an iteration.
         mutations: applied to the parent one after the other to make a child. With `decreasing`, this many in the
             first iteration and fewer by equal steps until one in the last, an option of the release.
         decreasing: see there.
@@ -107,7 +107,7 @@ class RegularizedEvolution(Algorithm):
 
     def __init__(
         self,
-        space: SearchSpace,
+        space: Space[C],
         seed: int,
         *,
         population: int = 128,
@@ -127,11 +127,11 @@ class RegularizedEvolution(Algorithm):
         self._size, self._iterations = population, iterations
         self._sample, self._children = sample, children
         self._mutations, self._decreasing = mutations, decreasing
-        self._population: deque[tuple[Genotype, Score]] = deque(maxlen=population)
-        self._asked: list[Genotype] = []
+        self._population: deque[tuple[C, Score]] = deque(maxlen=population)
+        self._asked: list[C] = []
         self._iteration = -1
 
-    def ask(self) -> list[Genotype]:
+    def ask(self) -> list[C]:
         self._iteration += 1
         if self._iteration > self._iterations:
             self._asked = []
@@ -149,12 +149,12 @@ class RegularizedEvolution(Algorithm):
     def budget(self) -> int:
         return self._size + self._iterations * self._children
 
-    def _parent(self) -> Genotype:
+    def _parent(self) -> C:
         chosen = self._rng.choice(len(self._population), size=self._sample, replace=False)
         return min((self._population[int(i)] for i in chosen), key=lambda member: member[1].key)[0]
 
-    def _child(self, parent: Genotype) -> Genotype:
-        def mutate() -> Genotype:
+    def _child(self, parent: C) -> C:
+        def mutate() -> C:
             child = parent
             for _ in range(self._mutation_count()):
                 child = self._space.mutate(child, self._rng)
@@ -169,23 +169,23 @@ class RegularizedEvolution(Algorithm):
         return 1 + round((self._mutations - 1) * left)
 
 
-class _Draw:
-    """Genotypes that were not drawn before, as far as the space has any."""
+class _Draw(Generic[C]):
+    """Candidates that were not drawn before, as far as the space has any."""
 
-    def __init__(self, space: SearchSpace, rng: np.random.Generator) -> None:
+    def __init__(self, space: Space[C], rng: np.random.Generator) -> None:
         self._space, self._rng = space, rng
-        self._known: set[Genotype] = set()
+        self._known: set[C] = set()
 
-    def fresh(self) -> Genotype:
+    def fresh(self) -> C:
         return self.first_new(lambda: self._space.sample(self._rng))
 
-    def first_new(self, make: Callable[[], Genotype]) -> Genotype:
+    def first_new(self, make: Callable[[], C]) -> C:
         for _ in range(_TRIES):
-            genotype = make()
-            if genotype not in self._known:
+            candidate = make()
+            if candidate not in self._known:
                 break
-        self._known.add(genotype)
-        return genotype
+        self._known.add(candidate)
+        return candidate
 
 
 def _require_positive(**counts: int) -> None:

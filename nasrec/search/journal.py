@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, overload
 
 from nasrec.errors import SearchError
 from nasrec.genotype import Genotype
 from nasrec.linefile import LineFile, read_lines
+from nasrec.search.candidates import GENOTYPE, C, Form
 
 __all__ = ["Journal", "Trial", "read_journal"]
 
@@ -19,47 +20,49 @@ KIND = "nasrec-search"
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Generic[C]):
     """One evaluation.
 
     Attributes:
         number: place in the order in which the search asked, from 0.
-        genotype: what was evaluated.
+        candidate: what was evaluated, a genotype for example.
         values: all that was measured, by name; empty where a limit made scoring needless.
         seconds: how long it took; 0 for one that was known already.
     """
 
     number: int
-    genotype: Genotype
+    candidate: C
     values: Mapping[str, float]
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; floats that JSON lacks are strings."""
+        """Plain values, those of the candidate below the word for its kind; floats that JSON lacks are strings."""
+        candidate = self.candidate.to_dict()
         values = {name: value if math.isfinite(value) else repr(value) for name, value in self.values.items()}
         return {
             "number": self.number,
-            "genotype": self.genotype.to_dict(),
+            str(candidate["format"]).removeprefix("nasrec-"): candidate,
             "values": values,
             "seconds": self.seconds,
         }
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Trial:
+    def from_dict(cls, value: Mapping[str, Any], form: Form[C]) -> Trial[C]:
         """The way back. Raises `SearchError` where it is none."""
         try:
             values = {str(name): float(number) for name, number in value["values"].items()}
-            return cls(int(value["number"]), Genotype.from_dict(value["genotype"]), values, float(value["seconds"]))
+            return cls(int(value["number"]), form.parse(value[form.kind]), values, float(value["seconds"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SearchError(f"is no trial: {error!r:.100}") from None
 
 
-class Journal:
+class Journal(Generic[C]):
     """An open journal; a context manager.
 
     Args:
         path: the file; made if it is not there.
         identity: plain values that say what the search is. A file of another search is refused.
+        form: of its candidates; default: genotypes.
 
     Attributes:
         trials: what the file held when it was opened, and what was added, by number.
@@ -68,12 +71,18 @@ class Journal:
         SearchError: the file is another search's, damaged, in use, or cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
-        self._file = LineFile(path, KIND, identity, Trial.from_dict, SearchError)
+    @overload
+    def __init__(self: Journal[Genotype], path: str | os.PathLike[str], identity: Mapping[str, Any]) -> None: ...
+
+    @overload
+    def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any], form: Form[C]) -> None: ...
+
+    def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any], form: Any = GENOTYPE) -> None:
+        self._file: LineFile[Trial[C]] = LineFile(path, KIND, identity, _parser(form), SearchError)
         self.path = self._file.path
         self.trials = {trial.number: trial for trial in self._file.entries}
 
-    def add(self, trial: Trial) -> None:
+    def add(self, trial: Trial[C]) -> None:
         """Writes a trial to the disk. Raises `SearchError` where it cannot; what was written before stays."""
         self._file.add(trial.to_dict())
         self.trials[trial.number] = trial
@@ -82,19 +91,35 @@ class Journal:
         """Closes the file."""
         self._file.close()
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Journal[C]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
 
-def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Trial]]:
+@overload
+def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Any], list[Trial[Genotype]]]: ...
+
+
+@overload
+def read_journal(path: str | os.PathLike[str], form: Form[C]) -> tuple[dict[str, Any], list[Trial[C]]]: ...
+
+
+def read_journal(path: str | os.PathLike[str], form: Any = GENOTYPE) -> tuple[dict[str, Any], list[Trial[Any]]]:
     """What a journal says of its search, and its trials in the order of their numbers.
+
+    Args:
+        path: the file.
+        form: of its candidates; default: genotypes.
 
     Raises:
         SearchError: it cannot be read, or holds something else.
     """
-    identity, entries = read_lines(path, KIND, Trial.from_dict, SearchError)
+    identity, entries = read_lines(path, KIND, _parser(form), SearchError)
     trials = {trial.number: trial for trial in entries}
     return identity, [trials[number] for number in sorted(trials)]
+
+
+def _parser(form: Form[C]) -> Callable[[Any], Trial[C]]:
+    return lambda value: Trial.from_dict(value, form)

@@ -1,4 +1,4 @@
-"""Several objectives at once: NSGA-II (Deb et al., IEEE TEC 2002) by pymoo, with genotypes for variables."""
+"""Several objectives at once: NSGA-II (Deb et al., IEEE TEC 2002) by pymoo, with whole candidates for variables."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasrec.errors import SearchError
-from nasrec.genotype import Genotype
 from nasrec.search.algorithm import Algorithm, Score
-from nasrec.space import SearchSpace
+from nasrec.search.candidates import C, CrossingSpace
 
 try:
     from pymoo.algorithms.moo.nsga2 import NSGA2
@@ -26,23 +25,23 @@ except ImportError:
 __all__ = ["Nsga2"]
 
 
-class Nsga2(Algorithm):
-    """Population, non-dominated sorting and crowding by pymoo; a child takes each block from one of its parents, and
-    is then mutated by one of the paper's mutations (section 4.4).
+class Nsga2(Algorithm[C]):
+    """Population, non-dominated sorting and crowding by pymoo; children come in pairs of two parents, as the space
+    crosses them, and are then mutated once (for genotypes: section 4.4).
 
     Args:
         space: where from.
         seed: of all draws.
         objectives: how many a score has.
-        population: genotypes of a generation.
-        generations: how many, the first of random genotypes.
+        population: candidates of a generation.
+        generations: how many, the first of random candidates.
 
     Raises:
-        SearchError: a count below 1, or a single genotype a generation.
+        SearchError: a count below 1, or a single candidate a generation.
     """
 
     def __init__(
-        self, space: SearchSpace, seed: int, objectives: int, *, population: int = 128, generations: int = 16
+        self, space: CrossingSpace[C], seed: int, objectives: int, *, population: int = 128, generations: int = 16
     ) -> None:
         if population < 2 or generations < 1 or objectives < 1:
             raise SearchError(
@@ -53,14 +52,14 @@ class Nsga2(Algorithm):
         self._inner = NSGA2(
             pop_size=population,
             sampling=_Random(space),
-            crossover=_Blocks(space),
+            crossover=_Crossing(space),
             mutation=_Mutation(space),
             eliminate_duplicates=_Equal(),
         )
         self._inner.setup(self._problem, termination=("n_gen", generations + 1), seed=seed, verbose=False)
         self._asked: Any = None
 
-    def ask(self) -> list[Genotype]:
+    def ask(self) -> list[C]:
         if self._left == 0:
             return []
         self._left -= 1
@@ -85,7 +84,7 @@ Objects = NDArray[np.object_]
 
 
 class _Random(Sampling):  # type: ignore[misc,unused-ignore]
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: CrossingSpace[Any]) -> None:
         super().__init__()
         self._space = space
 
@@ -93,11 +92,8 @@ class _Random(Sampling):  # type: ignore[misc,unused-ignore]
         return _column([self._space.sample(random_state) for _ in range(count)])
 
 
-class _Blocks(Crossover):  # type: ignore[misc,unused-ignore]
-    """Two parents, two children: at each place the one has the first parent's block or the second's, the other the
-    other one. A block's inputs are those before it in every parent, so any mixture belongs to the space."""
-
-    def __init__(self, space: SearchSpace) -> None:
+class _Crossing(Crossover):  # type: ignore[misc,unused-ignore]
+    def __init__(self, space: CrossingSpace[Any]) -> None:
         super().__init__(n_parents=2, n_offsprings=2)
         self._space = space
 
@@ -105,16 +101,12 @@ class _Blocks(Crossover):  # type: ignore[misc,unused-ignore]
         out = np.empty_like(parents)
         for mating in range(parents.shape[1]):
             one, other = parents[0, mating, 0], parents[1, mating, 0]
-            swap = random_state.random(len(one.blocks)) < 0.5
-            pairs = [(b, a) if s else (a, b) for a, b, s in zip(one.blocks, other.blocks, swap, strict=True)]
-            for child in range(2):
-                blocks = tuple(pair[child] for pair in pairs)
-                out[child, mating, 0] = Genotype(blocks, one.layer_norm, space=self._space.published)
+            out[0, mating, 0], out[1, mating, 0] = self._space.cross(one, other, random_state)
         return out
 
 
 class _Mutation(Mutation):  # type: ignore[misc,unused-ignore]
-    def __init__(self, space: SearchSpace) -> None:
+    def __init__(self, space: CrossingSpace[Any]) -> None:
         super().__init__()
         self._space = space
 
@@ -127,7 +119,7 @@ class _Equal(ElementwiseDuplicateElimination):  # type: ignore[misc,unused-ignor
         return bool(one.X[0] == other.X[0])
 
 
-def _column(genotypes: Sequence[Genotype]) -> Objects:
-    out = np.empty((len(genotypes), 1), dtype=object)
-    out[:, 0] = genotypes
+def _column(candidates: Sequence[Any]) -> Objects:
+    out = np.empty((len(candidates), 1), dtype=object)
+    out[:, 0] = candidates
     return out

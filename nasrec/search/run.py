@@ -5,52 +5,52 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol
 
 from nasrec.errors import SearchError
-from nasrec.genotype import Genotype
 from nasrec.search.algorithm import Algorithm
+from nasrec.search.candidates import C
 from nasrec.search.journal import Journal, Trial
 from nasrec.search.objectives import Goal
 
 __all__ = ["Evaluate", "Found", "Watch", "in_turn", "run_search"]
 
-Evaluate = Callable[[Sequence[Genotype]], Iterable[tuple[int, Mapping[str, float], float]]]
-"""Evaluates genotypes: for each, when it is done, its place in the sequence, its values and the seconds it took."""
+Evaluate = Callable[[Sequence[C]], Iterable[tuple[int, Mapping[str, float], float]]]
+"""Evaluates candidates: for each, when it is done, its place in the sequence, its values and the seconds it took."""
 
 
-class Watch(Protocol):
+class Watch(Protocol[C]):
     """What watches a search."""
 
     def begin(self, budget: int, done: int) -> None:
         """`done` of `budget` evaluations are in the journal."""
 
-    def evaluated(self, trial: Trial, best: Trial | None) -> None:
+    def evaluated(self, trial: Trial[C], best: Trial[C] | None) -> None:
         """After each evaluation; `best` is the best so far that keeps all limits."""
 
     def end(self) -> None: ...
 
 
 @dataclass(frozen=True)
-class Found:
+class Found(Generic[C]):
     """Outcome of a search: all trials in the order of asking, the best of them, and the front of all objectives."""
 
-    trials: tuple[Trial, ...]
-    best: Trial | None
-    front: tuple[Trial, ...]
+    trials: tuple[Trial[C], ...]
+    best: Trial[C] | None
+    front: tuple[Trial[C], ...]
 
 
 def run_search(
-    algorithm: Algorithm, evaluate: Evaluate, goal: Goal, journal: Journal, watch: Watch | None = None
-) -> Found:
+    algorithm: Algorithm[C], evaluate: Evaluate[C], goal: Goal, journal: Journal[C], watch: Watch[C] | None = None
+) -> Found[C]:
     """Runs an algorithm to its end.
 
     Trials that the journal holds are not evaluated again: the algorithm is told what it was told before, and so asks
-    for the same. A genotype that was evaluated before keeps its values.
+    for the same. A candidate that was evaluated before keeps its values.
 
     Args:
         algorithm: as new, with the seed that the journal was begun with.
-        evaluate: see `Evaluate`; its values follow from the genotype alone.
+        evaluate: see `Evaluate`; its values follow from the candidate alone.
         goal: objectives and limits.
         journal: where trials are written as they are done.
         watch: is told of every evaluation.
@@ -59,8 +59,8 @@ def run_search(
     if watch is not None:
         watch.begin(algorithm.budget, len(journal.trials))
     try:
-        while genotypes := algorithm.ask():
-            trials = _batch(state, genotypes, evaluate, watch)
+        while candidates := algorithm.ask():
+            trials = _batch(state, candidates, evaluate, watch)
             algorithm.tell([goal.score(trial.values) for trial in trials])
     finally:
         if watch is not None:
@@ -70,51 +70,51 @@ def run_search(
     return Found(tuple(state.trials), state.best, front)
 
 
-def in_turn(one: Callable[[Genotype], Mapping[str, float]]) -> Evaluate:
-    """One genotype after the other, in this process."""
+def in_turn(one: Callable[[C], Mapping[str, float]]) -> Evaluate[C]:
+    """One candidate after the other, in this process."""
 
-    def evaluate(genotypes: Sequence[Genotype]) -> Iterator[tuple[int, Mapping[str, float], float]]:
-        for place, genotype in enumerate(genotypes):
+    def evaluate(candidates: Sequence[C]) -> Iterator[tuple[int, Mapping[str, float], float]]:
+        for place, candidate in enumerate(candidates):
             started = time.perf_counter()
-            yield place, one(genotype), time.perf_counter() - started
+            yield place, one(candidate), time.perf_counter() - started
 
     return evaluate
 
 
-class _State:
-    """Trials so far, what is known of each genotype, and the best."""
+class _State(Generic[C]):
+    """Trials so far, what is known of each candidate, and the best."""
 
-    def __init__(self, goal: Goal, journal: Journal) -> None:
+    def __init__(self, goal: Goal, journal: Journal[C]) -> None:
         self.goal, self.journal = goal, journal
-        self.trials: list[Trial] = []
-        self.known: dict[Genotype, Mapping[str, float]] = {}
-        self.best: Trial | None = None
+        self.trials: list[Trial[C]] = []
+        self.known: dict[C, Mapping[str, float]] = {}
+        self.best: Trial[C] | None = None
 
-    def note(self, trial: Trial) -> None:
-        self.known[trial.genotype] = trial.values
+    def note(self, trial: Trial[C]) -> None:
+        self.known[trial.candidate] = trial.values
         score = self.goal.score(trial.values)
         if score.allowed and (self.best is None or score.key < self.goal.score(self.best.values).key):
             self.best = trial
 
 
-def _batch(state: _State, genotypes: Sequence[Genotype], evaluate: Evaluate, watch: Watch | None) -> list[Trial]:
+def _batch(state: _State[C], candidates: Sequence[C], evaluate: Evaluate[C], watch: Watch[C] | None) -> list[Trial[C]]:
     first = len(state.trials)
-    done: dict[int, Trial] = {}
-    new: dict[Genotype, list[int]] = {}
-    for number, genotype in enumerate(genotypes, first):
+    done: dict[int, Trial[C]] = {}
+    new: dict[C, list[int]] = {}
+    for number, candidate in enumerate(candidates, first):
         trial = state.journal.trials.get(number)
         if trial is not None:
-            if trial.genotype != genotype:
+            if trial.candidate != candidate:
                 raise SearchError(
-                    f"{state.journal.path}: trial {number} is another genotype than this search asks for; another "
+                    f"{state.journal.path}: trial {number} is another candidate than this search asks for; another "
                     "version wrote the journal: search in another folder"
                 )
             done[number] = trial
             state.note(trial)
-        elif genotype in state.known:
-            done[number] = _write(state, Trial(number, genotype, state.known[genotype], 0.0), watch)
+        elif candidate in state.known:
+            done[number] = _write(state, Trial(number, candidate, state.known[candidate], 0.0), watch)
         else:
-            new.setdefault(genotype, []).append(number)
+            new.setdefault(candidate, []).append(number)
     wanted = list(new)
     for place, values, seconds in evaluate(wanted) if wanted else ():
         number, *others = new[wanted[place]]
@@ -126,7 +126,7 @@ def _batch(state: _State, genotypes: Sequence[Genotype], evaluate: Evaluate, wat
     return batch
 
 
-def _write(state: _State, trial: Trial, watch: Watch | None) -> Trial:
+def _write(state: _State[C], trial: Trial[C], watch: Watch[C] | None) -> Trial[C]:
     state.journal.add(trial)
     state.note(trial)
     if watch is not None:

@@ -1,6 +1,6 @@
 """Evaluation in several processes of this machine, or of many through Ray.
 
-What is measured follows from the genotype alone, so the number of workers changes the time that a search takes and
+What is measured follows from the candidate alone, so the number of workers changes the time that a search takes and
 nothing else.
 """
 
@@ -16,19 +16,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from nasrec.errors import SearchError
-from nasrec.genotype import Genotype
+from nasrec.search.candidates import C
 from nasrec.search.run import Evaluate
 
 __all__ = ["in_processes", "on_ray"]
 
-Measure = Callable[[Genotype], Mapping[str, float]]
-Maker = Callable[[], Measure]
+Measure = Callable[[C], Mapping[str, float]]
+Maker = Callable[[], Measure[C]]
 """Makes what measures, once in every worker; it and its arguments must be importable, as by functools.partial of a
 function at the top of a module."""
 
 
 @contextmanager
-def in_processes(make: Maker, workers: int) -> Iterator[Evaluate]:
+def in_processes(make: Maker[C], workers: int) -> Iterator[Evaluate[C]]:
     """Within the block, evaluation in `workers` processes, which share the cores evenly.
 
     Raises:
@@ -41,9 +41,9 @@ def in_processes(make: Maker, workers: int) -> Iterator[Evaluate]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(make, threads))
 
-    def evaluate(genotypes: Sequence[Genotype]) -> Iterator[tuple[int, Mapping[str, float], float]]:
+    def evaluate(candidates: Sequence[C]) -> Iterator[tuple[int, Mapping[str, float], float]]:
         places: dict[Future[tuple[Mapping[str, float], float]], int] = {
-            pool.submit(_measured, genotype): place for place, genotype in enumerate(genotypes)
+            pool.submit(_measured, candidate): place for place, candidate in enumerate(candidates)
         }
         try:
             for future in as_completed(places):
@@ -64,7 +64,7 @@ def in_processes(make: Maker, workers: int) -> Iterator[Evaluate]:
 
 
 @contextmanager
-def on_ray(make: Maker, workers: int, *, address: str | None = None) -> Iterator[Evaluate]:
+def on_ray(make: Maker[C], workers: int, *, address: str | None = None) -> Iterator[Evaluate[C]]:
     """Within the block, evaluation by actors of a Ray cluster, one core each.
 
     Args:
@@ -88,12 +88,12 @@ def on_ray(make: Maker, workers: int, *, address: str | None = None) -> Iterator
     actors = [ray.remote(_Actor).options(num_cpus=1).remote(make) for _ in range(workers)]
     pool = ActorPool(actors)
 
-    def evaluate(genotypes: Sequence[Genotype]) -> Iterator[tuple[int, Mapping[str, float], float]]:
-        def submit(actor: Any, item: tuple[int, Genotype]) -> Any:
+    def evaluate(candidates: Sequence[C]) -> Iterator[tuple[int, Mapping[str, float], float]]:
+        def submit(actor: Any, item: tuple[int, C]) -> Any:
             return actor.measured.remote(*item)
 
         try:
-            yield from pool.map_unordered(submit, list(enumerate(genotypes)))
+            yield from pool.map_unordered(submit, list(enumerate(candidates)))
         except ray.exceptions.RayError as error:
             raise SearchError(f"a worker on Ray failed: {' '.join(str(error).split())[:200]}") from None
 
@@ -106,10 +106,10 @@ def on_ray(make: Maker, workers: int, *, address: str | None = None) -> Iterator
             ray.shutdown()
 
 
-_measure: Measure | None = None
+_measure: Measure[Any] | None = None
 
 
-def _start(make: Maker, threads: int) -> None:
+def _start(make: Maker[Any], threads: int) -> None:
     """In a new worker process."""
     import signal
 
@@ -121,23 +121,23 @@ def _start(make: Maker, threads: int) -> None:
     _measure = make()
 
 
-def _measured(genotype: Genotype) -> tuple[Mapping[str, float], float]:
+def _measured(candidate: Any) -> tuple[Mapping[str, float], float]:
     assert _measure is not None
-    return _timed(_measure, genotype)
+    return _timed(_measure, candidate)
 
 
 class _Actor:
-    def __init__(self, make: Maker) -> None:
+    def __init__(self, make: Maker[Any]) -> None:
         import torch
 
         torch.set_num_threads(1)
         self._measure = make()
 
-    def measured(self, place: int, genotype: Genotype) -> tuple[int, Mapping[str, float], float]:
-        return (place, *_timed(self._measure, genotype))
+    def measured(self, place: int, candidate: Any) -> tuple[int, Mapping[str, float], float]:
+        return (place, *_timed(self._measure, candidate))
 
 
-def _timed(measure: Measure, genotype: Genotype) -> tuple[Mapping[str, float], float]:
+def _timed(measure: Measure[C], candidate: C) -> tuple[Mapping[str, float], float]:
     started = time.perf_counter()
-    values = measure(genotype)
+    values = measure(candidate)
     return values, time.perf_counter() - started

@@ -213,6 +213,16 @@ class SearchSpace:
         """
         return mutation.mutate(self, genotype, rng)
 
+    def cross(self, one: Genotype, other: Genotype, rng: np.random.Generator) -> tuple[Genotype, Genotype]:
+        """Two children of two members: at each place the first has the block of one parent or the other with equal
+        probability, the second the other one's. A block's inputs are those before it in every parent, so that any
+        mixture is a member.
+
+        Raises:
+            SpaceError: a genotype is not in the space.
+        """
+        return mutation.cross(self, one, other, rng)
+
     @property
     def encoding_length(self) -> int:
         """Entries of an encoded genotype."""

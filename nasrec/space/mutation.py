@@ -26,7 +26,7 @@ from nasrec.space.sampling import check_generator, draw_bits, draw_inputs, draw_
 if TYPE_CHECKING:
     from nasrec.space.definition import SearchSpace
 
-__all__ = ["MUTATIONS", "mutate"]
+__all__ = ["MUTATIONS", "cross", "mutate"]
 
 
 def mutate(space: SearchSpace, genotype: Genotype, rng: np.random.Generator) -> Genotype:
@@ -42,6 +42,19 @@ def mutate(space: SearchSpace, genotype: Genotype, rng: np.random.Generator) -> 
                 blocks[index] = changed
                 return replace(genotype, blocks=tuple(blocks), name="", space=space.published)
     return genotype
+
+
+def cross(space: SearchSpace, one: Genotype, other: Genotype, rng: np.random.Generator) -> tuple[Genotype, Genotype]:
+    """Two genotypes with their blocks exchanged; see `SearchSpace.cross`."""
+    check_generator(rng)
+    for parent in (one, other):
+        membership.check(space, parent, "cannot cross")
+    swap = rng.random(len(one.blocks)) < 0.5
+    pairs = [(b, a) if s else (a, b) for a, b, s in zip(one.blocks, other.blocks, swap, strict=True)]
+    first, second = (
+        replace(one, blocks=tuple(pair[child] for pair in pairs), name="", space=space.published) for child in range(2)
+    )
+    return first, second
 
 
 def _dense_width(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:

@@ -171,7 +171,7 @@ def test_a_search(cli: Any, tmp_path: Path) -> None:
     assert cli("report", run).status == 0
     page, _ = read(run / "report.html")
     best = min(found[1:], key=lambda trial: trial.values["log_loss"])
-    assert draw_architecture(replace(best.genotype, name=f"trial {best.number}")) in page
+    assert draw_architecture(replace(best.candidate, name=f"trial {best.number}")) in page
     ordered = sorted(found[1:], key=lambda trial: trial.values["log_loss"])
     places = [
         page.index(f'<th scope="row">{trial.number}</th><td>{trial.values["log_loss"]:,.6g}') for trial in ordered
@@ -202,7 +202,7 @@ def test_a_search_with_training_from_scratch(cli: Any, tmp_path: Path) -> None:
     found = put_search(run, ["smallest log_loss"], [], retrain=said | {"scores": statistics_of(runs)})
     assert cli("report", run).status == 0  # the runs' own folders may be gone
     page, alts = read(run / "report.html")
-    assert draw_architecture(replace(found[3].genotype, name="trial 3")) in page and alts == []
+    assert draw_architecture(replace(found[3].candidate, name="trial 3")) in page and alts == []
     mean = statistics.fmean(one["scores"]["test"]["auc"] for one in runs)
     assert page.count(f"{mean:.5f}") >= 2 and '<tr class=marked><th scope="row">3</th><td>0.1</td>' in page
     put_search(tmp_path / "early", ["smallest log_loss"], [], retrain={"interrupted": True, "candidates": tried[:1]})

@@ -62,7 +62,7 @@ def test_interrupted_it_goes_on(cli: Any, supernet: Path, tmp_path: Path, monkey
     monkeypatch.undo()
     assert cli(*command, tmp_path / "broken").status == 0
     runs = [read_journal(tmp_path / name / "journal.jsonl")[1] for name in ("whole", "broken")]
-    assert [(t.genotype, t.values) for t in runs[0]] == [(t.genotype, t.values) for t in runs[1]]
+    assert [(t.candidate, t.values) for t in runs[0]] == [(t.candidate, t.values) for t in runs[1]]
 
 
 def test_several_objectives_and_limits(cli: Any, supernet: Path, tmp_path: Path) -> None:

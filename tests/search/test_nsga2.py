@@ -69,7 +69,7 @@ def test_resumes_from_a_journal(space, tmp_path) -> None:
     (tmp_path / "part").write_text("".join(lines[:18]))
     with Journal(tmp_path / "part", {}) as journal:
         resumed = run_search(search(), in_turn(quality), GOAL, journal)
-    assert [t.genotype for t in resumed.trials] == [t.genotype for t in whole.trials]
+    assert [t.candidate for t in resumed.trials] == [t.candidate for t in whole.trials]
     assert [t.number for t in resumed.front] == [t.number for t in whole.front]
 
 

@@ -26,6 +26,7 @@ from nasrec.search import (
     read_journal,
     run_search,
 )
+from nasrec.search.candidates import GENOTYPE
 from tests.search.conftest import quality
 
 GOAL = Goal((parse_objective("log_loss"),))
@@ -51,7 +52,7 @@ def test_journal_and_result(space, tmp_path) -> None:
     assert identity == IDENTITY and tuple(trials) == found.trials and len(trials) == 36
     assert [trial.number for trial in trials] == list(range(36))
     assert found.best is not None
-    assert found.best.values["log_loss"] == min(quality(trial.genotype)["log_loss"] for trial in trials)
+    assert found.best.values["log_loss"] == min(quality(trial.candidate)["log_loss"] for trial in trials)
     assert found.front == (found.best,)
 
 
@@ -145,7 +146,7 @@ def test_evaluations_may_end_in_any_order(space, tmp_path) -> None:
     for name, evaluate in (("forward", in_turn(quality)), ("backward", backwards)):
         with Journal(tmp_path / name, IDENTITY) as journal:
             results.append(run_search(evolution(space), evaluate, GOAL, journal))
-        results[-1] = [(trial.number, trial.genotype) for trial in read_journal(tmp_path / name)[1]]
+        results[-1] = [(trial.number, trial.candidate) for trial in read_journal(tmp_path / name)[1]]
     assert results[0] == results[1]
 
 
@@ -215,8 +216,8 @@ def test_a_full_disk_loses_nothing_that_was_written(space, tmp_path) -> None:
 def test_values_that_json_lacks() -> None:
     genotype = Genotype.from_dict(json.loads(Path("nasrec/presets/criteo-small.json").read_text()))
     trial = Trial(3, genotype, {"auc": float("nan"), "loss": float("inf"), "macs": 5.0}, 0.25)
-    back = Trial.from_dict(json.loads(json.dumps(trial.to_dict(), allow_nan=False)))
-    assert back.number == 3 and back.genotype == genotype and back.values["loss"] == float("inf")
+    back = Trial.from_dict(json.loads(json.dumps(trial.to_dict(), allow_nan=False)), GENOTYPE)
+    assert back.number == 3 and back.candidate == genotype and back.values["loss"] == float("inf")
     assert np.isnan(back.values["auc"]) and back.values["macs"] == 5.0
 
 

@@ -37,7 +37,7 @@ def search(space, evaluate, path) -> list[tuple[int, Genotype, Mapping[str, floa
     algorithm = RegularizedEvolution(space, 0, population=8, iterations=4, sample=4, children=4)
     with Journal(path, {}) as journal:
         run_search(algorithm, evaluate, GOAL, journal)
-    return [(trial.number, trial.genotype, trial.values) for trial in read_journal(path)[1]]
+    return [(trial.number, trial.candidate, trial.values) for trial in read_journal(path)[1]]
 
 
 @pytest.mark.slow

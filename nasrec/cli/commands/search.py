@@ -23,6 +23,7 @@ from nasrec.errors import TrainError
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
     from nasrec.features import FeatureSpec
+    from nasrec.genotype import Genotype
     from nasrec.search import Found, Goal, Trial
     from nasrec.search.run import Evaluate
     from nasrec.supernet import Supernet
@@ -80,12 +81,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _search(args: argparse.Namespace, goal: Goal, spec: MeasureSpec, net: Supernet, data: Rows, target: Path) -> Found:
+def _search(
+    args: argparse.Namespace, goal: Goal, spec: MeasureSpec, net: Supernet, data: Rows, target: Path
+) -> Found[Genotype]:
     from nasrec.search import Journal, in_turn, run_search
 
     algorithm = algorithm_of(args, net.space, goal)
     identity = {**settings_of(args, goal), **spec.identity(net, data)}
-    engine: AbstractContextManager[Evaluate]
+    engine: AbstractContextManager[Evaluate[Genotype]]
     if args.ray:
         from nasrec.search.workers import on_ray
 
@@ -112,7 +115,7 @@ class _Shown:
         self._done = done
         self._meter.begin("search", budget, "genotypes", done)
 
-    def evaluated(self, trial: Trial, best: Trial | None) -> None:
+    def evaluated(self, trial: Trial[Genotype], best: Trial[Genotype] | None) -> None:
         self._done += 1
         name = self._goal.objectives[0].name
         text = f"best {name} {best.values[name]:.5g}" if best is not None else "none keeps the limits yet"
@@ -123,7 +126,7 @@ class _Shown:
 
 
 def _report(
-    args: argparse.Namespace, goal: Goal, spec: MeasureSpec, net: Supernet, data: Rows, found: Found
+    args: argparse.Namespace, goal: Goal, spec: MeasureSpec, net: Supernet, data: Rows, found: Found[Genotype]
 ) -> dict[str, Any]:
     from nasrec.environment import environment
 
@@ -140,12 +143,12 @@ def _report(
     }
 
 
-def _save(target: Path, goal: Goal, found: Found, said: dict[str, Any]) -> None:
+def _save(target: Path, goal: Goal, found: Found[Genotype], said: dict[str, Any]) -> None:
     from nasrec.cli.search import pictures
 
     runs.write_report(target, said)
     if found.best is not None:
-        found.best.genotype.save(target / "best.json")
+        found.best.candidate.save(target / "best.json")
     pictures.draw_history(found.trials, goal, target / "history.png")
     if len(goal.objectives) > 1:
         from nasrec.files import folder
@@ -153,26 +156,26 @@ def _save(target: Path, goal: Goal, found: Found, said: dict[str, Any]) -> None:
         pictures.draw_front(found.trials, found.front, goal, target / "front.png")
         place = folder(target / "front", TrainError)
         for trial in found.front:
-            trial.genotype.save(place / f"trial-{trial.number}.json")
+            trial.candidate.save(place / f"trial-{trial.number}.json")
     report.write(target)
 
 
-def _best(goal: Goal, found: Found, features: FeatureSpec, count: int) -> list[Trial]:
+def _best(goal: Goal, found: Found[Genotype], features: FeatureSpec, count: int) -> list[Trial[Genotype]]:
     """The best by the first objective among those that keep all limits, no model twice: genotypes that differ in dead
     blocks alone, or in inputs that no operator reads, would be trained to the same weights."""
     import nasrec_ir
     from nasrec.graphs import graph_of
 
     allowed = [trial for trial in found.trials if goal.score(trial.values).allowed]
-    chosen: dict[str, Trial] = {}
+    chosen: dict[str, Trial[Genotype]] = {}
     for trial in sorted(allowed, key=lambda trial: (goal.score(trial.values).objectives, trial.number)):
         if len(chosen) == count:
             break
-        chosen.setdefault(nasrec_ir.dump(graph_of(trial.genotype, features)), trial)
+        chosen.setdefault(nasrec_ir.dump(graph_of(trial.candidate, features)), trial)
     return list(chosen.values())
 
 
-def _table(goal: Goal, found: Found, features: FeatureSpec) -> str:
+def _table(goal: Goal, found: Found[Genotype], features: FeatureSpec) -> str:
     best = _best(goal, found, features, _SHOWN) if len(goal.objectives) == 1 else list(found.front)
     if not best:
         return "no genotype keeps all limits"

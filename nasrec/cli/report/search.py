@@ -13,6 +13,8 @@ from nasrec.cli.report.page import MISSING, Page, figure, seconds
 from nasrec.cli.search.setup import goal_from
 from nasrec.draw import draw_architecture
 from nasrec.errors import TrainError
+from nasrec.genotype import Genotype
+from nasrec.search.candidates import GENOTYPE
 from nasrec.search.journal import Trial, read_journal
 
 if TYPE_CHECKING:
@@ -77,14 +79,14 @@ def _tiles(found: Report, goal: Goal) -> list[tuple[str, str, str]]:
     return tiles
 
 
-def _add_found(made: Page, run: Path, found: Report, goal: Goal, trials: Sequence[Trial]) -> None:
+def _add_found(made: Page, run: Path, found: Report, goal: Goal, trials: Sequence[Trial[Genotype]]) -> None:
     made.heading("What was found")
     made.svg(*_drawings(found, goal, trials))
     _picture(made, run / "history.png", "values of all evaluations in their order, and the best so far", _HISTORY)
     if len(goal.objectives) > 1:
         made.heading("Front")
         _picture(made, run / "front.png", "all evaluations in the plane of two objectives, and the front", _FRONT)
-        front = [Trial.from_dict(trial) for trial in found["front"]]
+        front = [Trial.from_dict(trial, GENOTYPE) for trial in found["front"]]
         _add_trials(made, front, goal, "Genotypes that no other one beats in all objectives.", found)
     known = [trial for trial in trials if trial.values]
     if known:
@@ -92,10 +94,10 @@ def _add_found(made: Page, run: Path, found: Report, goal: Goal, trials: Sequenc
         _add_trials(made, _best(known, goal), goal, _BEST.format(objective=_words(goal.objectives[0].name)), found)
 
 
-def _drawings(found: Report, goal: Goal, trials: Sequence[Trial]) -> list[tuple[str, str]]:
+def _drawings(found: Report, goal: Goal, trials: Sequence[Trial[Genotype]]) -> list[tuple[str, str]]:
     """The genotype that was chosen, the best by shared weights, and with several objectives the ends of the front."""
     known = {trial.number: trial for trial in trials}
-    known |= {trial["number"]: Trial.from_dict(trial) for trial in (found["best"], *found["front"])}
+    known |= {trial["number"]: Trial.from_dict(trial, GENOTYPE) for trial in (found["best"], *found["front"])}
     roles: dict[int, list[str]] = {}
     chosen = found.get("retrain", {}).get("chosen", {}).get("trial")
     if chosen in known:
@@ -108,23 +110,23 @@ def _drawings(found: Report, goal: Goal, trials: Sequence[Trial]) -> list[tuple[
     pictures = []
     for number, words in roles.items():
         values = ", ".join(f"{_words(name)} {figure(known[number].values.get(name), '{:.5g}')}" for name in goal.names)
-        text = draw_architecture(replace(known[number].genotype, name=f"trial {number}"))
+        text = draw_architecture(replace(known[number].candidate, name=f"trial {number}"))
         role = "; ".join(words)
         pictures.append((text, f"{role[:1].upper()}{role[1:]}. When scored: {values}."))
     return pictures
 
 
-def _best(trials: Sequence[Trial], goal: Goal) -> list[Trial]:
+def _best(trials: Sequence[Trial[Genotype]], goal: Goal) -> list[Trial[Genotype]]:
     """By the first objective, among those that keep all limits, no genotype twice."""
     scores = {trial.number: goal.score(trial.values) for trial in trials}
     allowed = [trial for trial in trials if scores[trial.number].allowed]
-    distinct: dict[Any, Trial] = {}
+    distinct: dict[Any, Trial[Genotype]] = {}
     for trial in sorted(allowed, key=lambda trial: (scores[trial.number].objectives, trial.number)):
-        distinct.setdefault(trial.genotype, trial)
+        distinct.setdefault(trial.candidate, trial)
     return list(distinct.values())[:SHOWN]
 
 
-def _add_trials(made: Page, trials: Sequence[Trial], goal: Goal, caption: str, found: Report) -> None:
+def _add_trials(made: Page, trials: Sequence[Trial[Genotype]], goal: Goal, caption: str, found: Report) -> None:
     measured = {name for trial in trials for name in trial.values}
     names = list(dict.fromkeys([*goal.names, *(name for name in _ALSO if name in measured)]))
     scratch: dict[int, float] = {}
@@ -134,7 +136,7 @@ def _add_trials(made: Page, trials: Sequence[Trial], goal: Goal, caption: str, f
     last = ["live blocks", *(["from scratch: valid log loss"] if scratch else [])]
     rows = []
     for trial in trials:
-        live = f"{len(trial.genotype.live_blocks())} of {len(trial.genotype.blocks)}"
+        live = f"{len(trial.candidate.live_blocks())} of {len(trial.candidate.blocks)}"
         more = [figure(scratch.get(trial.number))] if scratch else []
         values = [figure(trial.values.get(name), "{:,.6g}" if name != "macs" else "{:,.0f}") for name in names]
         rows.append([str(trial.number), *values, live, *more])

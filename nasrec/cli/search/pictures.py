@@ -11,13 +11,14 @@ from nasrec.cli import curves
 
 if TYPE_CHECKING:
     from nasrec.search import Goal, Trial
+    from nasrec.search.candidates import C
 
 __all__ = ["draw_front", "draw_history"]
 
 _DOT, _LINE, _BROKEN = curves.COLOURS[1], curves.COLOURS[0], "#d9d9d9"
 
 
-def draw_history(trials: Sequence[Trial], goal: Goal, path: Path) -> None:
+def draw_history(trials: Sequence[Trial[C]], goal: Goal, path: Path) -> None:
     """The first objective of every evaluation, and of the best so far."""
     objective = goal.objectives[0]
     figure = curves.figure_of(9, 4.5)
@@ -46,7 +47,7 @@ def draw_history(trials: Sequence[Trial], goal: Goal, path: Path) -> None:
     curves.save(figure, path)
 
 
-def draw_front(trials: Sequence[Trial], front: Sequence[Trial], goal: Goal, path: Path) -> None:
+def draw_front(trials: Sequence[Trial[C]], front: Sequence[Trial[C]], goal: Goal, path: Path) -> None:
     """Every evaluation in the plane of each two objectives, and the front."""
     pairs = [(a, b) for i, a in enumerate(goal.objectives) for b in goal.objectives[i + 1 :]]
     figure = curves.figure_of(6.0 * len(pairs), 4.8)

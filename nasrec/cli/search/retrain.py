@@ -113,8 +113,8 @@ def config_of(args: argparse.Namespace) -> tuple[TrainConfig, list[float]]:
 
 
 def retrain(
-    best: Sequence[Trial], data: Rows, embedding_dim: int, config: TrainConfig, rates: Sequence[float], count: int,
-    target: Path,
+    best: Sequence[Trial[Genotype]], data: Rows, embedding_dim: int, config: TrainConfig, rates: Sequence[float],
+    count: int, target: Path,
 ) -> Retrained:  # fmt: skip
     """Trains candidates, then the chosen one with `count` seeds from the configuration's own on.
 
@@ -130,7 +130,7 @@ def retrain(
             )
             if not found or found[-1]["interrupted"]:
                 return Retrained(tuple(candidates), config.monitor, None, (), True)
-            candidates.append(Candidate(trial.number, trial.genotype, lr, found[0]))
+            candidates.append(Candidate(trial.number, trial.candidate, lr, found[0]))
     chosen = min(candidates, key=lambda candidate: candidate.loss(config.monitor))
     job = _job(next(trial for trial in best if trial.number == chosen.trial), data, embedding_dim)
     own = range(config.seed, config.seed + count)
@@ -155,12 +155,12 @@ def table(found: Retrained) -> str:
     return output.table(("trial", "learning rate", "valid log loss", "valid AUC", ""), lines, left=1)
 
 
-def _job(trial: Trial, data: Rows, embedding_dim: int) -> Job:
+def _job(trial: Trial[Genotype], data: Rows, embedding_dim: int) -> Job:
     import torch
 
     from nasrec.train.ranks import Ranks
 
     features = data.splits.train.features(embedding_dim)
-    architecture = Architecture(f"trial-{trial.number}", trial.genotype)
+    architecture = Architecture(f"trial-{trial.number}", trial.candidate)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Job(architecture, features, architecture.graph(features), data, Ranks(device=device), {})

@@ -17,8 +17,8 @@ from nasrec.search.objectives import Goal, parse_limit, parse_objective
 if TYPE_CHECKING:
     from nasrec.genotype import Genotype
     from nasrec.search import Algorithm
+    from nasrec.search.candidates import C, CrossingSpace
     from nasrec.search.measures import Measures
-    from nasrec.space import SearchSpace
     from nasrec.supernet import Supernet
 
 __all__ = ["ALGORITHMS", "MeasureSpec", "add_options", "algorithm_of", "goal_from", "goal_of", "settings_of"]
@@ -98,7 +98,7 @@ def goal_from(settings: Mapping[str, Any]) -> Goal:
     return Goal(tuple(objectives), tuple(parse_limit(text) for text in settings["limits"]))
 
 
-def algorithm_of(args: argparse.Namespace, space: SearchSpace, goal: Goal) -> Algorithm:
+def algorithm_of(args: argparse.Namespace, space: CrossingSpace[C], goal: Goal) -> Algorithm[C]:
     """As new. Raises `SearchError` on settings that do not fit each other."""
     from nasrec.search import RandomSearch, RegularizedEvolution
 
