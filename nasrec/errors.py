@@ -7,6 +7,7 @@ from nasrec_ir.errors import InterpretError, NasrecError, ParseError, PassError,
 __all__ = [
     "CompileError",
     "DataError",
+    "DesignError",
     "ExportError",
     "FeatureError",
     "GenotypeError",
@@ -29,6 +30,10 @@ __all__ = [
 
 class GenotypeError(NasrecError):
     """A genotype, or a file meant to hold one, is malformed; the message names block and field."""
+
+
+class DesignError(NasrecError):
+    """A design of model and hardware, or a file meant to hold one, is malformed."""
 
 
 class SpaceError(NasrecError):

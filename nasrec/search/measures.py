@@ -6,7 +6,7 @@ import importlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,25 @@ from nasrec.errors import NasrecError, SearchError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
 from nasrec.graphs import cost, graph_of
+from nasrec.search.candidates import C
 from nasrec.search.objectives import Goal
 
 if TYPE_CHECKING:
+    from nasrec_ir import Graph
     from nasrec_pim import Hardware
 
-__all__ = ["COSTS", "IN_MEMORY", "LATENCY", "SCORES", "Measures"]
+__all__ = [
+    "COSTS",
+    "IN_MEMORY",
+    "LATENCY",
+    "SCORES",
+    "Measures",
+    "costs_of",
+    "in_memory_of",
+    "in_steps",
+    "latency_ms",
+    "own_measure",
+]
 
 COSTS = ("macs", "parameters", "live_blocks")
 """Counted on the graph, see `nasrec.cost`; parameters without embedding tables."""
@@ -76,7 +89,7 @@ class Measures:
             if hardware is None:
                 raise SearchError("in-memory values need the hardware; name a preset or a description")
             self._steps.append(self._in_memory)
-        self._steps += [_own(name) for name in own]
+        self._steps += [own_measure(name) for name in own]
         if LATENCY in wanted:
             self._steps.append(self._latency)
         if any(name in SCORES for name in wanted):
@@ -86,30 +99,45 @@ class Measures:
 
     def __call__(self, genotype: Genotype) -> dict[str, float]:
         """The values of a genotype, by name."""
-        values: dict[str, float] = {}
-        for step in self._steps:
-            values.update(step(genotype))
-            if self._goal.violation(values):
-                break
-        return values
+        return in_steps(self._steps, genotype, self._goal)
 
     def _costs(self, genotype: Genotype) -> Mapping[str, float]:
-        found = cost(genotype, self._features)
-        return {
-            "macs": found.macs,
-            "parameters": found.parameters - found.embedding_parameters,
-            "live_blocks": len(found.live_blocks),
-        }
+        return costs_of(genotype, self._features)
 
     def _in_memory(self, genotype: Genotype) -> Mapping[str, float]:
-        from nasrec_pim import estimate_many
-
         assert self._hardware is not None
-        totals = estimate_many([graph_of(genotype, self._features)], self._hardware)
-        return {name: float(getattr(totals, name.removeprefix("pim."))[0]) for name in IN_MEMORY}
+        return in_memory_of(graph_of(genotype, self._features), self._hardware)
 
     def _latency(self, genotype: Genotype) -> Mapping[str, float]:
         return {LATENCY: latency_ms(genotype, self._features, self._batch)}
+
+
+def in_steps(steps: Iterable[Callable[[C], Mapping[str, float]]], candidate: C, goal: Goal) -> dict[str, float]:
+    """Values of one step after the other, until they break a limit."""
+    values: dict[str, float] = {}
+    for step in steps:
+        values.update(step(candidate))
+        if goal.violation(values):
+            break
+    return values
+
+
+def costs_of(genotype: Genotype, features: FeatureSpec) -> dict[str, float]:
+    """The values of `COSTS`."""
+    found = cost(genotype, features)
+    return {
+        "macs": found.macs,
+        "parameters": found.parameters - found.embedding_parameters,
+        "live_blocks": len(found.live_blocks),
+    }
+
+
+def in_memory_of(graph: Graph, hardware: Hardware) -> dict[str, float]:
+    """The values of `IN_MEMORY`. Raises `MappingError` where the graph does not fit onto the chip."""
+    from nasrec_pim import estimate_many
+
+    totals = estimate_many([graph], hardware)
+    return {name: float(getattr(totals, name.removeprefix("pim."))[0]) for name in IN_MEMORY}
 
 
 def latency_ms(genotype: Genotype, features: FeatureSpec, batch: int, rounds: int = 7) -> float:
@@ -138,8 +166,12 @@ def latency_ms(genotype: Genotype, features: FeatureSpec, batch: int, rounds: in
     return 1e3 * statistics.median(times)
 
 
-def _own(name: str) -> Measure:
-    """A user's function as a measure of that name."""
+def own_measure(name: str) -> Callable[[Any], Mapping[str, float]]:
+    """A user's function `package.module:function` of a candidate as a measure of that name.
+
+    Raises:
+        SearchError: there is no such function; later, that it failed.
+    """
     module_name, _, attribute = name.partition(":")
     function: Any
     if str(Path.cwd()) not in sys.path:
@@ -149,11 +181,13 @@ def _own(name: str) -> Measure:
     except (ImportError, AttributeError, ValueError) as error:
         raise SearchError(f"objective {name!r} cannot be imported: {' '.join(str(error).split())}") from None
     if not callable(function):
-        raise SearchError(f"objective {name!r} is a {type(function).__name__}; a function of a genotype is expected")
+        raise SearchError(
+            f"objective {name!r} is a {type(function).__name__}; a function of a genotype, or of a design, is expected"
+        )
 
-    def measure(genotype: Genotype) -> Mapping[str, float]:
+    def measure(candidate: Any) -> Mapping[str, float]:
         try:
-            return {name: float(function(genotype))}
+            return {name: float(function(candidate))}
         except NasrecError:
             raise
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from nasrec_pim import Hardware, HardwareError, figure_table, presets
 from nasrec_pim.hardware import CONFIDENCES, PARTS, PHYSICAL, resolve_corrections
+from nasrec_pim.hardware.figure import Provenance
 
 
 def test_presets() -> None:
@@ -149,3 +151,31 @@ def test_derived_figures() -> None:
     assert device.mean_write_energy_nJ == pytest.approx(9 / math.sqrt(1e10) * 10)
     isaac = Hardware.preset("isaac-like")
     assert 128 * 128 * isaac.device.mean_read_power_W == pytest.approx(0.3e-3, rel=2e-3)
+
+
+def test_bits_of_a_cell_stand_for_its_levels() -> None:
+    chip = Hardware.preset("default").override("device.cell_bits=3")
+    levels = chip.device.resistances_ohm
+    assert chip.device.cell_bits == 3 and (levels[0], levels[-1]) == (1e6, 1e4)
+    steps = [1 / b - 1 / a for a, b in itertools.pairwise(levels)]
+    assert steps == pytest.approx([steps[0]] * 7)
+    assert Hardware.mnsim().with_values({"device.cell_bits": 2}, Provenance("x", "user")) == Hardware.mnsim(
+        device_levels=4
+    )
+    for value in (0, 9, "two"):
+        with pytest.raises(HardwareError, match=r"device\.cell_bits"):
+            chip.override(f"device.cell_bits={value}")
+    with pytest.raises(HardwareError, match=r"'device\.colour' is no SECTION"):
+        chip.with_values({"device.colour": 1}, Provenance("x", "user"))
+
+
+@pytest.mark.parametrize("name", presets())
+def test_a_description_written_as_toml_is_read_back_the_same(name: str, tmp_path: Path) -> None:
+    chip = Hardware.preset(name).override("tile.pes=3x5", "corrections=physical,-leakage")
+    chip = replace(chip, name='a "name" \\ \x7f with signs ä')
+    path = tmp_path / "chip.toml"
+    path.write_text(chip.to_toml(), encoding="utf-8")
+    back = Hardware.load(path)
+    assert back == chip and back.provenance == chip.provenance and back.name == chip.name
+    with pytest.raises(HardwareError, match="ideal parts"):
+        chip.idealised("ADC").to_toml()

@@ -11,15 +11,20 @@ from typing import Any
 from nasrec_pim.errors import HardwareError
 from nasrec_pim.hardware.choices import ADC_CHOICES, CORRECTED_ADC_AREA_UM2, CORRECTED_DAC_POWER_W, DAC_CHOICES
 from nasrec_pim.hardware.corrections import PHYSICAL, resolve_corrections
-from nasrec_pim.hardware.figure import Part, Provenance
+from nasrec_pim.hardware.figure import Part, Provenance, figures_of
 from nasrec_pim.hardware.parts import Adc, Buffer, Crossbar, Dac, Device, Pe, Periphery, Tile
 from nasrec_pim.hardware.sram import Sram, cacti_sram, mnsim_sram
 from nasrec_pim.hardware.system import DigitalUnit, Memory, Noc, Policy
 
-__all__ = ["IDEAL_PARTS", "PARTS", "FigureRow", "Hardware"]
+__all__ = ["CELL_BITS", "IDEAL_PARTS", "PARTS", "FigureRow", "Hardware"]
 
 IDEAL_PARTS = ("ADC", "DAC", "buffer", "network", "digital", "memory")
 """What `Hardware.idealised` can make ideal."""
+
+CELL_BITS = ("device", "cell_bits")
+"""No field of its own: levels of a cell are given by their resistances."""
+
+MOST_CELL_BITS = 8
 
 PARTS: Mapping[str, type[Part]] = {
     part.section: part
@@ -195,11 +200,19 @@ class Hardware:
         """A copy with values changed, given by `section.field`.
 
         A number of MNSIM's tables (`adc.choice`, `dac.choice`) brings the figures of its row; changing one of those
-        figures sets the number to 0.
+        figures sets the number to 0. `device.cell_bits` stands for `device.resistances_ohm`: 2^bits levels, evenly
+        spaced in conductance between the present ends.
+
+        Raises:
+            HardwareError: a key names no field, or a value is not allowed.
         """
         sections: dict[str, dict[str, Any]] = {}
         for key, value in values.items():
             section, _, name = key.partition(".")
+            if (section, name) == CELL_BITS:
+                name, value = "resistances_ohm", self._levels_of(value)
+            if section not in PARTS or name not in {item.name for item, _ in figures_of(PARTS[section])}:
+                raise HardwareError(f"{key!r:.60} is no SECTION.FIELD of a description; 'nasrec pim hardware' has all")
             sections.setdefault(section, {})[name] = value
         for section, table in (("adc", ADC_CHOICES), ("dac", DAC_CHOICES)):
             changed = sections.get(section)
@@ -208,6 +221,22 @@ class Hardware:
         sources = {f"{section}.{name}": provenance for section, changed in sections.items() for name in changed}
         parts = {section: replace(getattr(self, section), **changed) for section, changed in sections.items()}
         return replace(self, **parts, provenance={**self.provenance, **sources})
+
+    def _levels_of(self, cell_bits: Any) -> tuple[float, ...]:
+        if type(cell_bits) is not int or not 1 <= cell_bits <= MOST_CELL_BITS:
+            raise HardwareError(f"device.cell_bits = {cell_bits!r:.60} must be an integer from 1 to {MOST_CELL_BITS}")
+        ends = self.device.resistances_ohm
+        return _levels(ends[0], ends[-1], 2**cell_bits)
+
+    def to_toml(self) -> str:
+        """Every value with source and confidence, in the form that `load` reads.
+
+        Raises:
+            HardwareError: parts are ideal, which a file cannot say.
+        """
+        from nasrec_pim.hardware.written import to_toml
+
+        return to_toml(self)
 
     def with_corrections(self, names: str | Iterable[str]) -> Hardware:
         """A copy with exactly these switches on: `"mnsim"`, `"physical"`, or names (see `resolve_corrections`)."""

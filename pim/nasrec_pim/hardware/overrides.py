@@ -7,7 +7,7 @@ from typing import Any
 
 from nasrec_pim.errors import HardwareError
 from nasrec_pim.hardware.figure import figures_of
-from nasrec_pim.hardware.hardware import PARTS
+from nasrec_pim.hardware.hardware import CELL_BITS, PARTS
 
 __all__ = ["parse_overrides"]
 
@@ -45,6 +45,8 @@ _NAMES = {"int": "an integer", "float": "a number", "bool": "true or false"}
 
 def _kind(key: str) -> str:
     section, _, name = key.partition(".")
+    if (section, name) == CELL_BITS:
+        return "int"
     part = PARTS.get(section)
     if part is None:
         raise HardwareError(f"override {key!r:.60}: there is no section {section!r:.40}; there are {', '.join(PARTS)}")

@@ -1,0 +1,24 @@
+"""Co-design: models with their precisions and the in-memory hardware they run on, searched together."""
+
+from __future__ import annotations
+
+from nasrec.codesign.design import DESIGN, Design
+from nasrec.codesign.front import KNEE, knee, volume_of
+from nasrec.codesign.hardware import Chips, Gene, HardwareSpace, described
+from nasrec.codesign.measures import ON_CHIP, DesignMeasures
+from nasrec.codesign.space import CodesignSpace
+
+__all__ = [
+    "DESIGN",
+    "KNEE",
+    "ON_CHIP",
+    "Chips",
+    "CodesignSpace",
+    "Design",
+    "DesignMeasures",
+    "Gene",
+    "HardwareSpace",
+    "described",
+    "knee",
+    "volume_of",
+]

@@ -1,0 +1,328 @@
+"""The hardware side of co-design: a chip to start from, and the fields of its description that a search may choose."""
+
+from __future__ import annotations
+
+import math
+import os
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasrec.checks import shown
+from nasrec.jsonfile import shown_path
+from nasrec_pim import Hardware, HardwareError, presets
+from nasrec_pim.hardware import Provenance
+
+__all__ = ["Chips", "Gene", "HardwareSpace", "Values", "described"]
+
+Values = tuple[tuple[str, Any], ...]
+"""A choice for every gene, as (SECTION.FIELD, value) by name."""
+
+MOST = 20_000
+"""Combinations of a space: all are tried when it is made, so that impossible ones are never proposed."""
+
+
+@dataclass(frozen=True)
+class Gene:
+    """One field of a hardware description, and what a search may set it to.
+
+    Attributes:
+        name: SECTION.FIELD of `nasrec_pim.Hardware`, or `device.cell_bits` for the number of levels.
+        choices: values, none twice.
+        source: why just these.
+    """
+
+    name: str
+    choices: tuple[Any, ...]
+    source: str = field(default="user", compare=False)
+
+    def __post_init__(self) -> None:
+        for choice in self.choices:
+            for item in choice if isinstance(choice, tuple) else (choice,):
+                if not isinstance(item, int | float | str):
+                    raise HardwareError(
+                        f"hardware space: {self.name:.60} has the choice {shown(choice)}; give plain values"
+                    )
+
+
+DEFAULT = (
+    Gene(
+        "adc.choice",
+        (7, 4, 2, 1),
+        "MNSIM 2.0's table: 4, 6, 8 (ISAAC's) and 10 bits, each with its own area, power and rate",
+    ),
+    Gene(
+        "crossbar.size", (64, 128, 256), "128 in ISAAC, 256 in PRIME and MNSIM 2.0; 64 as recommenders have small ones"
+    ),
+    Gene("dac.choice", (1, 2, 3, 4), "MNSIM 2.0's table: 1 (ISAAC), 2, 3 (PRIME) and 4 bits, scaled from ISAAC's"),
+    Gene("device.cell_bits", (1, 2, 4), "1 in MNSIM 2.0, 2 in ISAAC, 4 in PRIME"),
+    Gene("mapping.copies", (1, 2, 4, 8, 16), "1 in the handcrafted design; an embedded FC has 16 vectors a sample"),
+)
+
+
+@dataclass(frozen=True)
+class HardwareSpace:
+    """The chips that a base becomes by the choices of its genes.
+
+    Where the base's subarrays are as high as its crossbars, or it has a DAC for every row, they are and it has at any
+    other `crossbar.size`, unless they are genes themselves. Combinations that no chip can have are left out.
+
+    Attributes:
+        base: the chip that all others are changes of.
+        genes: by name.
+
+    Raises:
+        HardwareError: a gene names no field, has no choice or one twice, or has one that no chip of the space can have;
+            or there are too many combinations to try.
+    """
+
+    base: Hardware = field(default_factory=lambda: Hardware.preset("default"))
+    genes: tuple[Gene, ...] = DEFAULT
+
+    def __post_init__(self) -> None:
+        genes = tuple(sorted(self.genes, key=lambda gene: gene.name))
+        object.__setattr__(self, "genes", genes)
+        names = [gene.name for gene in genes]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise HardwareError(f"hardware space: {twice} stands twice; give its choices in one list")
+        for gene in genes:
+            if not gene.choices or len(set(gene.choices)) < len(gene.choices):
+                raise HardwareError(f"hardware space: {gene.name} needs one choice or more, none of them twice")
+        count = math.prod(len(gene.choices) for gene in genes)
+        if count > MOST:
+            raise HardwareError(
+                f"hardware space: {count:,} combinations are more than {MOST:,}; leave some choices out"
+            )
+        self._require_every_choice()
+
+    def _require_every_choice(self) -> None:
+        possible = {pair for values in self.members for pair in values}
+        for gene in self.genes:
+            for choice in gene.choices:
+                if (gene.name, choice) not in possible:
+                    raise HardwareError(
+                        f"hardware space: {gene.name} = {shown(choice)} fits no chip: {self._why(gene, choice)}"
+                    )
+
+    def _why(self, gene: Gene, choice: Any) -> str:
+        """What is wrong with the first combination that has a choice."""
+        others = [other.choices if other is not gene else (choice,) for other in self.genes]
+        first = next(iter(product(*others)))
+        return self.why_not(tuple(zip((g.name for g in self.genes), first, strict=True))) or ""
+
+    @classmethod
+    def around(cls, base: Hardware) -> HardwareSpace:
+        """The default genes on another base, without those of their choices that fit no chip there.
+
+        Raises:
+            HardwareError: none fits.
+        """
+        possible = {pair for values in _members(base, DEFAULT) for pair in values}
+        fitting = {g.name: tuple(choice for choice in g.choices if (g.name, choice) in possible) for g in DEFAULT}
+        return cls(base, tuple(replace(gene, choices=fitting[gene.name]) for gene in DEFAULT))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> HardwareSpace:
+        """A space from TOML: `base`, a preset or a file beside this one (default "default"), and a table `choices` of
+        lists by SECTION.FIELD, each perhaps as `{ values = [...], source = "..." }`; without it the default genes.
+
+        Raises:
+            HardwareError: the file is missing or malformed; the message names it.
+        """
+        return _load(Path(path))
+
+    @cached_property
+    def members(self) -> tuple[Values, ...]:
+        """Every combination that some chip can have, in a fixed order."""
+        return _members(self.base, self.genes)
+
+    @cached_property
+    def _known(self) -> frozenset[Values]:
+        return frozenset(self.members)
+
+    def __contains__(self, values: object) -> bool:
+        return isinstance(values, tuple) and values in self._known
+
+    def why_not(self, values: Values) -> str | None:
+        """Why a combination is not in the space; None if it is."""
+        if values in self._known:
+            return None
+        given = dict(values)
+        for gene in self.genes:
+            if gene.name not in given:
+                return f"{gene.name} is missing"
+            if given[gene.name] not in gene.choices:
+                return f"{gene.name} = {shown(given[gene.name])} is not one of {', '.join(map(shown, gene.choices))}"
+        if strange := next((name for name in given if name not in {gene.name for gene in self.genes}), None):
+            return f"{strange} is not chosen here"
+        return _impossible(self.base, values) or "its entries are not in the order of their names"
+
+    def hardware(self, values: Values) -> Hardware:
+        """The chip of a combination.
+
+        Raises:
+            HardwareError: there is none.
+        """
+        return _chip(self.base, values)
+
+    def cardinality(self) -> int:
+        """How many chips there are."""
+        return len(self.members)
+
+    def sample(self, rng: np.random.Generator) -> Values:
+        """A combination, each with equal probability."""
+        return self.members[int(rng.integers(len(self.members)))]
+
+    def mutate(self, values: Values, rng: np.random.Generator) -> Values:
+        """A neighbour that differs in one gene, each gene and then each choice with equal probability; another chip of
+        the space where one gene alone cannot change, the same where there is no other.
+
+        Raises:
+            HardwareError: the combination is not in the space.
+        """
+        self._check(values, "cannot mutate")
+        for place in rng.permutation(len(self.genes)):
+            gene = self.genes[int(place)]
+            changed = [_with(values, gene.name, choice) for choice in gene.choices if (gene.name, choice) not in values]
+            possible = [candidate for candidate in changed if candidate in self._known]
+            if possible:
+                return possible[int(rng.integers(len(possible)))]
+        others = [candidate for candidate in self.members if candidate != values]
+        return others[int(rng.integers(len(others)))] if others else values
+
+    def cross(self, one: Values, other: Values, rng: np.random.Generator) -> tuple[Values, Values]:
+        """Two children, the second with those choices of the parents that the first has not; the parents themselves
+        where a child would be impossible.
+
+        Raises:
+            HardwareError: a parent is not in the space.
+        """
+        for parent in (one, other):
+            self._check(parent, "cannot cross")
+        swap = rng.random(len(self.genes)) < 0.5
+        pairs = [(b, a) if s else (a, b) for a, b, s in zip(one, other, swap, strict=True)]
+        children = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
+        return children if self._known.issuperset(children) else (one, other)
+
+    def _check(self, values: Values, what: str) -> None:
+        if (reason := self.why_not(values)) is not None:
+            raise HardwareError(f"{what}: the combination is not in the hardware space: {reason}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: the base as its description's text, and the choices."""
+        return {"base": self.base.to_toml(), "choices": {gene.name: list(gene.choices) for gene in self.genes}}
+
+
+class Chips:
+    """The chips of a space, each made once, so that what was costed on one is remembered with it."""
+
+    def __init__(self, space: HardwareSpace) -> None:
+        self._space = space
+        self._made: dict[Values, Hardware] = {}
+
+    def __getitem__(self, values: Values) -> Hardware:
+        if values not in self._made:
+            self._made[values] = self._space.hardware(values)
+        return self._made[values]
+
+
+def described(chip: Hardware) -> str:
+    """A chip in a few words, for tables and pictures."""
+    bits = (
+        f"{chip.device.cell_bits}-bit cells",
+        f"{chip.adc.resolution_bits}-bit ADC",
+        f"{chip.dac.resolution_bits}-bit DAC",
+    )
+    copies = f"{chip.mapping.copies} {'copy' if chip.mapping.copies == 1 else 'copies'}"
+    return f"{chip.crossbar.size} x {chip.crossbar.size}, {', '.join(bits)}, {copies}"
+
+
+def _members(base: Hardware, genes: Sequence[Gene]) -> tuple[Values, ...]:
+    """Every combination that some chip can have."""
+    names = [gene.name for gene in genes]
+    every = (tuple(zip(names, chosen, strict=True)) for chosen in product(*(gene.choices for gene in genes)))
+    return tuple(values for values in every if _impossible(base, values) is None)
+
+
+def _impossible(base: Hardware, values: Values) -> str | None:
+    """Why no chip has these values; None if one does."""
+    try:
+        chip = _chip(base, values)
+    except HardwareError as error:
+        return str(error)
+    size, rows = chip.crossbar.size, chip.subarray_rows
+    if chip.adc.per_subarray > size:
+        return f"adc.per_subarray = {chip.adc.per_subarray} is more than the {size} bit lines of an array"
+    if chip.dacs_per_subarray > rows:
+        return f"dac.per_subarray = {chip.dacs_per_subarray} is more than the {rows} word lines of a subarray"
+    return None
+
+
+def _chip(base: Hardware, values: Values) -> Hardware:
+    given = dict(values)
+    size, before = given.get("crossbar.size"), base.crossbar.size
+    if size is not None:
+        if base.subarray_rows == before:
+            given.setdefault("crossbar.subarray_rows", size)
+        if base.dacs_per_subarray == before:
+            given.setdefault("dac.per_subarray", size)
+    return base.with_values(given, Provenance("chosen in co-design", "user"))
+
+
+def _with(values: Values, name: str, choice: Any) -> Values:
+    return tuple((key, choice if key == name else value) for key, value in values)
+
+
+def _load(path: Path) -> HardwareSpace:
+    name = shown_path(os.fspath(path))
+    try:
+        content = tomllib.loads(path.read_bytes().decode())
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise HardwareError(f"{name}: cannot be read: {reason:.120}; give a TOML file with a table [choices]") from None
+    try:
+        return _built(content, path.parent)
+    except HardwareError as error:
+        raise HardwareError(f"{name}: {error}") from None
+
+
+def _built(content: Mapping[str, Any], folder: Path) -> HardwareSpace:
+    if unknown := content.keys() - {"base", "choices"}:
+        raise HardwareError(f"a hardware space has no {min(unknown)!r:.60}; it has base and choices")
+    base = content.get("base", "default")
+    if not isinstance(base, str):
+        raise HardwareError(f"base must be a preset or a TOML file, not {shown(base)}")
+    chip = Hardware.preset(base) if base in presets() or not base.endswith(".toml") else Hardware.load(folder / base)
+    if "choices" not in content:
+        return HardwareSpace.around(chip)
+    choices = content["choices"]
+    if not isinstance(choices, Mapping):
+        raise HardwareError(f"choices must be a table of lists, not {shown(choices)}")
+    return HardwareSpace(chip, tuple(_genes(choices)))
+
+
+def _genes(table: Mapping[str, Any]) -> Iterable[Gene]:
+    """Of quoted names and of dotted ones, which TOML reads as tables within tables."""
+    for key, entry in table.items():
+        if "." in key:
+            yield _gene(key, entry)
+        elif isinstance(entry, Mapping):
+            yield from (_gene(f"{key}.{name}", inner) for name, inner in entry.items())
+        else:
+            raise HardwareError(
+                f"choices: {key!r:.60} is no SECTION.FIELD; write for example crossbar.size = [64, 128]"
+            )
+
+
+def _gene(name: str, entry: Any) -> Gene:
+    given = entry if isinstance(entry, Mapping) else {"values": entry}
+    values, source = given.get("values"), given.get("source", "user")
+    if given.keys() - {"values", "source"} or not isinstance(values, list) or not isinstance(source, str):
+        raise HardwareError(f"choices: {name:.60} must be a list, or a table of values (a list) and source (a text)")
+    return Gene(name, tuple(tuple(value) if isinstance(value, list) else value for value in values), source)

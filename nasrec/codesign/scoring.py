@@ -1,0 +1,72 @@
+"""Log loss of shared weights as a chip would compute it, which tells chips that cost little from those that err."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from nasrec.codesign.measures import kept
+from nasrec.data.dataset import Log
+from nasrec.genotype import Genotype
+from nasrec.supernet import Scorer, Supernet
+from nasrec.train.metrics import Metrics, score
+from nasrec_pim import CrossbarModel, Hardware, MappingError, Nonideal, map_graph
+
+__all__ = ["CONVERTERS", "ChipScorer"]
+
+CONVERTERS = Nonideal(variation=False, stuck=False, read_noise=False)
+"""Cells hold what was written; the converters have the chip's resolution, their range is calibrated."""
+
+
+class ChipScorer:
+    """`scorer(genotype, chip)`: `chip.log_loss` and `chip.auc` of a path on its own crossbars.
+
+    Weights and activations are quantised, products go through the chip's converters, cells are ideal. That is simulated
+    on some validation rows only; what it adds to the score of the same rows by the supernet is added to the supernet's
+    score on all of its rows, which has far less variance than the simulated rows' score itself. A score is a function
+    of the shared weights, genotype, chip and rows alone.
+
+    Args:
+        net: the supernet; stays as it is.
+        scorer: the supernet's scores on all rows that genotypes are scored on.
+        train_log: rows that set the ranges of activations and converters.
+        valid_log: rows to simulate.
+        rows: of validation, spread evenly over the log.
+        calibration_rows: of training, the first ones.
+    """
+
+    def __init__(
+        self,
+        net: Supernet,
+        scorer: Callable[[Genotype], Metrics],
+        train_log: Log,
+        valid_log: Log,
+        *,
+        rows: int = 512,
+        calibration_rows: int = 256,
+    ) -> None:
+        self._net, self._scorer = net, kept(scorer)
+        few = np.linspace(0, valid_log.num_rows - 1, min(rows, valid_log.num_rows)).astype(np.int64)
+        self._rows = valid_log.take(few)
+        first = train_log.take(slice(calibration_rows))
+        self._calibration = [np.asarray(first.dense), np.asarray(first.sparse)]
+        self._inputs = [np.asarray(self._rows.dense), np.asarray(self._rows.sparse)]
+        self._on_these = kept(Scorer(net, self._rows))
+        # The simulation computes in double precision: converted once, not for every path.
+        self._store = {name: value.detach().double().cpu().numpy() for name, value in net.named_parameters()}
+
+    def __call__(self, genotype: Genotype, chip: Hardware) -> Mapping[str, float]:
+        """NaN where the model does not fit onto the chip. Raises `SpaceError` where it is not in the net's space."""
+        graph = self._net.graph(genotype)
+        try:
+            mapping = map_graph(graph, chip)
+        except MappingError:
+            return {"chip.log_loss": float("nan"), "chip.auc": float("nan")}
+        simulated = CrossbarModel(graph, mapping, self._store, self._calibration, nonideal=CONVERTERS)
+        found = score(simulated.predict(self._inputs), self._rows.label)
+        plain, whole = self._on_these(genotype), self._scorer(genotype)
+        return {
+            "chip.log_loss": whole.log_loss + (found.log_loss - plain.log_loss),
+            "chip.auc": whole.auc + (found.auc - plain.auc),
+        }
