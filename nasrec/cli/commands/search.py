@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import functools
 import time
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
 from nasrec.cli import output, report, runs, seeds
 from nasrec.cli.search import retrain
+from nasrec.cli.search.progress import Shown, evaluation
 from nasrec.cli.search.setup import MeasureSpec, add_options, algorithm_of, goal_of, settings_of
 from nasrec.cli.usage import INTERRUPTED
 from nasrec.errors import TrainError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from nasrec.features import FeatureSpec
     from nasrec.genotype import Genotype
     from nasrec.search import Found, Goal, Trial
-    from nasrec.search.run import Evaluate
     from nasrec.supernet import Supernet
 
 HELP = "search for better genotypes with a trained supernet"
@@ -84,45 +83,14 @@ def run(args: argparse.Namespace) -> int:
 def _search(
     args: argparse.Namespace, goal: Goal, spec: MeasureSpec, net: Supernet, data: Rows, target: Path
 ) -> Found[Genotype]:
-    from nasrec.search import Journal, in_turn, run_search
+    from nasrec.search import Journal, run_search
 
     algorithm = algorithm_of(args, net.space, goal)
-    identity = {**settings_of(args, goal), **spec.identity(net, data)}
-    engine: AbstractContextManager[Evaluate[Genotype]]
-    if args.ray:
-        from nasrec.search.workers import on_ray
-
-        engine = on_ray(functools.partial(MeasureSpec.make, spec), args.workers, address=args.ray)
-    elif args.workers > 1:
-        from nasrec.search.workers import in_processes
-
-        engine = in_processes(functools.partial(MeasureSpec.make, spec), args.workers)
-    else:
-        engine = nullcontext(in_turn(spec.measures(net, data)))
+    identity = {**settings_of(args, goal, args.hardware), **spec.identity(net, data)}
+    make = functools.partial(MeasureSpec.make, spec)
+    engine = evaluation(make, args.workers, args.ray, functools.partial(spec.measures, net, data))
     with Journal(target / "journal.jsonl", identity) as journal, engine as evaluate:
-        return run_search(algorithm, evaluate, goal, journal, _Shown(goal))
-
-
-class _Shown:
-    """Progress with the best so far."""
-
-    def __init__(self, goal: Goal) -> None:
-        from nasrec.meter import console_meter
-
-        self._goal, self._meter, self._done = goal, console_meter(), 0
-
-    def begin(self, budget: int, done: int) -> None:
-        self._done = done
-        self._meter.begin("search", budget, "genotypes", done)
-
-    def evaluated(self, trial: Trial[Genotype], best: Trial[Genotype] | None) -> None:
-        self._done += 1
-        name = self._goal.objectives[0].name
-        text = f"best {name} {best.values[name]:.5g}" if best is not None else "none keeps the limits yet"
-        self._meter.advance(self._done, text)
-
-    def end(self) -> None:
-        self._meter.end()
+        return run_search(algorithm, evaluate, goal, journal, Shown(goal, "genotypes"))
 
 
 def _report(
@@ -132,7 +100,7 @@ def _report(
 
     return {
         "command": "search",
-        "settings": {**settings_of(args, goal), "supernet": args.supernet},
+        "settings": {**settings_of(args, goal, args.hardware), "supernet": args.supernet},
         "identity": spec.identity(net, data),
         "data": data.summary(),
         "environment": environment(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,22 @@ if TYPE_CHECKING:
     from nasrec.search import Algorithm
     from nasrec.search.candidates import C, CrossingSpace
     from nasrec.search.measures import Measures
-    from nasrec.supernet import Supernet
+    from nasrec.supernet import Scorer, Supernet
+    from nasrec.train import Metrics
 
-__all__ = ["ALGORITHMS", "MeasureSpec", "add_options", "algorithm_of", "goal_from", "goal_of", "settings_of"]
+__all__ = [
+    "ALGORITHMS",
+    "MeasureSpec",
+    "add_algorithm",
+    "add_goal",
+    "add_options",
+    "add_scoring",
+    "algorithm_of",
+    "goal_from",
+    "goal_of",
+    "scores_of",
+    "settings_of",
+]
 
 ALGORITHMS = ("evolution", "random", "nsga2")
 
@@ -39,23 +52,36 @@ _COUNTS: dict[str, tuple[int, int, str]] = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares them."""
+    group = add_goal(
+        parser,
+        "(default log_loss): log_loss, auc, macs, parameters, latency_ms, pim.latency_ns, pim.energy_nJ, pim.area_mm2, "
+        "or package.module:function of a genotype",
+    )
+    group.add_argument("--hardware", metavar="HW", default="default", help="for pim values: a preset or a TOML file")
+    add_scoring(parser)
+    add_algorithm(parser, "evolution")
+
+
+def add_goal(parser: argparse.ArgumentParser, known: str) -> argparse._ArgumentGroup:
+    """Adds --supernet, the rows, --objective, and --limit in the group that is returned; `known` lists values."""
     parser.add_argument(
         "--supernet", metavar="FILE", required=True, help="a trained supernet: supernet.pt of 'nasrec supernet train'"
     )
     rows.add_options(parser, required=True)
     group = parser.add_argument_group("goal")
     group.add_argument(
-        "--objective",
-        action="append",
-        metavar="NAME",
-        help="what to make best, the most important first (default log_loss): log_loss, auc, macs, parameters, "
-        "latency_ms, pim.latency_ns, pim.energy_nJ, pim.area_mm2, or package.module:function of a genotype; smaller "
-        "is better, but for auc; max:NAME or min:NAME says otherwise; may be given again",
-    )
+        "--objective", action="append", metavar="NAME",
+        help=f"what to make best, the most important first {known}; smaller is better, but for auc; max:NAME or "
+        "min:NAME says otherwise; may be given again",
+    )  # fmt: skip
     group.add_argument(
         "--limit", action="append", default=[], metavar="NAME<=X", help="a hard limit, <= or >=; may be given again"
     )
-    group.add_argument("--hardware", metavar="HW", default="default", help="for pim values: a preset or a TOML file")
+    return group
+
+
+def add_scoring(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Adds how the supernet scores, in the group that is returned."""
     group = parser.add_argument_group("scores from the supernet")
     group.add_argument(
         "--finetune", type=number(0), default=0, metavar="STEPS",
@@ -68,8 +94,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--valid-rows", type=number(1), default=20_000, metavar="N", help="validation rows to score on (default 20,000)"
     )
+    return group
+
+
+def add_algorithm(parser: argparse.ArgumentParser, default_algorithm: str) -> None:
+    """Adds the algorithm, its sizes and its workers."""
     group = parser.add_argument_group("algorithm")
-    group.add_argument("--algorithm", choices=ALGORITHMS, default="evolution", help="default evolution")
+    group.add_argument(
+        "--algorithm", choices=ALGORITHMS, default=default_algorithm, help=f"default {default_algorithm}"
+    )
     for name, (least, default, text) in _COUNTS.items():
         shown = f"{text} (default {default:,})"
         group.add_argument(f"--{name}", type=number(least), default=default, metavar="N", help=shown)
@@ -83,9 +116,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def goal_of(args: argparse.Namespace) -> Goal:
+def goal_of(args: argparse.Namespace, default: Sequence[str] = ("log_loss",)) -> Goal:
     """Objectives and limits. Raises `SearchError` on malformed ones."""
-    objectives = [parse_objective(text) for text in args.objective or ["log_loss"]]
+    objectives = [parse_objective(text) for text in args.objective or default]
     return Goal(tuple(objectives), tuple(parse_limit(text) for text in args.limit))
 
 
@@ -122,8 +155,8 @@ _OF_ALGORITHM = {
 }
 
 
-def settings_of(args: argparse.Namespace, goal: Goal) -> dict[str, Any]:
-    """What the journal of a search says of it, besides supernet and data."""
+def settings_of(args: argparse.Namespace, goal: Goal, hardware: str | None) -> dict[str, Any]:
+    """What the journal of a search says of it, besides supernet and data; `hardware` names that of in-memory values."""
     own = {name: getattr(args, name) for name in _OF_ALGORITHM[args.algorithm]}
     if args.algorithm == "random":
         own["batch"] = max(8, args.workers)  # which follows the order of asking
@@ -136,7 +169,7 @@ def settings_of(args: argparse.Namespace, goal: Goal) -> dict[str, Any]:
         "finetune": args.finetune,
         "finetune_rows": args.finetune_rows if args.finetune else None,
         "valid_rows": args.valid_rows,
-        "hardware": args.hardware if any(name.startswith("pim.") for name in goal.names) else None,
+        "hardware": hardware if any(name.startswith("pim.") for name in goal.names) else None,
     }
 
 
@@ -186,28 +219,40 @@ class MeasureSpec:
         """The same from a supernet and rows that are there already."""
         from nasrec.cli.pim import chips
         from nasrec.search.measures import SCORES, Measures
-        from nasrec.supernet import Scorer, Tuning
 
         scorer = None
         if any(name in SCORES for name in self.goal.names):
-            score = Scorer(
-                net,
-                data.splits.valid,
-                train_log=data.splits.train if self.finetune else None,
-                tuning=Tuning(self.finetune, distinct_rows=self.finetune_rows) if self.finetune else None,
-                most_rows=self.valid_rows,
-            )
+            score = self.scorer(net, data)
 
             def scorer(genotype: Genotype) -> Mapping[str, float]:
-                found = asdict(score(genotype))
-                return {name: found[name] for name in SCORES}
+                return scores_of(score(genotype))
 
         in_memory = any(name.startswith("pim.") for name in self.goal.names)
         chip = chips.load(self.hardware, []) if in_memory else None
         return Measures(self.goal, net.features, scorer=scorer, hardware=chip)
+
+    def scorer(self, net: Supernet, data: rows.Rows) -> Scorer:
+        """What scores a genotype on the validation rows."""
+        from nasrec.supernet import Scorer, Tuning
+
+        return Scorer(
+            net,
+            data.splits.valid,
+            train_log=data.splits.train if self.finetune else None,
+            tuning=Tuning(self.finetune, distinct_rows=self.finetune_rows) if self.finetune else None,
+            most_rows=self.valid_rows,
+        )
 
     def identity(self, net: Supernet, data: rows.Rows) -> dict[str, Any]:
         """What the measured values follow from, as plain values."""
         with Path(self.supernet).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"supernet": digest, "space": net.space.to_dict(), "data": data.summary()["sha256"]}
+
+
+def scores_of(metrics: Metrics) -> dict[str, float]:
+    """The values that a search may name."""
+    from nasrec.search.measures import SCORES
+
+    found = asdict(metrics)
+    return {name: found[name] for name in SCORES}
