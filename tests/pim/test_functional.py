@@ -14,6 +14,7 @@ from nasrec import presets
 from nasrec_ir import Graph, GraphBuilder, TensorType
 from nasrec_ir.passes import Expand
 from nasrec_pim import IDEAL, CrossbarModel, Hardware, MappingError, Nonideal, map_graph
+from nasrec_pim.functional import programmed
 from nasrec_pim.functional.arrays import driven_groups
 from nasrec_pim.functional.cells import Position, held_levels
 from nasrec_pim.functional.quantise import digits_of, quantise
@@ -264,3 +265,21 @@ def test_what_does_not_fit_is_one_clear_error() -> None:
         Nonideal(adc_range="wide")
     with pytest.raises(MappingError, match="drift_s"):
         Nonideal(drift_s=-1)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_what_cells_stand_for_is_what_a_product_sees(chip: str) -> None:
+    """Exact cells hold the quantised weights; varied ones hold what an exact read through the arrays gives."""
+    graph, weight = one_fc(70, 30), np.random.default_rng(0).standard_normal((30, 70))
+    mapping = map_graph(graph, CHIPS[chip])
+    exact = programmed(mapping, {"linear": weight}, IDEAL, 0)["linear"]
+    quantised = quantise(weight, 8)
+    assert np.allclose(exact, quantised.integers * quantised.step, atol=1e-12)
+    varied = Nonideal(read_noise=False, adc=False)
+    model = CrossbarModel(graph, mapping, {"linear.weight": weight}, [np.eye(70)], nonideal=varied, seed=3)
+    seen = model.predict([np.eye(70)]).T
+    (matrix,) = model._copies["linear"]
+    assert np.allclose(seen, (matrix.held() * quantised.step).T, atol=1e-5)
+    one, again, other = (programmed(mapping, {"linear": weight}, varied, seed)["linear"] for seed in (1, 1, [1, 2]))
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
+    assert 0 < np.abs(one - exact).max() and np.corrcoef(one.ravel(), exact.ravel())[0, 1] > 0.9

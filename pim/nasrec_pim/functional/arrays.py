@@ -69,6 +69,12 @@ class StoredMatrix:
                 out[start : start + len(chunk)] -= self.offset * chunk.sum(axis=1, keepdims=True)
         return out
 
+    def held(self) -> Floats:
+        """The weights `[K, N]` that the cells stand for, in steps of the integers: these, where cells are exact."""
+        factors = 2.0 ** (self.plane_bits * np.arange(self.planes))
+        parts = [levels.reshape(len(levels), self.planes, -1) for _, levels in self.groups]
+        return np.asarray(np.einsum("p,kpn->kn", factors, np.concatenate(parts))) - self.offset
+
     def _sums(self, digits: Levels, steps: int, dac_bits: int) -> Floats:
         """Sum over input steps, groups of rows and planes, for digits `[steps, n, K]`."""
         count = digits.shape[1]

@@ -20,7 +20,7 @@ from nasrec_pim.functional.quantise import Quantised, quantise
 from nasrec_pim.mapping.mapping import Mapping as Mapped
 from nasrec_pim.mapping.mapping import Stored
 
-__all__ = ["CrossbarModel"]
+__all__ = ["CrossbarModel", "programmed"]
 
 Floats = NDArray[np.float64]
 Product = Callable[[Node, Floats], Floats]
@@ -155,6 +155,34 @@ class CrossbarModel:
         else:
             y = product(node, x)
         return _epilogue(y, -1 if node.op == "channel_linear" else 1, attributes(node), self._params[node.id])
+
+
+def programmed(
+    mapping: Mapped, weights: Mapping[str, Floats], nonideal: Nonideal, seed: int | Sequence[int]
+) -> dict[str, Floats]:
+    """What stored matrices are on one chip: quantised, written into cells, and read back without converters.
+
+    Args:
+        mapping: where matrices lie; of copies the first is taken.
+        weights: matrices `[outputs, inputs]` by node, any of the mapping's stored ones.
+        nonideal: effects on cells; those on reads and converters do not show here.
+        seed: of the cells.
+
+    Returns:
+        Matrices of the same shapes, by node.
+    """
+    positions, out = _positions(mapping), {}
+    seeds = [seed] if isinstance(seed, int) else list(seed)
+    for node in mapping.nodes:
+        stored = node.stored
+        if stored is None or node.id not in weights:
+            continue
+        rng = np.random.default_rng([*seeds, zlib.crc32(node.id.encode())])
+        exact = quantise(np.asarray(weights[node.id], dtype=np.float64).T, stored.key.weight_bits)
+        planes, blocks = stored.footprint.planes, positions[node.id][0]
+        matrix = store(exact, stored.key, planes, blocks, mapping.hardware, nonideal, rng)
+        out[node.id] = (matrix.held() * exact.step).T
+    return out
 
 
 def _epilogue(y: Floats, axis: int, attrs: Mapping[str, Any], params: Mapping[str, Floats]) -> Floats:
