@@ -271,15 +271,13 @@ def test_what_does_not_fit_is_one_clear_error() -> None:
 def test_what_cells_stand_for_is_what_a_product_sees(chip: str) -> None:
     """Exact cells hold the quantised weights; varied ones hold what an exact read through the arrays gives."""
     graph, weight = one_fc(70, 30), np.random.default_rng(0).standard_normal((30, 70))
-    mapping = map_graph(graph, CHIPS[chip])
-    exact = programmed(mapping, {"linear": weight}, IDEAL, 0)["linear"]
-    quantised = quantise(weight, 8)
+    mapping, quantised = map_graph(graph, CHIPS[chip]), quantise(weight.T, 8)
+    (exact,) = programmed(mapping, {"linear": quantised}, IDEAL, 0).values()
     assert np.allclose(exact, quantised.integers * quantised.step, atol=1e-12)
     varied = Nonideal(read_noise=False, adc=False)
-    model = CrossbarModel(graph, mapping, {"linear.weight": weight}, [np.eye(70)], nonideal=varied, seed=3)
-    seen = model.predict([np.eye(70)]).T
-    (matrix,) = model._copies["linear"]
-    assert np.allclose(seen, (matrix.held() * quantised.step).T, atol=1e-5)
-    one, again, other = (programmed(mapping, {"linear": weight}, varied, seed)["linear"] for seed in (1, 1, [1, 2]))
+    simulated = CrossbarModel(graph, mapping, {"linear.weight": weight}, [np.eye(70)], nonideal=varied, seed=3)
+    (matrix,) = simulated._copies["linear"]
+    assert np.allclose(simulated.predict([np.eye(70)]), matrix.held() * quantised.step, atol=1e-5)
+    one, again, other = (programmed(mapping, {"linear": quantised}, varied, seed)["linear"] for seed in (1, 1, [1, 2]))
     assert np.array_equal(one, again) and not np.array_equal(one, other)
-    assert 0 < np.abs(one - exact).max() and np.corrcoef(one.ravel(), exact.ravel())[0, 1] > 0.9
+    assert np.abs(one - exact).max() > 0 and np.corrcoef(one.ravel(), exact.ravel())[0, 1] > 0.9

@@ -158,18 +158,18 @@ class CrossbarModel:
 
 
 def programmed(
-    mapping: Mapped, weights: Mapping[str, Floats], nonideal: Nonideal, seed: int | Sequence[int]
+    mapping: Mapped, weights: Mapping[str, Quantised], nonideal: Nonideal, seed: int | Sequence[int]
 ) -> dict[str, Floats]:
-    """What stored matrices are on one chip: quantised, written into cells, and read back without converters.
+    """What stored matrices are on one chip: written into cells, and read back without converters.
 
     Args:
         mapping: where matrices lie; of copies the first is taken.
-        weights: matrices `[outputs, inputs]` by node, any of the mapping's stored ones.
+        weights: integers `[inputs, outputs]` by node, any of the mapping's stored ones, at their precision there.
         nonideal: effects on cells; those on reads and converters do not show here.
         seed: of the cells.
 
     Returns:
-        Matrices of the same shapes, by node.
+        Matrices `[inputs, outputs]` of the values that the cells stand for, by node.
     """
     positions, out = _positions(mapping), {}
     seeds = [seed] if isinstance(seed, int) else list(seed)
@@ -178,10 +178,9 @@ def programmed(
         if stored is None or node.id not in weights:
             continue
         rng = np.random.default_rng([*seeds, zlib.crc32(node.id.encode())])
-        exact = quantise(np.asarray(weights[node.id], dtype=np.float64).T, stored.key.weight_bits)
-        planes, blocks = stored.footprint.planes, positions[node.id][0]
-        matrix = store(exact, stored.key, planes, blocks, mapping.hardware, nonideal, rng)
-        out[node.id] = (matrix.held() * exact.step).T
+        exact, planes = weights[node.id], stored.footprint.planes
+        matrix = store(exact, stored.key, planes, positions[node.id][0], mapping.hardware, nonideal, rng)
+        out[node.id] = matrix.held() * exact.step
     return out
 
 
