@@ -52,8 +52,8 @@ def compile(
 ) -> CompiledModel:
     """Compiles a genotype to a module: lower, verify, optimise, generate source, run it.
 
-    The module computes in floating point: precisions of a genotype's operators annotate its graph (`weight_bits`),
-    where cost and hardware mapping read them.
+    Operators that the genotype gives a precision compute fake-quantised, on floats that integers of so many bits
+    could be, and learn through the rounding (straight-through gradients). `nasrec.quant` calibrates their scales.
 
     Args:
         genotype: the architecture.

@@ -19,6 +19,8 @@ Attrs = Mapping[str, Any]
 Params = Mapping[str, Any]
 """A tensor for each role; the weight of one of `PRODUCTS` may be a tuple of column pieces."""
 
+Execute = Callable[[Sequence[Tensor], Attrs, Params], Tensor]
+
 PRODUCTS = frozenset({"linear", "field_linear"})
 """Ops whose weight may come in pieces, so that a slice of several column ranges is never copied together."""
 
@@ -74,7 +76,7 @@ def _zeros(inputs: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
     return torch.zeros((len(inputs[0]), *shape), dtype=dtype, device=inputs[0].device)
 
 
-def _product(function: Callable[..., Tensor]) -> Callable[[Sequence[Tensor], Attrs, Params], Tensor]:
+def _product(function: Callable[..., Tensor]) -> Execute:
     def run(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
         norm = (params["norm_weight"], params["norm_bias"]) if attrs["norm"] else None
         return function(
@@ -86,6 +88,22 @@ def _product(function: Callable[..., Tensor]) -> Callable[[Sequence[Tensor], Att
             activation=attrs["activation"],
             keep=attrs["keep"],
         )
+
+    return run
+
+
+def _in_precision(product: Execute) -> Execute:
+    """A product with a stored matrix, on what its bits leave of operands and matrix."""
+
+    def run(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
+        if bits := attrs["act_bits"]:
+            xs = kernels.fake_quantize_inputs(xs, bits, params.get("act_scale"))
+        if bits := attrs["weight_bits"]:
+            weight = params["weight"]
+            pieces = (weight,) if isinstance(weight, Tensor) else weight
+            pieces = kernels.fake_quantize_weight(pieces, bits, per_tensor=attrs["per_tensor"])
+            params = {**params, "weight": pieces[0] if isinstance(weight, Tensor) else pieces}
+        return product(xs, attrs, params)
 
     return run
 
@@ -104,7 +122,8 @@ def _batch_norm(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
 
 def _field_attention(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
     options = {key: attrs[key] for key in ("padded", "eps")}
-    return kernels.field_attention(xs[0], list(params.values()), attrs["heads"], **options)
+    parameters = kernels.fake_quantize_matrices(params.values(), attrs["weight_bits"], per_tensor=attrs["per_tensor"])
+    return kernels.field_attention(xs[0], parameters, attrs["heads"], **options)
 
 
 def _pad(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
@@ -120,12 +139,12 @@ def _add(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
     return total
 
 
-EXECUTE: dict[str, Callable[[Sequence[Tensor], Attrs, Params], Tensor]] = {
+EXECUTE: dict[str, Execute] = {
     "embedding": lambda xs, attrs, params: kernels.embedding(xs[0], list(params.values())),
     "numeric_embedding": lambda xs, attrs, params: kernels.numeric_embedding(xs[0], params["weight"]),
-    "linear": _product(kernels.linear),
-    "field_linear": _product(kernels.field_linear),
-    "channel_linear": _channel_linear,
+    "linear": _in_precision(_product(kernels.linear)),
+    "field_linear": _in_precision(_product(kernels.field_linear)),
+    "channel_linear": _in_precision(_channel_linear),
     "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,
     "dropout": lambda xs, attrs, params: xs[0],

@@ -52,7 +52,14 @@ MAX_NAME_LENGTH = 120
 """Bounds well above the paper's (7 blocks, 1024 units, 64 fields), so that a short file cannot ask for a model that no
 machine holds; connections, and with them time and memory, grow with the square of the number of blocks."""
 
-FORMAT, VERSION = "nasrec-genotype", 1
+PRECISIONS = ("operator_bits", "activation_bits")
+
+FORMAT, VERSION = "nasrec-genotype", 2
+"""Version 2 has `activation_bits`; a genotype without them is written as version 1, which older programs read."""
+
+
+Precision = tuple[int | None, int | None]
+"""Bits of weights and of activations, None for float."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ class Block:
         fm: whether a factorization machine over the sparse output is added to the dense output.
         operator_bits: weight precision of each operator in bits, 2 to 16, in the order of `operators`; empty for
             float.
+        activation_bits: the same of what each operator's stored matrices are multiplied with. The products between
+            activations of dot-product, attention and factorization machine stay float, as in the paper.
 
     Raises:
         GenotypeError: a field has a wrong type or is out of range; the message names it.
@@ -89,6 +98,7 @@ class Block:
     dense_to_sparse: bool
     fm: bool
     operator_bits: tuple[int, ...] = ()
+    activation_bits: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         given = self.operators
@@ -99,14 +109,22 @@ class Block:
             self._keep(name, _inputs(name, getattr(self, name)))
         for name in MERGERS:
             _boolean(name, getattr(self, name))
-        bits = _bits(self.operator_bits, len(self.operators))
-        if bits:  # each goes with its operator into canonical order
-            by_operator = dict(zip(given, bits, strict=True))
-            bits = tuple(by_operator[name] for name in self.operators)
-        self._keep("operator_bits", bits)
+        for name in PRECISIONS:
+            bits = _bits(name, getattr(self, name), len(self.operators))
+            if bits:  # each goes with its operator into canonical order
+                by_operator = dict(zip(given, bits, strict=True))
+                bits = tuple(by_operator[operator] for operator in self.operators)
+            self._keep(name, bits)
 
     def _keep(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+    @property
+    def precisions(self) -> dict[str, Precision]:
+        """Weight and activation bits of each operator, None for float."""
+        floats = (None,) * len(self.operators)
+        pairs = zip(self.operator_bits or floats, self.activation_bits or floats, strict=True)
+        return dict(zip(self.operators, pairs, strict=True))
 
     @property
     def dense_operators(self) -> tuple[str, ...]:
@@ -184,7 +202,7 @@ class Genotype:
         """The JSON form as plain dicts and lists, keys in a fixed order."""
         return {
             "format": FORMAT,
-            "version": VERSION,
+            "version": VERSION if any(block.activation_bits for block in self.blocks) else 1,
             "name": self.name,
             "space": self.space,
             "layer_norm": self.layer_norm,
@@ -195,7 +213,7 @@ class Genotype:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Genotype:
-        """The way back from `to_dict`. `name`, `space`, `balanced_dot` and a block's `operator_bits` may be absent.
+        """The way back from `to_dict`. `name`, `space`, `balanced_dot` and a block's precisions may be absent.
 
         Raises:
             GenotypeError: a key is unknown or missing, a value has a wrong type or is out of range.
@@ -266,7 +284,7 @@ def _block(index: int, value: object) -> Block:
         _object("a block", value)
         assert isinstance(value, Mapping)
         names = [f.name for f in fields(Block)]
-        _keys("a block", value, names[:-1], names[-1:])
+        _keys("a block", value, [name for name in names if name not in PRECISIONS], PRECISIONS)
         return Block(**value)
     except GenotypeError as failure:
         raise GenotypeError(f"block {index}: {failure}") from None
@@ -312,14 +330,12 @@ def _inputs(name: str, value: Any) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _bits(value: Any, count: int) -> tuple[int, ...]:
+def _bits(name: str, value: Any, count: int) -> tuple[int, ...]:
     found = integers(value)
     if found is None or any(not MIN_BITS <= bits <= MAX_BITS for bits in found):
-        raise GenotypeError(
-            f"operator_bits must be a list of integers from {MIN_BITS} to {MAX_BITS}, not {shown(value)}"
-        )
+        raise GenotypeError(f"{name} must be a list of integers from {MIN_BITS} to {MAX_BITS}, not {shown(value)}")
     if len(found) not in (0, count):
-        raise GenotypeError(f"operator_bits must be empty or hold one entry per operator ({count}), not {len(found)}")
+        raise GenotypeError(f"{name} must be empty or hold one entry per operator ({count}), not {len(found)}")
     return found
 
 
@@ -351,8 +367,9 @@ def _space(space: Any, blocks: tuple[Block, ...]) -> None:
 
 def _block_to_dict(block: Block) -> dict[str, Any]:
     values = {f.name: getattr(block, f.name) for f in fields(Block)}
-    if not block.operator_bits:
-        del values["operator_bits"]
+    for name in PRECISIONS:
+        if not getattr(block, name):
+            del values[name]
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 

@@ -24,11 +24,58 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "NumericEmbedding",
+    "Quantisable",
     "SelfAttention",
 ]
 
 
-class _Product(nn.Module):
+class Quantisable(nn.Module):
+    """A layer with a stored matrix, and the precision it computes in.
+
+    Attributes:
+        weight_bits: of the matrix, None for float; parameters stay floats, which learn through the rounding.
+        act_bits: of what the matrix multiplies, None for float.
+        per_tensor: whether the matrix has one scale instead of one for each row.
+        act_scale: [1], the operands' scale, set by calibration (NaN before); None where it follows the batch.
+        floating: compute in floats meanwhile, whatever the bits; settable.
+    """
+
+    weight: Tensor
+    act_scale: Tensor | None
+
+    def __init__(
+        self,
+        weight_bits: int | None = None,
+        act_bits: int | None = None,
+        per_tensor: bool = False,
+        static_scale: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight_bits, self.act_bits, self.per_tensor = weight_bits, act_bits, per_tensor
+        self.floating = False
+        self.register_buffer("act_scale", torch.full((1,), torch.nan) if static_scale else None)
+
+    def quantized_inputs(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The operands as the matrix is to meet them."""
+        if self.act_bits is None or self.floating:
+            return inputs
+        return kernels.fake_quantize_inputs(inputs, self.act_bits, self.act_scale)
+
+    def quantized_weight(self) -> Tensor:
+        """The matrix as it multiplies."""
+        if self.weight_bits is None or self.floating:
+            return self.weight
+        (weight,) = kernels.fake_quantize_weight([self.weight], self.weight_bits, per_tensor=self.per_tensor)
+        return weight
+
+    @property
+    def precision(self) -> list[str]:
+        """What `print(module)` shows of it."""
+        named = (("W", self.weight_bits), ("A", self.act_bits))
+        return [f"{letter}{bits}" for letter, bits in named if bits is not None]
+
+
+class _Product(Quantisable):
     """A stored matrix over several inputs joined along axis 1, with what follows it.
 
     Args:
@@ -38,6 +85,7 @@ class _Product(nn.Module):
         norm: whether layer norm over the `out` units follows.
         activation: `"none"`, `"relu"` or `"sigmoid"`.
         keep: how many leading units are returned; all by default.
+        weight_bits, act_bits, per_tensor, static_scale: see `Quantisable`.
     """
 
     operation: ClassVar[Callable[..., Tensor]]
@@ -52,8 +100,12 @@ class _Product(nn.Module):
         eps: float = 1e-5,
         activation: str = "none",
         keep: int | None = None,
+        weight_bits: int | None = None,
+        act_bits: int | None = None,
+        per_tensor: bool = False,
+        static_scale: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(weight_bits, act_bits, per_tensor, static_scale)
         self.eps, self.activation, self.keep = eps, activation, keep
         self.weight = nn.Parameter(torch.empty(out, sum(inputs)))
         self.bias = nn.Parameter(torch.empty(out)) if bias else None
@@ -73,8 +125,8 @@ class _Product(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Applies the layer to its inputs, joined in order."""
         return self.operation(
-            inputs,
-            self.weight,
+            self.quantized_inputs(inputs),
+            self.quantized_weight(),
             self.bias,
             norm=self.norm,
             eps=self.eps,
@@ -95,6 +147,7 @@ class _Product(nn.Module):
         steps = [name for name, on in (("bias", self.bias is not None), ("norm", self.norm is not None)) if on]
         steps += [self.activation] if self.activation != "none" else []
         steps += [f"keep={self.keep}"] if self.keep is not None else []
+        steps += self.precision
         return ", ".join([f"{columns} -> {out}", *steps])
 
 
@@ -110,11 +163,22 @@ class FieldLinear(_Product):
     operation = staticmethod(kernels.field_linear)
 
 
-class ChannelLinear(nn.Module):
+class ChannelLinear(Quantisable):
     """A linear layer over the channels of every field: [B, f, channels] -> [B, f, out]."""
 
-    def __init__(self, channels: int, out: int, *, bias: bool = False, activation: str = "none") -> None:
-        super().__init__()
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        *,
+        bias: bool = False,
+        activation: str = "none",
+        weight_bits: int | None = None,
+        act_bits: int | None = None,
+        per_tensor: bool = False,
+        static_scale: bool = False,
+    ) -> None:
+        super().__init__(weight_bits, act_bits, per_tensor, static_scale)
         self.activation = activation
         self.weight = nn.Parameter(torch.empty(out, channels))
         self.bias = nn.Parameter(torch.empty(out)) if bias else None
@@ -128,12 +192,14 @@ class ChannelLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Applies the layer."""
-        return kernels.channel_linear(x, self.weight, self.bias, activation=self.activation)
+        (x,) = self.quantized_inputs([x])
+        return kernels.channel_linear(x, self.quantized_weight(), self.bias, activation=self.activation)
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
         out, channels = self.weight.shape
-        return f"{channels} -> {out}" + (f", {self.activation}" if self.activation != "none" else "")
+        steps = [self.activation] if self.activation != "none" else []
+        return ", ".join([f"{channels} -> {out}", *steps, *self.precision])
 
 
 class LayerNorm(nn.Module):
@@ -229,11 +295,26 @@ class FieldAttention(nn.Module):
         heads: of the attention.
         padded: all-zero fields that are attended to as well.
         eps: of the two layer norms.
+        weight_bits: of the four matrices, None for float; they stay floats, which learn through the rounding.
+        per_tensor: whether each matrix has one scale instead of one for each row.
+
+    Attributes:
+        floating: compute in floats meanwhile, whatever the bits; settable.
     """
 
-    def __init__(self, channels: int, heads: int, *, padded: int = 0, eps: float = 1e-5) -> None:
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        *,
+        padded: int = 0,
+        eps: float = 1e-5,
+        weight_bits: int | None = None,
+        per_tensor: bool = False,
+    ) -> None:
         super().__init__()
         self.channels, self.heads, self.padded, self.eps = channels, heads, padded, eps
+        self.weight_bits, self.per_tensor, self.floating = weight_bits, per_tensor, False
         for role in FIELD_ATTENTION_ROLES:
             rows = 3 * channels if role.startswith("qkv") else channels
             shape = (rows, channels) if role.endswith("weight") and not role.startswith("norm") else (rows,)
@@ -250,13 +331,15 @@ class FieldAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Applies the operator."""
-        return kernels.field_attention(
-            x, list(self.parameters(recurse=False)), self.heads, padded=self.padded, eps=self.eps
-        )
+        bits = None if self.floating else self.weight_bits
+        parameters = kernels.fake_quantize_matrices(self.parameters(recurse=False), bits, per_tensor=self.per_tensor)
+        return kernels.field_attention(x, parameters, self.heads, padded=self.padded, eps=self.eps)
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""
-        return f"{self.channels}, heads={self.heads}" + (f", padded={self.padded}" if self.padded else "")
+        steps = [f"padded={self.padded}"] if self.padded else []
+        steps += [f"W{self.weight_bits}"] if self.weight_bits else []
+        return ", ".join([str(self.channels), f"heads={self.heads}", *steps])
 
 
 class Embedding(nn.Module):

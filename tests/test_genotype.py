@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ def chain(*changes: dict[str, Any]) -> Genotype:
 EXAMPLE = Genotype(
     (
         block(operators=("dot_product", "sum", "attention"), operator_bits=(4, 8, 16)),
-        block(dense_inputs=(0, 1), left_inputs=(1,), fm=True, operator_bits=(2, 3)),
+        block(dense_inputs=(0, 1), left_inputs=(1,), fm=True, operator_bits=(2, 3), activation_bits=(8, 5)),
     ),
     layer_norm=False,
     name="an example, ünïcode too",
@@ -60,10 +60,16 @@ def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
 
 def test_a_block_is_kept_in_canonical_order_with_its_precisions() -> None:
     made = block(
-        operators=["efc", "fc", "attention"], operator_bits=[8, 4, 2], dense_inputs=np.array([3, 0]), left_inputs=[2, 1]
+        operators=["efc", "fc", "attention"],
+        operator_bits=[8, 4, 2],
+        activation_bits=(5, 6, 7),
+        dense_inputs=np.array([3, 0]),
+        left_inputs=[2, 1],
     )
     assert made.operators == ("fc", "attention", "efc")
-    assert made.operator_bits == (4, 2, 8)
+    assert made.operator_bits == (4, 2, 8) and made.activation_bits == (6, 7, 5)
+    assert made.precisions == {"fc": (4, 6), "attention": (2, 7), "efc": (8, 5)}
+    assert replace(made, operator_bits=()).precisions["efc"] == (None, 5)
     assert made.dense_inputs == (0, 3) and made.left_inputs == (1, 2)
     assert made.dense_operators == ("fc",) and made.sparse_operators == ("attention", "efc")
     assert all(type(i) is int for i in made.dense_inputs)
@@ -117,6 +123,8 @@ BAD_FIELDS = [
     ("operator_bits", (17, 8)),
     ("operator_bits", (True, 8)),
     ("operator_bits", None),
+    ("activation_bits", (8,)),
+    ("activation_bits", (8, 17)),
 ]
 
 
@@ -268,9 +276,17 @@ def test_files_round_trip(file: Path) -> None:
     assert os.listdir(file.parent) == [file.name]
 
 
+def test_only_what_older_programs_cannot_read_is_of_the_new_version() -> None:
+    weights = Genotype((block(operator_bits=(2, 3)),))
+    both = Genotype((block(operator_bits=(2, 3), activation_bits=(8, 8)),))
+    assert (weights.to_dict()["version"], both.to_dict()["version"]) == (1, 2)
+    assert "activation_bits" not in weights.to_dict()["blocks"][0]
+    assert Genotype.from_dict(both.to_dict()) == both
+
+
 @given(st.integers(0, 2**32))
 def test_dicts_round_trip(seed: int) -> None:
-    space = SearchSpace.full(5, operator_bits=(2, 8, 16), layer_norm=(False, True))
+    space = SearchSpace.full(5, operator_bits=(2, 8, 16), activation_bits=(4, 8), layer_norm=(False, True))
     genotype = space.sample(np.random.default_rng(seed))
     text = json.dumps(genotype.to_dict())
     assert Genotype.from_dict(json.loads(text)) == genotype
@@ -296,7 +312,7 @@ def test_dicts_round_trip(seed: int) -> None:
         (b'{"version": ' + b"9" * 5000 + b"}", "too large"),
         (b"[" * 100_000, "nested"),
         (b'{"a":' * 100_000, "nested"),
-        (b'{"format": "nasrec-genotype", "version": 2}', "version 2 is newer"),
+        (b'{"format": "nasrec-genotype", "version": 3}', "version 3 is newer"),
         (b'{"format": "nasrec-genotype", "version": 1.0}', "version"),
         (b'{"format": "nasrec-genotype", "version": true}', "version"),
         (b'{"format": "nasrec-genotype", "version": 1}', "lacks 'layer_norm'"),

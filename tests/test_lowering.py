@@ -228,9 +228,13 @@ def test_inputs_are_joined_ascending() -> None:
 
 
 def test_operator_bits_go_to_the_operators_products() -> None:
-    bits = replace(block("fc", "dot_product", "efc", fm=True, d2s=True), operator_bits=(4, 8, 3))
+    bits = replace(
+        block("fc", "dot_product", "efc", fm=True, d2s=True), operator_bits=(4, 8, 3), activation_bits=(5, 6, 7)
+    )
     graph = lower(Genotype((bits,)), FEATURES)
     found = {node.id: dict(node.attrs).get("weight_bits") for node in graph if node.op in ("linear", "field_linear")}
+    acts = {node.id: dict(node.attrs)["act_bits"] for node in graph if dict(node.attrs).get("act_bits")}
+    assert acts == {"b0.fc": 5, "b0.dot.dense": 6, "b0.dot.fields": 6, "b0.dot.proj": 6, "b0.efc": 7}
     assert found == {
         "b0.fc": 4,
         "b0.dot.dense": 8,

@@ -34,6 +34,7 @@ TINY: dict[str, SearchSpace] = {
     "precisions": SearchSpace.small(1, (16,), (8,), operator_bits=(4, 8), fm=(False,)),
     "single precisions": SearchSpace.codesign(1, (16, 32), (8,), fm=(False,)),
     "only precisions": SearchSpace(1, ("fc",), ("efc",), (16,), (8,), (True,), (True,), operator_bits=(2, 4, 8)),
+    "both precisions": SearchSpace.small(1, (16,), (8,), operator_bits=(4, 8), activation_bits=(4, 6), fm=(False,)),
 }
 
 
@@ -61,6 +62,7 @@ def spaces() -> st.SearchStrategy[SearchSpace]:
         max_gate_inputs=caps,
         operators_per_branch=st.sampled_from(["any", "single"]),
         operator_bits=some([2, 4, 8]) | st.just([]),
+        activation_bits=some([2, 8]) | st.just([]),
         layer_norm=some([False, True]),
     )
 
@@ -80,13 +82,16 @@ def everything(space: SearchSpace) -> Iterator[Genotype]:
         blocks = []
         for dense, sparse in itertools.product(subsets(space.dense_operators), subsets(space.sparse_operators)):
             operators = dense + sparse
-            precisions = [*itertools.product(space.operator_bits, repeat=len(operators))]
+            precisions = [
+                [(), *(itertools.product(choices, repeat=len(operators)) if choices else ())]
+                for choices in (space.operator_bits, space.activation_bits)
+            ]
             blocks += [
-                Block(operators, d, s, *sides, *mergers, bits)  # type: ignore[call-arg, arg-type]
+                Block(operators, d, s, *sides, *mergers, *bits)  # type: ignore[call-arg, arg-type]
                 for d, s in itertools.product(space.dense_widths, space.sparse_widths)
                 for sides in itertools.product(inputs, repeat=4)
                 for mergers in itertools.product((False, True), repeat=2)
-                for bits in {(), *precisions}
+                for bits in itertools.product(*precisions)
             ]
         per_block.append(blocks)
     for blocks_chosen in itertools.product(*per_block):
@@ -104,7 +109,8 @@ def test_enumeration_gives_every_member_once(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pinned", "one block", "both norms", "precisions", "single precisions", "only precisions"]
+    "name",
+    ["pinned", "one block", "both norms", "precisions", "single precisions", "only precisions", "both precisions"],
 )
 def test_enumeration_agrees_with_membership(name: str) -> None:
     space = TINY[name]
@@ -132,6 +138,8 @@ def test_exact_cardinalities_by_hand() -> None:
     )
     assert SearchSpace.full(1, operator_bits=(4, 8)).cardinality() == (3**4 - 1) * (3**2 - 1) * 8 * 4 * 2 * 2
     assert SearchSpace.codesign(1).cardinality() == 2 * 1 * 8 * 4 * 2 * 2 * 4
+    assert SearchSpace.codesign(1, activation_bits=(4, 6, 8)).cardinality() == 2 * 1 * 8 * 4 * 2 * 2 * 4 * 9
+    assert SearchSpace.codesign().published_cardinality() == SearchSpace.small().published_cardinality() * 2**14
     assert SearchSpace.full(1, layer_norm=(False, True)).cardinality() == 2 * micro
 
 
@@ -195,7 +203,7 @@ def test_why_not_names_block_and_field(genotype: Any, overrides: dict[str, Any],
 def test_precisions_out_of_the_choice_are_named() -> None:
     space = SearchSpace.small(1, operator_bits=(4, 8))
     block = replace(MEMBER.blocks[0], operator_bits=(4, 16))
-    assert space.why_not(Genotype((block,))) == "block 0: 16 bits is not one of 4, 8"
+    assert space.why_not(Genotype((block,))) == "block 0: operator_bits = 16 is not one of 4, 8"
     assert space.why_not(Genotype((replace(block, operator_bits=(4, 8)),))) is None
 
 
@@ -298,7 +306,7 @@ def test_anything_but_a_generator_is_refused(rng: Any) -> None:
 
 def genes(block: Block) -> dict[str, Any]:
     """A block's choices by the mutation that changes each; connections and mergers one by one."""
-    bits = dict(zip(block.operators, block.operator_bits, strict=False))
+    bits = block.precisions
     return {
         "dense width": block.dense_width,
         "sparse width": block.sparse_width,
@@ -478,7 +486,7 @@ def test_published_spaces() -> None:
     assert full.operators == DENSE_OPERATORS + SPARSE_OPERATORS
     assert full.dense_widths == (16, 32, 64, 128, 256, 512, 768, 1024) and full.sparse_widths == (16, 32, 48, 64)
     assert small == replace(full, dense_operators=("fc", "dot_product"), sparse_operators=("efc",))
-    assert codesign == replace(small, operator_bits=(4, 8), operators_per_branch="single")
+    assert codesign == replace(small, operator_bits=(4, 8), activation_bits=(8,), operators_per_branch="single")
     assert (full.published, small.published, codesign.published) == ("full", "small", "small")
     assert SearchSpace.full(num_blocks=3, dense_dims=(16,), sparse_dims=(16,), max_inputs=4) == SearchSpace(
         3, dense_widths=(16,), sparse_widths=(16,), max_inputs=4

@@ -170,7 +170,7 @@ def _own_params(name: str, rule: ParamRule, biased: bool, rows: Sequence[int]) -
     if len(rows) != len(sized):
         raise RuleError(f"rows has {len(rows)} entries for {len(sized)} tables")
     for index, (role, (shape, required)) in enumerate(rule.items()):
-        if required or biased:
+        if required or (biased and role == "bias"):
             sizes = tuple(rows[index] if size is None else size for size in shape)
             out[role] = ParamRef(f"{name}.{role}", sizes)
     return out

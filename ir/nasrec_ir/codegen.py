@@ -192,6 +192,7 @@ def _options(**options: Any) -> str:
 
 
 LAYER_DEFAULTS: Mapping[str, Any] = {
+    "act_bits": None,
     "activation": "none",
     "axis": 1,
     "bias": False,
@@ -200,6 +201,9 @@ LAYER_DEFAULTS: Mapping[str, Any] = {
     "momentum": 0.1,
     "norm": False,
     "padded": 0,
+    "per_tensor": False,
+    "static_scale": False,
+    "weight_bits": None,
 }
 
 
@@ -214,19 +218,25 @@ def _product(layer: str) -> Callable[[_Context], Line]:
     def emit(c: _Context) -> Line:
         sizes = _tuple([c.size(i, 1) for i in range(len(c.operands))])
         picked = {key: c.attrs[key] for key in ("norm", "eps", "activation", "keep")}
-        options = _options(bias=c.node.param("bias") is not None, **picked)
+        options = _options(bias=c.node.param("bias") is not None, **picked, **_precision(c))
         return Line(f"layers.{layer}({sizes}, {c.attrs['out']}{options})", "")
 
     return emit
 
 
+def _precision(c: _Context) -> dict[str, Any]:
+    static = c.node.param("act_scale") is not None
+    return {key: c.attrs[key] for key in ("weight_bits", "act_bits", "per_tensor")} | {"static_scale": static}
+
+
 def _channel_linear(c: _Context) -> Line:
-    options = _options(bias=c.node.param("bias") is not None, activation=c.attrs["activation"])
+    options = _options(bias=c.node.param("bias") is not None, activation=c.attrs["activation"], **_precision(c))
     return Line(f"layers.ChannelLinear({c.size(0, 2)}, {c.attrs['out']}{options})", "")
 
 
 def _field_attention(c: _Context) -> Line:
-    options = _options(padded=c.attrs["padded"], eps=c.attrs["eps"])
+    picked = {key: c.attrs[key] for key in ("padded", "eps", "weight_bits", "per_tensor")}
+    options = _options(**picked)
     return Line(f"layers.FieldAttention({c.size(0, 2)}, heads={c.attrs['heads']}{options})", "")
 
 

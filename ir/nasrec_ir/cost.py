@@ -24,9 +24,12 @@ class NodeCost:
         home: where processing-in-memory hardware would run it.
         macs: multiply-accumulates of matrix products, one counted once. Norms and element-wise work count 0.
         parameters: entries of the parameter slices it reads, without the running statistics of a batch norm.
-        parameter_bytes: bytes of those at their precision (`weight_bits`, else 32-bit floats).
+        parameter_bytes: bytes of those at their precision (`weight_bits`, else 32-bit floats), with the 32-bit scales
+            of quantised ones.
         read_bytes: bytes of its operands; of an embedding, ids and the gathered rows.
         written_bytes: bytes of its result.
+        weight_bits: precision of its stored matrix, None for float.
+        act_bits: the same of what the matrix multiplies.
     """
 
     id: str
@@ -37,6 +40,8 @@ class NodeCost:
     parameter_bytes: int
     read_bytes: int
     written_bytes: int
+    weight_bits: int | None = None
+    act_bits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,7 @@ def _fused_cost(graph: Graph, node: Node) -> NodeCost:
         parameter_bytes=parts.parameter_bytes,
         read_bytes=sum(ELEMENT_BYTES[graph[i].type.dtype] * graph[i].type.elements for i in node.inputs),
         written_bytes=ELEMENT_BYTES[node.type.dtype] * node.type.elements,
+        weight_bits=attributes(node).get("weight_bits"),
     )
 
 
@@ -116,9 +122,10 @@ def _plain_cost(graph: Graph, node: Node) -> NodeCost:
     operands = [graph[i].type for i in node.inputs]
     refs = [ref for role, ref in node.params if role not in op.buffers]
     parameters = sum(ref.elements for ref in refs)
-    bits = attrs.get("weight_bits") or 32
-    weight = node.param("weight")
-    quantised = weight.elements if weight is not None and attrs.get("weight_bits") else 0
+    bits, weight = attrs.get("weight_bits"), node.param("weight")
+    quantised = scales = 0
+    if bits and weight is not None:
+        quantised, scales = weight.elements, 1 if attrs["per_tensor"] else weight.view_shape[0]
     read = sum(ELEMENT_BYTES[t.dtype] * t.elements for t in operands)
     written = ELEMENT_BYTES[node.type.dtype] * node.type.elements
     return NodeCost(
@@ -127,7 +134,9 @@ def _plain_cost(graph: Graph, node: Node) -> NodeCost:
         home=op.home,
         macs=op.macs(operands, attrs),
         parameters=parameters,
-        parameter_bytes=(parameters - quantised) * 4 + -(-quantised * bits // 8),
+        parameter_bytes=(parameters - quantised + scales) * 4 + -(-quantised * (bits or 0) // 8),
         read_bytes=read + (written if op.home == "memory" else 0),
         written_bytes=written,
+        weight_bits=bits,
+        act_bits=attrs.get("act_bits"),
     )

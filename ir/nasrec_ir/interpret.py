@@ -14,6 +14,7 @@ from nasrec_ir.errors import InterpretError
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.ops import attributes
 from nasrec_ir.passes.expand import Expand
+from nasrec_ir.quantise import quantise, scale_of
 from nasrec_ir.types import ParamRef, Segments
 
 __all__ = ["interpret", "take"]
@@ -21,6 +22,7 @@ __all__ = ["interpret", "take"]
 Array = npt.NDArray[Any]
 Attrs = Mapping[str, Any]
 Params = Mapping[str, Array]
+Evaluate = Callable[[Sequence[Array], Attrs, Params], Array]
 
 
 def interpret(
@@ -130,6 +132,23 @@ def _epilogue(y: Array, attrs: Attrs, params: Params) -> Array:
     return _activate(y, attrs["activation"])
 
 
+def _in_precision(product: Evaluate) -> Evaluate:
+    """A product with a stored matrix, on the integers that its bits leave."""
+
+    def run(xs: Sequence[Array], attrs: Attrs, params: Params) -> Array:
+        if bits := attrs["act_bits"]:
+            largest = [np.max(np.abs(x), initial=0.0) for x in xs]
+            scale = params["act_scale"] if "act_scale" in params else scale_of(largest, bits)
+            xs = [quantise(x, bits, scale).values for x in xs]
+        if bits := attrs["weight_bits"]:
+            weight = params["weight"]
+            scale = scale_of(weight, bits, None if attrs["per_tensor"] else 1)
+            params = {**params, "weight": quantise(weight, bits, scale).values}
+        return product(xs, attrs, params)
+
+    return run
+
+
 def _linear(xs: Sequence[Array], attrs: Attrs, params: Params) -> Array:
     return _epilogue(np.concatenate(xs, axis=1) @ params["weight"].T, attrs, params)
 
@@ -233,12 +252,12 @@ def _pad(xs: Sequence[Array], attrs: Attrs, params: Params) -> Array:
     return np.pad(x, widths)
 
 
-EVALUATE: dict[str, Callable[[Sequence[Array], Attrs, Params], Array]] = {
+EVALUATE: dict[str, Evaluate] = {
     "embedding": _embedding,
     "numeric_embedding": lambda xs, attrs, params: xs[0][:, :, None] * params["weight"],
-    "linear": _linear,
-    "field_linear": _field_linear,
-    "channel_linear": _channel_linear,
+    "linear": _in_precision(_linear),
+    "field_linear": _in_precision(_field_linear),
+    "channel_linear": _in_precision(_channel_linear),
     "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,
     "dropout": lambda xs, attrs, params: xs[0],

@@ -24,6 +24,7 @@ from nasrec.draw.scene import Dot, Group, Line, Rectangle, Scene, Shape, Text
 from nasrec.errors import GenotypeError
 from nasrec.genotype import DENSE_OPERATORS, READS, Genotype
 from nasrec.lowering.layout import MERGER_FIELDS
+from nasrec_ir.draw.caption import precision_text
 from nasrec_ir.draw.letters import text_width
 
 __all__ = ["draw_architecture", "scene_of"]
@@ -142,15 +143,14 @@ class _Place:
         anchor, at = ("start", left + 8) if side == "dense" else ("end", left + plan.region - 8)
         colour = hue.line if live else PALE
         yield Text(at, top + 15, width_text(block, side), PLAIN, colour, True, anchor)
-        bits = dict(zip(block.operators, block.operator_bits, strict=False))
+        bits = block.precisions
         for card in cards:
             y = top - PAD + card.top
             ink, quiet = (INK, QUIET) if live else (PALE, PALE)
             edge = hue.of(live)
             yield Rectangle(left + ARROW_ROOM, y, plan.region - 2 * ARROW_ROOM, card.height, "#ffffff", edge, 3)
             yield Text(left + ARROW_ROOM + 8, y + 13.5, NAMES[card.operator], PLAIN, ink, live)
-            if card.operator in bits:
-                text = f"{bits[card.operator]} bit"
+            if text := precision_text(*bits[card.operator]):
                 yield Text(left + plan.region - ARROW_ROOM - 8, y + 13.5, text, SMALL, quiet, False, "end")
             for name, port in card.ports.items():
                 on_left = name != "sparse_inputs"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from nasrec import jsonfile
 from nasrec.checks import integer, shown
 from nasrec.errors import GenotypeError
-from nasrec.genotype import SPACE_OPERATORS, Block, Genotype, smallest_space
+from nasrec.genotype import PRECISIONS, SPACE_OPERATORS, Block, Genotype, smallest_space
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -78,8 +78,9 @@ def dump_genotype(genotype: Genotype, config: str | None = None) -> dict[str, An
     operators = SPACE_OPERATORS[SPACE_OF_CONFIG[config]]
     if missing := used - set(operators):
         _fail("config", f"{config} has no operator {sorted(missing)[0]}")
-    if any(block.operator_bits for block in genotype.blocks):
-        _fail("operator_bits", "the release's form has no place for precisions")
+    for name in PRECISIONS:
+        if any(getattr(block, name) for block in genotype.blocks):
+            _fail(name, "the release's form has no place for precisions")
     if not genotype.balanced_dot:
         _fail("balanced_dot", "the release's dot-product is always balanced")
     micro = [

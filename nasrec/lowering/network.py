@@ -110,10 +110,10 @@ def _block(
         )
         for name in read
     }
-    bits = dict(zip(block.operators, block.operator_bits, strict=False))
+    precisions = block.precisions
     results: dict[str, str] = {}
     for operator in block.operators:
-        emit = replace(context, weight_bits=bits.get(operator))
+        emit = replace(context, precision=precisions[operator])
         node = f"{context.prefix}._nodes.{numbering.index(operator)}"
         results[operator] = getattr(emit, operator)(node, *(joined[name] for name in READS[operator]))
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from nasrec.errors import FeatureError
+from nasrec.genotype import Precision
 from nasrec.lowering.layout import MERGER_FIELDS, Joined, Width, matrix, vector
 from nasrec_ir import GraphBuilder, ParamRef
 from nasrec_ir.types import merge
@@ -33,7 +35,7 @@ class BlockLowering:
         balanced_dot: whether the dot-product projects its fields first.
         sliced: whether parameters are slices of a store that just fit the path.
         every_projection: project even where widths agree: how a store learns of all parameters that paths may need.
-        weight_bits: precision of the weights of the operator being emitted, None for float.
+        precision: bits of the weights of the operator being emitted, and of what they multiply.
     """
 
     b: GraphBuilder
@@ -46,7 +48,7 @@ class BlockLowering:
     balanced_dot: bool
     sliced: bool
     every_projection: bool = False
-    weight_bits: int | None = None
+    precision: Precision = (None, None)
 
     def fc(self, node: str, x: Joined) -> str:
         """Fully connected layer, section 3.1: mask(relu(norm(W x)))."""
@@ -71,7 +73,7 @@ class BlockLowering:
             ),
             "bias": ParamRef(f"{node}._left_self_linear._linear.bias", (stored_g,), right.columns),
         }
-        gate = b.add("linear", [left.id], id=scope, params=params, out=right.width, weight_bits=self.weight_bits)
+        gate = b.add("linear", [left.id], id=scope, params=params, out=right.width, **self._bits())
         gate = b.add("sigmoid", [gate], id=f"{scope}.sigmoid")
         product = b.add("mul", [gate, right.id], id=f"{scope}.mul")
         gated = Joined(product, right.width, stored_g, right.columns)
@@ -185,6 +187,10 @@ class BlockLowering:
             y = self._project("d2s", x, Width(units, units, None), name, f"{name}_layernorm")
         return self.b.add("reshape", [y], id=f"{self.scope}.d2s.fields", shape=(MERGER_FIELDS, self.channels))
 
+    def _bits(self) -> dict[str, Any]:
+        """Attributes of the operator's stored products."""
+        return dict(zip(("weight_bits", "act_bits"), self.precision, strict=True))
+
     def _differ(self, have: int, want: int) -> bool:
         return self.every_projection or have != want
 
@@ -196,7 +202,7 @@ class BlockLowering:
         params = {"weight": matrix(name, out, x.stored_width, x.columns)}
         if biased or not self.layer_norm:
             params["bias"] = vector(f"{name}.bias", out)
-        return self.b.add(op, [x.id], id=node_id, params=params, out=out.value, weight_bits=self.weight_bits)
+        return self.b.add(op, [x.id], id=node_id, params=params, out=out.value, **self._bits())
 
     def _norm(self, node_id: str, x: str, name: str, size: Width, *, axis: int = 1, always: bool = False) -> str:
         if not (self.layer_norm or always):
@@ -215,7 +221,7 @@ class BlockLowering:
             "weight": ParamRef(f"{name}{joint}weight", (out, self.channels)),
             "bias": ParamRef(f"{name}{joint}bias", (out,)),
         }
-        return self.b.add("channel_linear", [x], id=node_id, params=params, out=out, weight_bits=self.weight_bits)
+        return self.b.add("channel_linear", [x], id=node_id, params=params, out=out, **self._bits())
 
     def _mask(self, what: str, x: str, width: Width) -> str:
         if width.keep is None:

@@ -22,7 +22,7 @@ def store_parameters(
     With published masking these are the release's, name by name. Sliced paths also need the projections that the
     full widths happen not to need.
     """
-    everything = replace(space, dense_to_sparse=(True,), fm=(True,), operator_bits=()).widest()
+    everything = replace(space, dense_to_sparse=(True,), fm=(True,), operator_bits=(), activation_bits=()).widest()
     graph = lower(
         replace(everything, layer_norm=layer_norm),
         features,

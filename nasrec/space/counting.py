@@ -36,7 +36,7 @@ def published_cardinality(space: SearchSpace) -> int:
     branch, also where only single ones may be sampled; caps on inputs and layer norm do not enter.
     """
     sets = math.prod((1 << len(operators)) - 1 for operators in (space.dense_operators, space.sparse_operators))
-    per_block = sets * _widths_and_mergers(space) * _precisions(space) ** 2
+    per_block = sets * _widths_and_mergers(space) * len(space.precisions) ** 2
     return math.prod([per_block] * space.num_blocks) * math.factorial(space.num_blocks) ** 2
 
 
@@ -53,7 +53,7 @@ def subset_count(space: SearchSpace, index: int, name: str) -> int:
 
 
 def _block_count(space: SearchSpace, index: int) -> int:
-    precisions = _precisions(space)
+    precisions = len(space.precisions)
     if space.operators_per_branch == "single":
         sets = len(space.dense_operators) * len(space.sparse_operators) * precisions**2
     else:  # each operator is off, or on with one of the precisions
@@ -63,10 +63,6 @@ def _block_count(space: SearchSpace, index: int) -> int:
 
 def _widths_and_mergers(space: SearchSpace) -> int:
     return len(space.dense_widths) * len(space.sparse_widths) * len(space.dense_to_sparse) * len(space.fm)
-
-
-def _precisions(space: SearchSpace) -> int:
-    return max(1, len(space.operator_bits))
 
 
 def _chains(space: SearchSpace, length: int) -> Iterator[tuple[Block, ...]]:
@@ -79,11 +75,14 @@ def _chains(space: SearchSpace, length: int) -> Iterator[tuple[Block, ...]]:
 
 
 def _blocks(space: SearchSpace, index: int) -> Iterator[Block]:
-    for operators, bits in _operator_sets(space):
+    for operators, weights, activations in _operator_sets(space):
         for dense_width, sparse_width in itertools.product(space.dense_widths, space.sparse_widths):
             for dense, sparse, left, right in _all_inputs(space, index, INPUTS):
                 for merger, fm in itertools.product(space.dense_to_sparse, space.fm):
-                    yield Block(operators, dense_width, sparse_width, dense, sparse, left, right, merger, fm, bits)
+                    yield Block(
+                        operators, dense_width, sparse_width, dense, sparse, left, right, merger, fm,
+                        weights, activations,
+                    )  # fmt: skip
 
 
 def _all_inputs(space: SearchSpace, index: int, names: tuple[str, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
@@ -97,7 +96,8 @@ def _all_inputs(space: SearchSpace, index: int, names: tuple[str, ...]) -> Itera
                 yield (chosen, *rest)
 
 
-def _operator_sets(space: SearchSpace) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+def _operator_sets(space: SearchSpace) -> Iterator[tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]]:
+    """Sets of operators with the precisions of their weights and of their activations."""
     branches = []
     for operators in (space.dense_operators, space.sparse_operators):
         most = 1 if space.operators_per_branch == "single" else len(operators)
@@ -105,6 +105,9 @@ def _operator_sets(space: SearchSpace) -> Iterator[tuple[tuple[str, ...], tuple[
         branches.append([chosen for size in sizes for chosen in itertools.combinations(operators, size)])
     for dense, sparse in itertools.product(*branches):
         chosen = dense + sparse
-        repeat = len(chosen) if space.operator_bits else 0
-        for bits in itertools.product(space.operator_bits, repeat=repeat):
-            yield chosen, bits
+        weights, activations = (
+            itertools.product(bits, repeat=len(chosen) if bits else 0)
+            for bits in (space.operator_bits, space.activation_bits)
+        )
+        for w, a in itertools.product(weights, activations):
+            yield chosen, w, a

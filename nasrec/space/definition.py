@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -18,8 +19,10 @@ from nasrec.genotype import (
     MAX_DENSE_WIDTH,
     MAX_SPARSE_WIDTH,
     MIN_BITS,
+    PRECISIONS,
     SPARSE_OPERATORS,
     Genotype,
+    Precision,
     smallest_space,
 )
 from nasrec.space import counting, encoding, membership, mutation, sampling
@@ -58,6 +61,7 @@ class SearchSpace:
         operators_per_branch: `"any"` non-empty set of operators for each of a block's two outputs, or a `"single"`
             operator.
         operator_bits: choices for the weight precision of every active operator; empty for float.
+        activation_bits: the same for what its stored matrices are multiplied with.
         layer_norm: choices for the whole genotype's layer norm.
         balanced_dot: whether the dot-product is operator-balanced (section 4.2), in all genotypes alike.
 
@@ -76,6 +80,7 @@ class SearchSpace:
     max_gate_inputs: int | None = None
     operators_per_branch: PerBranch = "any"
     operator_bits: tuple[int, ...] = ()
+    activation_bits: tuple[int, ...] = ()
     layer_norm: tuple[bool, ...] = (True,)
     balanced_dot: bool = True
 
@@ -86,9 +91,9 @@ class SearchSpace:
         for name, low, high in (
             ("dense_widths", 1, MAX_DENSE_WIDTH),
             ("sparse_widths", 1, MAX_SPARSE_WIDTH),
-            ("operator_bits", MIN_BITS, MAX_BITS),
+            *((name, MIN_BITS, MAX_BITS) for name in PRECISIONS),
         ):
-            self._keep(name, _integers(name, getattr(self, name), low, high, empty=name == "operator_bits"))
+            self._keep(name, _integers(name, getattr(self, name), low, high, empty=name in PRECISIONS))
         for name in _FLAGS:
             self._keep(name, _flags(name, getattr(self, name)))
         for name in _CAPS:
@@ -134,8 +139,9 @@ class SearchSpace:
         sparse_dims: Sequence[int] = SPARSE_WIDTHS,
         **overrides: Any,
     ) -> SearchSpace:
-        """The model side of hardware co-design: NASRec-Small, one operator a branch, weights of 4 or 8 bits each."""
-        quantised = {"operator_bits": (4, 8), "operators_per_branch": "single"}
+        """The model side of hardware co-design: NASRec-Small, one operator a branch, weights of 4 or 8 bits each,
+        multiplied with activations of 8 bits."""
+        quantised = {"operator_bits": (4, 8), "activation_bits": (8,), "operators_per_branch": "single"}
         return cls.small(num_blocks, dense_dims, sparse_dims, **(quantised | overrides))
 
     @property
@@ -147,6 +153,11 @@ class SearchSpace:
     def published(self) -> str:
         """The published space, "small" or "full", by whose numbering of operators this one's genotypes go."""
         return smallest_space(self.operators)
+
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """Choices for the precision of an operator."""
+        return tuple(itertools.product(self.operator_bits or (None,), self.activation_bits or (None,)))
 
     def input_cap(self, block: int, name: str) -> int:
         """Most inputs that a block (from 0) may name as `name`, one of "dense_inputs", ..., "right_inputs"."""

@@ -1,8 +1,8 @@
 """Genotypes of a space as integer vectors of one length, for predictors and generic optimisers.
 
 Layout: layer norm (0 or 1); then for each block one entry for each operator of the space (0 off, i on with the i-th
-precision, 1 where the space has none), the indices of the dense and the sparse width among the space's choices,
-`dense_to_sparse`, `fm`, and for each of the four inputs `num_blocks` entries, 1 where input i is read.
+of the space's `precisions`, 1 where it leaves no choice), the indices of the dense and the sparse width among the
+space's choices, `dense_to_sparse`, `fm`, and for each of the four inputs `num_blocks` entries, 1 where input i is read.
 """
 
 from __future__ import annotations
@@ -32,10 +32,8 @@ def encode(space: SearchSpace, genotype: Genotype) -> npt.NDArray[np.int64]:
     membership.check(space, genotype, "cannot encode")
     entries = [int(genotype.layer_norm)]
     for block in genotype.blocks:
-        bits = dict(zip(block.operators, block.operator_bits, strict=False))
-        for operator in space.operators:
-            precision = space.operator_bits.index(bits[operator]) if operator in bits else 0
-            entries.append(1 + precision if operator in block.operators else 0)
+        bits = block.precisions
+        entries += [1 + space.precisions.index(bits[name]) if name in bits else 0 for name in space.operators]
         entries += [space.dense_widths.index(block.dense_width), space.sparse_widths.index(block.sparse_width)]
         entries += [int(getattr(block, name)) for name in MERGERS]
         entries += [int(i in getattr(block, name)) for name in INPUTS for i in range(space.num_blocks)]
@@ -62,7 +60,7 @@ def decode(space: SearchSpace, vector: npt.ArrayLike) -> Genotype:
 
 def _decode_block(space: SearchSpace, index: int, entries: list[int]) -> Block:
     count, blocks = len(space.operators), space.num_blocks
-    limits = [max(1, len(space.operator_bits))] * count
+    limits = [len(space.precisions)] * count
     limits += [len(space.dense_widths) - 1, len(space.sparse_widths) - 1]
     limits += [1] * (len(MERGERS) + len(INPUTS) * blocks)
     for position, (entry, limit) in enumerate(zip(entries, limits, strict=True)):
@@ -77,7 +75,7 @@ def _decode_block(space: SearchSpace, index: int, entries: list[int]) -> Block:
     dense_inputs, sparse_inputs, left_inputs, right_inputs = (
         tuple(i for i, flag in enumerate(side) if flag) for side in sides
     )
-    on = [(operator, code - 1) for operator, code in zip(space.operators, codes, strict=True) if code]
+    on = [(name, space.precisions[code - 1]) for name, code in zip(space.operators, codes, strict=True) if code]
     try:
         return Block(
             tuple(operator for operator, _ in on),
@@ -89,7 +87,8 @@ def _decode_block(space: SearchSpace, index: int, entries: list[int]) -> Block:
             right_inputs,
             dense_to_sparse=bool(dense_to_sparse),
             fm=bool(fm),
-            operator_bits=tuple(space.operator_bits[code] for _, code in on) if space.operator_bits else (),
+            operator_bits=tuple(bits for _, (bits, _) in on if bits is not None),
+            activation_bits=tuple(bits for _, (_, bits) in on if bits is not None),
         )
     except GenotypeError as failure:
         raise SpaceError(f"block {index}: the vector encodes no block: {failure}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nasrec.errors import SpaceError
-from nasrec.genotype import INPUTS, MERGERS, Block, Genotype
+from nasrec.genotype import INPUTS, MERGERS, PRECISIONS, Block, Genotype
 
 if TYPE_CHECKING:
     from nasrec.space.definition import SearchSpace
@@ -51,9 +51,11 @@ def _why_not_block(space: SearchSpace, index: int, block: Block) -> str | None:
         count, cap = len(getattr(block, name)), space.input_cap(index, name)
         if count > cap:
             return f"{name} names {count} inputs, at most {cap} are allowed"
-    if bool(block.operator_bits) != bool(space.operator_bits):
-        return "operator_bits must be given" if space.operator_bits else "operator_bits must be empty"
-    for bits in block.operator_bits:
-        if bits not in space.operator_bits:
-            return f"{bits} bits is not one of {', '.join(map(str, space.operator_bits))}"
+    for name in PRECISIONS:
+        given, choices = getattr(block, name), getattr(space, name)
+        if bool(given) != bool(choices):
+            return f"{name} must be {'given' if choices else 'empty'}"
+        for bits in given:
+            if bits not in choices:
+                return f"{name} = {bits} is not one of {', '.join(map(str, choices))}"
     return None

@@ -12,13 +12,13 @@ parent wherever the space leaves a choice. A child has no name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nasrec.genotype import INPUTS, MERGERS, READS, Block, Genotype
+from nasrec.genotype import INPUTS, MERGERS, PRECISIONS, READS, Block, Genotype
 from nasrec.space import membership
 from nasrec.space.counting import subset_count
 from nasrec.space.sampling import check_generator, draw_bits, draw_inputs, draw_operators, pick
@@ -76,18 +76,23 @@ def _sparse_operators(space: SearchSpace, block: Block, index: int, rng: np.rand
 
 
 def _operators(space: SearchSpace, block: Block, branch: tuple[str, ...], rng: np.random.Generator) -> Block | None:
-    if len(branch) == 1 and len(space.operator_bits) < 2:
+    if len(branch) == 1 and len(space.precisions) < 2:
         return None
     kept = tuple(operator for operator in block.operators if operator not in branch)
-    bits = dict(zip(block.operators, block.operator_bits, strict=False))
     while True:  # the present state is one of several equally likely ones, so this ends soon
         chosen = draw_operators(rng, branch, space.operators_per_branch == "single")
-        drawn = bits | dict(zip(chosen, draw_bits(space, rng, len(chosen)), strict=False))
-        operators = chosen + kept
-        precisions = tuple(drawn[operator] for operator in operators) if space.operator_bits else ()
-        changed = replace(block, operators=operators, operator_bits=precisions)
+        weights, activations = (
+            draw_bits(getattr(space, name), rng, len(chosen)) + _bits_of(kept, block, name) for name in PRECISIONS
+        )
+        changed = replace(block, operators=chosen + kept, operator_bits=weights, activation_bits=activations)
         if changed != block:
             return changed
+
+
+def _bits_of(operators: Collection[str], block: Block, name: str) -> tuple[int, ...]:
+    """One of `PRECISIONS` for some operators of a block; nothing where it has none."""
+    held = zip(block.operators, getattr(block, name), strict=False)
+    return tuple(bits for operator, bits in held if operator in operators)
 
 
 def _connection(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:

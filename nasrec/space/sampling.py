@@ -46,7 +46,8 @@ def widest(space: SearchSpace) -> Genotype:
             right_inputs=tuple(range(index + 1)),
             dense_to_sparse=max(space.dense_to_sparse),
             fm=max(space.fm),
-            operator_bits=(max(space.operator_bits),) * len(space.operators) if space.operator_bits else (),
+            operator_bits=_widest_bits(space.operator_bits, space),
+            activation_bits=_widest_bits(space.activation_bits, space),
         )
         for index in range(space.num_blocks)
     )
@@ -68,9 +69,13 @@ def draw_inputs(space: SearchSpace, rng: np.random.Generator, index: int, name: 
     return tuple(sorted(int(i) for i in rng.choice(index + 1, size=count, replace=False)))
 
 
-def draw_bits(space: SearchSpace, rng: np.random.Generator, count: int) -> tuple[int, ...]:
-    """A precision for each of `count` operators; nothing where the space has none."""
-    return tuple(pick(rng, space.operator_bits) for _ in range(count)) if space.operator_bits else ()
+def draw_bits(choices: Sequence[int], rng: np.random.Generator, count: int) -> tuple[int, ...]:
+    """A precision for each of `count` operators; nothing where the space has no choices."""
+    return tuple(pick(rng, choices) for _ in range(count)) if choices else ()
+
+
+def _widest_bits(choices: Sequence[int], space: SearchSpace) -> tuple[int, ...]:
+    return (max(choices),) * len(space.operators) if choices else ()
 
 
 def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
@@ -96,5 +101,6 @@ def _draw_block(space: SearchSpace, rng: np.random.Generator, index: int, single
         right_inputs=draw_inputs(space, rng, index, "right_inputs", counts),
         dense_to_sparse=pick(rng, space.dense_to_sparse),
         fm=pick(rng, space.fm),
-        operator_bits=draw_bits(space, rng, len(operators)),
+        operator_bits=draw_bits(space.operator_bits, rng, len(operators)),
+        activation_bits=draw_bits(space.activation_bits, rng, len(operators)),
     )

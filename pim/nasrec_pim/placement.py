@@ -14,8 +14,8 @@ from nasrec_ir.passes import Expand
 
 __all__ = ["Placed", "place"]
 
-DEFAULT_WEIGHT_BITS = 8
-"""Precision at which a weight of no stated precision would be programmed."""
+DEFAULT_BITS = 8
+"""Precision at which a weight of no stated precision would be programmed, and driven."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Placed:
         home: `"crossbar"`, `"digital"`, `"memory"` or `"wire"`.
         inputs, outputs: size of the matrix to be programmed (word lines, bit lines before bit slicing); 0 elsewhere.
         vectors: input vectors driven through it per sample; an embedded FC drives one for each channel.
-        weight_bits: precision of the stored weights; 0 elsewhere.
+        weight_bits, act_bits: precision of the stored weights and of what drives them; 0 elsewhere.
         digital_macs: multiply-accumulates between activations, which no crossbar can hold.
         written_values: entries that the node hands on.
     """
@@ -40,6 +40,7 @@ class Placed:
     outputs: int
     vectors: int
     weight_bits: int
+    act_bits: int
     digital_macs: int
     written_values: int
 
@@ -66,7 +67,8 @@ def _placed(graph: Graph, node: Node) -> Placed:
         inputs=inputs,
         outputs=outputs,
         vectors=vectors,
-        weight_bits=(attrs["weight_bits"] or DEFAULT_WEIGHT_BITS) if op.matvec else 0,
+        weight_bits=(attrs["weight_bits"] or DEFAULT_BITS) if op.matvec else 0,
+        act_bits=(attrs["act_bits"] or DEFAULT_BITS) if op.matvec else 0,
         digital_macs=op.products(operands, attrs) if op.products else 0,
         written_values=node.type.elements,
     )

@@ -43,7 +43,7 @@ def test_what_is_no_member(space: CodesignSpace) -> None:
     other = Design(design.genotype, (("adc.choice", 5), *design.hardware[1:]))
     assert space.why_not(other) == "adc.choice = 5 is not one of 7, 2"
     bits = tuple(replace(block, operator_bits=(5, 5)) for block in design.genotype.blocks)
-    assert "5 bits is not one of 4, 8" in str(
+    assert "operator_bits = 5 is not one of 4, 8" in str(
         space.why_not(Design(replace(design.genotype, blocks=bits), design.hardware))
     )
     with pytest.raises(HardwareError, match="cannot mutate"):

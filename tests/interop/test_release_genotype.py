@@ -256,6 +256,8 @@ def test_what_the_form_cannot_hold_is_refused() -> None:
     quantised = SearchSpace.codesign().sample(np.random.default_rng(0))
     with pytest.raises(GenotypeError, match="operator_bits"):
         release.dump_genotype(quantised)
+    with pytest.raises(GenotypeError, match="activation_bits"):
+        release.dump_genotype(SearchSpace.small(activation_bits=(8,)).sample(np.random.default_rng(0)))
     for config in ("small", "", 3, ["xlarge"]):
         with pytest.raises(GenotypeError, match="config"):
             release.dump_genotype(gating, config)  # type: ignore[arg-type]

@@ -70,8 +70,12 @@ def test_embedding_reads_rows_not_tables() -> None:
 
 def test_precision_shrinks_the_weight_alone() -> None:
     node = node_cost("linear", T((10,)), out=3, norm=True, weight_bits=4)
-    assert node.parameter_bytes == 30 * 4 // 8 + 4 * (3 + 3 + 3)
-    assert node_cost("linear", T((3,)), out=1, weight_bits=3).parameter_bytes == -(-3 * 3 // 8) + 4
+    scales = 4 * 3
+    assert node.parameter_bytes == 30 * 4 // 8 + 4 * (3 + 3 + 3) + scales
+    assert (node.weight_bits, node.act_bits) == (4, None)
+    assert node_cost("linear", T((3,)), out=1, weight_bits=3).parameter_bytes == -(-3 * 3 // 8) + 4 + 4
+    one = node_cost("linear", T((10,)), out=3, norm=True, weight_bits=4, act_bits=8, per_tensor=True)
+    assert one.parameter_bytes == node.parameter_bytes - scales + 4 and one.act_bits == 8
 
 
 def test_a_slice_costs_what_it_selects() -> None:

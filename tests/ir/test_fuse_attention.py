@@ -174,7 +174,7 @@ def test_source_and_caption_are_one_line() -> None:
     flat = b.add("reshape", [graph.output], shape=(32,))
     fused = FuseAttention().apply(b.finish(b.add("reshape", [b.add("linear", [flat], out=1)], shape=())))
     source = generate(fused).text
-    assert "self.mix = layers.FieldAttention(8, heads=2, padded=5)\n" in source
+    assert "self.mix = layers.FieldAttention(8, heads=2, padded=5, weight_bits=4)\n" in source
     assert "mix = self.mix(x)" in source
     assert captions(fused)["mix"].op == "field_attention + 5 zero fields + 4 bit"
 

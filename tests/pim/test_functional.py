@@ -11,13 +11,14 @@ import pytest
 import nasrec
 import nasrec_ir
 from nasrec import presets
-from nasrec_ir import Graph, GraphBuilder, TensorType
+from nasrec_ir import Graph, GraphBuilder, ParamRef, TensorType
 from nasrec_ir.passes import Expand
+from nasrec_ir.quantise import quantise
 from nasrec_pim import IDEAL, CrossbarModel, Hardware, MappingError, Nonideal, map_graph
 from nasrec_pim.functional import programmed
 from nasrec_pim.functional.arrays import driven_groups
 from nasrec_pim.functional.cells import Position, held_levels
-from nasrec_pim.functional.quantise import digits_of, quantise
+from nasrec_pim.functional.digits import digits_of
 
 
 def published(name: str) -> Graph:
@@ -79,6 +80,29 @@ def test_ideal_crossbars_in_their_own_precisions() -> None:
     graph = nasrec.graph_of(replace(genotype, blocks=blocks), presets.PRESETS["kdd-small"].features())
     simulated = model(graph, Hardware.mnsim(xbar=64))
     assert np.array_equal(simulated.predict(inputs_of(graph, 3)), simulated.quantised(inputs_of(graph, 3)))
+
+
+@pytest.mark.parametrize("per_tensor", [False, True])
+def test_scales_of_the_graph_are_those_of_the_arrays(per_tensor: bool) -> None:
+    """A scale a row, and operands by the calibrated scale the graph holds: what the quantised graph itself computes."""
+    build = GraphBuilder("two")
+    x = build.input("dense", TensorType((70,)))
+    for name, out in (("a", 90), ("b", 1)):
+        params = {
+            "weight": ParamRef(f"{name}.w", (out, build.type(x).shape[0])),
+            "act_scale": ParamRef(f"{name}.s", (1,)),
+        }
+        bits = {"weight_bits": 4, "act_bits": 6, "per_tensor": per_tensor}
+        x = build.add("linear", [x], id=name, params=params, out=out, **bits)  # type: ignore[arg-type]
+    graph = build.finish(x)
+    weights = weights_of(graph) | {"a.s": np.array([0.04]), "b.s": np.array([0.033])}
+    inputs = inputs_of(graph, 20)
+    simulated = CrossbarModel(graph, map_graph(graph, Hardware.mnsim(xbar=64)), weights, inputs, nonideal=IDEAL)
+    wanted = nasrec_ir.interpret(graph, weights, inputs)
+    np.testing.assert_allclose(simulated.quantised(inputs), wanted, rtol=1e-10)
+    np.testing.assert_allclose(simulated.predict(inputs), wanted, rtol=1e-10)
+    other = nasrec_ir.interpret(graph, weights | {"a.s": np.array([0.08])}, inputs)
+    assert np.abs(other - wanted).max() > 1e-3
 
 
 def test_the_quantised_model_is_close_to_the_full_one() -> None:
@@ -242,9 +266,6 @@ def test_digits_and_integers() -> None:
         digits = digits_of(values, base_bits, count)
         assert digits.max() < 2**base_bits
         assert np.array_equal((2.0 ** (base_bits * np.arange(count))) @ digits, values)
-    q = quantise(np.array([-1.0, 0.26, 2.0]), 3, largest=1.5)
-    assert q.integers.tolist() == [-2, 1, 3] and q.step == 0.5
-    assert quantise(np.zeros(3), 8).integers.tolist() == [0, 0, 0]
 
 
 def test_what_does_not_fit_is_one_clear_error() -> None:

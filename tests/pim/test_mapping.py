@@ -88,6 +88,17 @@ def test_the_genotypes_precisions_are_programmed() -> None:
     assert mapping.pes < wide.pes
 
 
+def test_the_graphs_precision_of_activations_drives_the_arrays() -> None:
+    genotype = presets.load("criteo-small")
+    blocks = tuple(replace(b, activation_bits=(4,) * len(b.operators)) for b in genotype.blocks)
+    graph = nasrec.graph_of(replace(genotype, blocks=blocks), presets.PRESETS["criteo-small"].features())
+    found = {n.id: n.stored.key.act_bits for n in map_graph(graph, Hardware.mnsim()).nodes if n.stored is not None}
+    assert {bits for node, bits in found.items() if node.endswith((".fc", ".efc"))} == {4}
+    assert found["final"] == 8, "the hardware's own precision elsewhere"
+    fewer, more = (estimate(map_graph(g, Hardware.mnsim())) for g in (graph, published("criteo-small")))
+    assert fewer.latency_ns < more.latency_ns and fewer.energy_nJ < more.energy_nJ
+
+
 @pytest.mark.parametrize("chip", hardware_presets())
 def test_the_order_of_nodes_changes_nothing(chip: str) -> None:
     graph, hardware = published("criteo-full"), Hardware.preset(chip)

@@ -11,7 +11,7 @@ from nasrec_ir.cost import BLOCK, cost
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.ops import OPS, attributes
 
-__all__ = ["HOMES", "Caption", "Style", "acyclic_clusters", "captions", "clusters", "short"]
+__all__ = ["HOMES", "Caption", "Style", "acyclic_clusters", "captions", "clusters", "precision_text", "short"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,13 @@ def short(count: int) -> str:
     return str(count)
 
 
+def precision_text(weight_bits: int | None, act_bits: int | None) -> str:
+    """`4 bit` of the weights alone, `W4 A8` of weights and activations; nothing for float."""
+    if act_bits is None:
+        return f"{weight_bits} bit" if weight_bits else ""
+    return f"W{weight_bits} A{act_bits}" if weight_bits else f"A{act_bits}"
+
+
 def _caption(node: Node, macs: int) -> Caption:
     sizes = f"[{', '.join(['B', *map(str, node.type.shape)])}]"
     if node.op == "input":
@@ -131,8 +138,8 @@ def _caption(node: Node, macs: int) -> Caption:
         steps.append(attrs["activation"])
     if attrs.get("padded"):
         steps.append(f"{attrs['padded']} zero fields")
-    if attrs.get("weight_bits"):
-        steps.append(f"{attrs['weight_bits']} bit")
+    if precision := precision_text(attrs.get("weight_bits"), attrs.get("act_bits")):
+        steps.append(precision)
     details = [f"{node.id} = {node.op}({', '.join(node.inputs)}) : {node.type}"]
     details += [f"{key} = {value}" for key, value in node.attrs]
     details += [f"{role}: {ref.name} {list(ref.view_shape)}" for role, ref in node.params[:MAX_PARAMETERS]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nasrec_ir.ops.linear import require_scales
 from nasrec_ir.ops.table import Attr, Attrs, Op, ParamRule, Types, attributes, register, require, require_rank
 from nasrec_ir.types import ParamRef, TensorType
 
@@ -21,6 +22,7 @@ def _infer(types: Types, attrs: Attrs) -> TensorType:
 
 
 def _params(types: Types, attrs: Attrs) -> ParamRule:
+    require_scales(attrs)
     channels = types[0].shape[1]
     rule: ParamRule = {}
     for part, rows in (("qkv", 3 * channels), ("out", channels), ("norm1", 0), ("fc1", channels), ("fc2", channels)):
@@ -37,11 +39,9 @@ def _expand(b: GraphBuilder, node: Node, operands: Sequence[str]) -> str:
 
     def linear(part: str, operand: str, out: int, activation: str = "none") -> str:
         params = _of(refs, part)
-        bits = attrs["weight_bits"]
+        precision = {key: attrs[key] for key in ("weight_bits", "per_tensor")}
         name = f"{node.id}.{part}"
-        return b.add(
-            "channel_linear", [operand], id=name, params=params, out=out, activation=activation, weight_bits=bits
-        )
+        return b.add("channel_linear", [operand], id=name, params=params, out=out, activation=activation, **precision)
 
     def residual(number: int, left: str, right: str) -> str:
         added = b.add("add", [left, right], id=f"{node.id}.add{number}")
@@ -72,6 +72,7 @@ register(
             Attr("padded", "size", 0),
             Attr("eps", "positive", 1e-5),
             Attr("weight_bits", "bits", None),
+            Attr("per_tensor", "flag", False),
         ),
         infer=_infer,
         params=_params,

@@ -5,6 +5,23 @@ from __future__ import annotations
 from nasrec_ir.ops.table import Attr, Attrs, Listed, MatVec, Op, ParamRule, Types, register, require, require_rank
 from nasrec_ir.types import TensorType
 
+# Bits of the stored matrix and of what it multiplies; without, they are floats. Both are quantised symmetrically, see
+# `nasrec_ir.quantise`: the matrix by a scale for each row (output), or by one for all of it; the operands together by
+# the scale that the buffer `act_scale` holds, or where there is none by the largest magnitude of the batch.
+PRECISION = (Attr("weight_bits", "bits", None), Attr("act_bits", "bits", None), Attr("per_tensor", "flag", False))
+SCALES = frozenset({"act_scale"})
+
+
+def require_scales(attrs: Attrs) -> None:
+    """There is something that `per_tensor` can speak of."""
+    require(not attrs["per_tensor"] or attrs["weight_bits"] is not None, "per_tensor is for weights with weight_bits")
+
+
+def _scales(attrs: Attrs) -> ParamRule:
+    require_scales(attrs)
+    return {"act_scale": ((1,), False)} if attrs["act_bits"] else {}
+
+
 # What may follow the product inside the same node. Lowering writes each step as a node of its own; the fusion pass
 # folds them in, so that a kernel can do all of it while the result is in cache.
 EPILOGUE = (
@@ -12,7 +29,7 @@ EPILOGUE = (
     Attr("eps", "positive", 1e-5),
     Attr("activation", "activation", "none"),
     Attr("keep", "size", None),
-    Attr("weight_bits", "bits", None),
+    *PRECISION,
 )
 
 
@@ -33,7 +50,7 @@ def _rows(attrs: Attrs) -> int:
 def _params(types: Types, attrs: Attrs) -> ParamRule:
     out = attrs["out"]
     norm = {"norm_weight": ((out,), True), "norm_bias": ((out,), True)} if attrs["norm"] else {}
-    return {"weight": ((out, _width(types)), True), "bias": ((out,), False), **norm}
+    return {"weight": ((out, _width(types)), True), "bias": ((out,), False), **norm, **_scales(attrs)}
 
 
 def _infer_linear(types: Types, attrs: Attrs) -> TensorType:
@@ -57,6 +74,7 @@ register(
         attrs=(Attr("out", "size"), *EPILOGUE),
         infer=_infer_linear,
         params=_params,
+        buffers=SCALES,
         home="crossbar",
         matvec=lambda types, attrs: MatVec(_width(types), attrs["out"], 1),
     )
@@ -71,6 +89,7 @@ register(
         attrs=(Attr("out", "size"), *EPILOGUE),
         infer=_infer_field_linear,
         params=_params,
+        buffers=SCALES,
         home="crossbar",
         matvec=lambda types, attrs: MatVec(_width(types), attrs["out"], types[0].shape[1]),
     )
@@ -91,13 +110,15 @@ register(
         attrs=(
             Attr("out", "count"),
             Attr("activation", "activation", "none"),
-            Attr("weight_bits", "bits", None),
+            *PRECISION,
         ),
         infer=_infer_channel_linear,
         params=lambda types, attrs: {
             "weight": ((attrs["out"], types[0].shape[1]), True),
             "bias": ((attrs["out"],), False),
+            **_scales(attrs),
         },
+        buffers=SCALES,
         home="crossbar",
         matvec=lambda types, attrs: MatVec(types[0].shape[1], attrs["out"], types[0].shape[0]),
     )

@@ -20,7 +20,8 @@ class Pass(Protocol):
     """A pure function from graph to graph, with a name; a frozen dataclass whose fields are its options.
 
     Contract: given a graph that verifies, it returns one that verifies and computes the same. It returns the very
-    graph it was given where there was nothing to do.
+    graph it was given where there was nothing to do. Scales of quantised weights are those of the rows and columns
+    that a node reads, so that they may become finer where a pass takes away what meets only zeros.
     """
 
     name: ClassVar[str]

@@ -22,8 +22,9 @@ class FuseAttention:
     field_attention under the self_attention's id.
 
     Where the operand is padded with zero fields that a slice behind the first norm cuts off again, as masks leave it,
-    pad and slice become the `padded` of the node. Parts that differ in eps or in the precision of their weights, and an
-    attention with dropout, stay apart.
+    pad and slice become the `padded` of the node. Parts that differ in eps or in the precision of their weights, parts
+    with quantised activations, which a kernel that keeps them to itself could not round, and an attention with
+    dropout stay apart.
     """
 
     name: ClassVar[str] = "fuse-attention"
@@ -133,6 +134,11 @@ def _common(
             return None
         if attrs["activation"] != ("relu" if name == "fc1" else "none"):
             return None
-        shared.add(attrs["weight_bits"])
+        if attrs["act_bits"]:
+            return None
+        shared.add((attrs["weight_bits"], attrs["per_tensor"]))
     eps = {attributes(norm)["eps"] for norm in norms}
-    return {"weight_bits": shared.pop(), "eps": eps.pop()} if len(shared) == len(eps) == 1 else None
+    if len(shared) != 1 or len(eps) != 1:
+        return None
+    ((weight_bits, per_tensor),) = shared
+    return {"weight_bits": weight_bits, "per_tensor": per_tensor, "eps": eps.pop()}

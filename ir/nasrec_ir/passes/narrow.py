@@ -7,7 +7,7 @@ from typing import Any
 
 from nasrec_ir.build import GraphBuilder
 from nasrec_ir.graph import Graph, Node
-from nasrec_ir.ops import attributes
+from nasrec_ir.ops import OPS, attributes
 from nasrec_ir.types import Segments, total
 
 __all__ = ["Narrower"]
@@ -47,7 +47,8 @@ class Narrower:
             if node.op in ALIKE or (node.op == "layer_norm" and attributes(node)["axis"] == 2):
                 return self._again(node, [self(operand, positions) for operand in node.inputs])
             if node.op in ("linear", "field_linear") and not attributes(node)["norm"]:
-                params = {role: ref.narrow(rows=positions) for role, ref in node.params}
+                kept = OPS[node.op].buffers  # a scale of the operands is one for all rows
+                params = {role: ref if role in kept else ref.narrow(rows=positions) for role, ref in node.params}
                 return self._again(node, node.inputs, params=params, out=total(positions))
         pieces = [
             self._b.add("slice", [node.id], id=f"{node.id}.part", start=start, stop=stop) for start, stop in positions

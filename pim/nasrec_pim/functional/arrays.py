@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from nasrec_ir.quantise import Quantised, largest_integer
 from nasrec_pim.functional.cells import Nonideal, Position, held_levels
-from nasrec_pim.functional.quantise import Quantised, digits_of, largest_integer
+from nasrec_pim.functional.digits import digits_of
 from nasrec_pim.hardware import Hardware
 from nasrec_pim.mapping.book import Key
 

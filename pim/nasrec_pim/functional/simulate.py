@@ -13,10 +13,10 @@ from nasrec_ir import Graph, Node
 from nasrec_ir.interpret import EVALUATE, take
 from nasrec_ir.ops import attributes
 from nasrec_ir.passes import Expand
+from nasrec_ir.quantise import Quantised, quantise, scale_of
 from nasrec_pim.errors import MappingError
 from nasrec_pim.functional.arrays import StoredMatrix, store
 from nasrec_pim.functional.cells import Nonideal, Position
-from nasrec_pim.functional.quantise import Quantised, quantise
 from nasrec_pim.mapping.mapping import Mapping as Mapped
 from nasrec_pim.mapping.mapping import Stored
 
@@ -68,7 +68,7 @@ class CrossbarModel:
             raise MappingError(f"{mapping.name} was mapped from another graph: {(strangers or ['nodes'])[0]} differs")
         self._stored = {node.id: node.stored for node in mapping.nodes if node.stored is not None}
         self._weights = {
-            node_id: quantise(self._params[node_id]["weight"].T, stored.key.weight_bits)
+            node_id: _weights(graph[node_id], self._params[node_id]["weight"], stored.key.weight_bits)
             for node_id, stored in self._stored.items()
         }
         self._ranges = dict.fromkeys(self._stored, 0.0)
@@ -109,7 +109,10 @@ class CrossbarModel:
         return out * (inputs.step * weights.step)
 
     def _integers(self, node: Node, vectors: Floats) -> Quantised:
-        return quantise(vectors, self._stored[node.id].key.act_bits, self._ranges[node.id])
+        """By the scale that the node holds, else by the largest value met in calibration."""
+        bits, held = self._stored[node.id].key.act_bits, self._params[node.id].get("act_scale")
+        scale = scale_of(self._ranges[node.id], bits) if held is None else held
+        return quantise(vectors, bits, scale)
 
     def _program(self, nonideal: Nonideal, seed: int) -> dict[str, list[StoredMatrix]]:
         positions = _positions(self.mapping)
@@ -230,6 +233,13 @@ def _blocks(stored: Stored, size: int) -> list[tuple[slice, slice]]:
         for top in range(0, key.inputs, size)
         for left in range(0, key.outputs, size)
     ]
+
+
+def _weights(node: Node, weight: Floats, bits: int) -> Quantised:
+    """A stored matrix `[N, K]` as integers `[K, N]`; with a scale for each output where the graph quantises so."""
+    attrs = attributes(node)
+    by_row = attrs["weight_bits"] is not None and not attrs["per_tensor"]
+    return quantise(weight.T, bits, scale_of(weight, bits, 1).T if by_row else None)
 
 
 def _parameters(node: Node, parameters: Mapping[str, Any]) -> dict[str, Floats]:

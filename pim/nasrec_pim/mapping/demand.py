@@ -28,7 +28,7 @@ class Demand:
         vectors: vectors driven through it.
         work: work of the digital unit: the whole node, or what follows a stored product.
         tables: embedding tables.
-        bits: size of the result at the activations' precision.
+        bits: size of the result at the hardware's precision of activations.
         sources: nodes that it waits for, wires followed back to what they come from.
         depth: longest way from an input.
     """
@@ -103,7 +103,7 @@ def _needs(node: Node, operands: list[TensorType], hardware: Hardware) -> Needs:
     if policy.matrix_home == "digital":
         product = matrix_work(inputs, outputs, vectors)
         return Needs("digital", None, 0, Work(*(a + b for a, b in zip(product, after, strict=True))), bits)
-    key = Key(inputs, outputs, attrs["weight_bits"] or policy.weight_bits, policy.act_bits, 1)
+    key = Key(inputs, outputs, attrs["weight_bits"] or policy.weight_bits, attrs["act_bits"] or policy.act_bits, 1)
     return Needs("crossbar", key, vectors, after, bits)
 
 
