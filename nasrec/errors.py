@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec_ir.errors import InterpretError, NasrecError, ParseError, PassError, VerifyError
+from nasrec_ir.errors import InterpretError, NasrecError, ParseError, PassError, PruneError, VerifyError
 
 __all__ = [
     "CompileError",
@@ -19,6 +19,7 @@ __all__ = [
     "ParseError",
     "PassError",
     "ProfileError",
+    "PruneError",
     "RankLost",
     "SearchError",
     "SpaceError",

@@ -154,6 +154,7 @@ EXECUTE: dict[str, Execute] = {
     "add": _add,
     "mul": lambda xs, attrs, params: xs[0] * xs[1],
     "slice": lambda xs, attrs, params: xs[0][:, attrs["start"] : attrs["stop"]],
+    "take": lambda xs, attrs, params: xs[0][:, list(attrs["positions"])],
     "pad": _pad,
     "concat": lambda xs, attrs, params: torch.cat(list(xs), dim=1),
     "reshape": lambda xs, attrs, params: xs[0].reshape(len(xs[0]), *attrs["shape"]),

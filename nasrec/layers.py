@@ -26,6 +26,7 @@ __all__ = [
     "NumericEmbedding",
     "Quantisable",
     "SelfAttention",
+    "Take",
 ]
 
 
@@ -389,6 +390,25 @@ class NumericEmbedding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Applies the layer."""
         return kernels.numeric_embedding(x, self.weight)
+
+
+class Take(nn.Module):
+    """Units, fields or ids at some positions: [B, n, ...] -> [B, len(positions), ...], in the order given."""
+
+    positions: Tensor
+
+    def __init__(self, *positions: int) -> None:
+        super().__init__()
+        # A buffer, so that it moves with the model; no state of it, as the source says what it is.
+        self.register_buffer("positions", torch.tensor(positions, dtype=torch.int64), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Takes them."""
+        return x.index_select(1, self.positions)
+
+    def extra_repr(self) -> str:
+        """What `print(module)` shows."""
+        return f"{len(self.positions)} positions"
 
 
 def _xavier_uniform(weight: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nasrec_ir.build import GraphBuilder
 from nasrec_ir.cost import Cost, NodeCost, cost
-from nasrec_ir.errors import InterpretError, NasrecError, ParseError, PassError, VerifyError
+from nasrec_ir.errors import InterpretError, NasrecError, ParseError, PassError, PruneError, VerifyError
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.interpret import interpret
 from nasrec_ir.ops import OPS, Op
@@ -25,6 +25,7 @@ __all__ = [
     "ParamRef",
     "ParseError",
     "PassError",
+    "PruneError",
     "TensorType",
     "VerifyError",
     "cost",

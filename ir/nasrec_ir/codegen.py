@@ -321,6 +321,7 @@ EMIT: dict[str, Callable[[_Context], Line]] = {
     "add": lambda c: Line(None, " + ".join(c.operands)),
     "mul": lambda c: Line(None, " * ".join(c.operands)),
     "slice": _slice,
+    "take": lambda c: Line(f"layers.Take({', '.join(map(str, c.attrs['positions']))})", ""),
     "pad": _pad,
     "concat": lambda c: Line(None, f"torch.cat(({', '.join(c.operands)}{',' * (len(c.operands) == 1)}), dim=1)"),
     "zeros": _zeros,

@@ -30,5 +30,9 @@ class PassError(NasrecError):
     """A pass of a pipeline failed; the message names the pass and those that ran before it."""
 
 
+class PruneError(NasrecError):
+    """Units cannot leave a graph as asked for; the message names the node."""
+
+
 class InterpretError(NasrecError):
     """Parameters or inputs given to the interpreter do not fit the graph."""

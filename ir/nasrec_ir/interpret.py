@@ -268,6 +268,7 @@ EVALUATE: dict[str, Evaluate] = {
     "mul": lambda xs, attrs, params: xs[0] * xs[1],
     "mask": _mask,
     "slice": lambda xs, attrs, params: xs[0][:, attrs["start"] : attrs["stop"]],
+    "take": lambda xs, attrs, params: xs[0][:, list(attrs["positions"])],
     "pad": _pad,
     "concat": lambda xs, attrs, params: np.concatenate(xs, axis=1),
     "reshape": lambda xs, attrs, params: xs[0].reshape(len(xs[0]), *attrs["shape"]),

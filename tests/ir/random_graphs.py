@@ -194,6 +194,12 @@ class _Draw:
         start, stop = sorted(self._size(0, self._b.type(x).shape[0]) for _ in range(2))
         self._put(self._b.add("slice", [x], start=start, stop=stop))
 
+    def take(self) -> None:
+        x = self._any()
+        if size := self._b.type(x).shape[0]:
+            positions = tuple(self._size(0, size - 1) for _ in range(self._size(1, 6)))
+            self._put(self._b.add("take", [x], positions=positions))
+
     def pad(self) -> None:
         x = self._any()
         before = self._size(0, 3)
@@ -277,5 +283,6 @@ ADD: tuple[Callable[[_Draw], None], ...] = (
     _Draw.attention_operator,
     _Draw.hadamard,
     _Draw.numeric,
+    _Draw.take,
 )
 """Kinds of nodes; those that make or meet live ranges twice."""

@@ -58,7 +58,7 @@ def test_random_graphs_give_tidy_source(seed: int) -> None:
     assert set(source.members) == {node.id for node in graph if node.params or node.op in LAYERS}
 
 
-LAYERS = {"linear", "field_linear", "channel_linear", "layer_norm", "embedding", "numeric_embedding", "dropout"}
+LAYERS = {"linear", "field_linear", "channel_linear", "layer_norm", "embedding", "numeric_embedding", "dropout", "take"}
 
 
 def check_source(text: str, class_name: str) -> None:

@@ -53,6 +53,9 @@ GOOD: list[tuple[str, list[TensorType], dict[str, Any], TensorType]] = [
     ("slice", [T((5, 2), live=(0, 2))], {"start": 1, "stop": 4}, T((3, 2), live=(0, 1))),
     ("slice", [T((5,), live=(0, 1))], {"start": 2, "stop": 4}, T((2,), live=(0, 0))),
     ("slice", [T((5,))], {"stop": 0}, T((0,))),
+    ("take", [T((5,))], {"positions": (4, 0, 0)}, T((3,))),
+    ("take", [T((5, 2), live=(1, 3))], {"positions": (0, 2, 4, 1)}, T((4, 2), live=(1, 4))),
+    ("take", [IDS], {"positions": (2,)}, T((1,), "i64")),
     ("pad", [T((2,))], {"before": 1, "size": 5}, T((5,), live=(1, 3))),
     ("pad", [T((2, 3), live=(0, 1))], {"size": 5}, T((5, 3), live=(0, 1))),
     ("pad", [T((2,))], {"size": 2}, T((2,))),
@@ -134,6 +137,9 @@ BAD: list[tuple[str, list[TensorType], dict[str, Any], str]] = [
     ("mask", [T(())], {"keep": 0}, "has no axis 1"),
     ("slice", [T((3,))], {"start": 2, "stop": 1}, "2:1 is not a range"),
     ("slice", [T((3,))], {"stop": 4}, "0:4 is not a range"),
+    ("take", [T((3,))], {"positions": (0, 3)}, "position 3 lies outside"),
+    ("take", [T(())], {"positions": (0,)}, "has no axis 1"),
+    ("take", [T((3,))], {"positions": (-1,)}, "must be positions"),
     ("pad", [T((3,))], {"before": 2, "size": 4}, "does not fit into 4"),
     ("concat", [T((3,)), T((3, 1))], {}, "do not stack"),
     ("concat", [T(())], {}, "has no axis 1"),
@@ -197,5 +203,5 @@ def test_random_graphs_meet_every_op_and_many_live_ranges() -> None:
     assert {node.op for node in nodes} == set(OPS) | {"input"}
     spans = [(node, node.type.live[1] - node.type.live[0]) for node in nodes if node.type.shape]
     partly = {node.op for node, live in spans if 0 < live < node.type.shape[0]}
-    assert {"mask", "pad", "slice", "concat", "add", "mul", "reshape", "sum", "hadamard_pairs"} <= partly
+    assert {"mask", "pad", "slice", "take", "concat", "add", "mul", "reshape", "sum", "hadamard_pairs"} <= partly
     assert sum(node.type.live[0] > 0 for node in nodes) > 20

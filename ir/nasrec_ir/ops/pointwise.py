@@ -92,6 +92,29 @@ register(
 )
 
 
+def _infer_take(types: Types, attrs: Attrs) -> TensorType:
+    (t,) = types
+    require(bool(t.shape), "operand 0 is {}, which has no axis 1", t)
+    chosen = attrs["positions"]
+    outside = [position for position in chosen if position >= t.shape[0]]
+    require(not outside, "position {} lies outside of {}", outside[0] if outside else 0, t)
+    low, high = t.live
+    live = [place for place, position in enumerate(chosen) if low <= position < high]
+    return TensorType((len(chosen), *t.shape[1:]), t.dtype, (live[0], live[-1] + 1) if live else (0, 0))
+
+
+register(
+    Op(
+        "take",
+        "The units, fields or category ids at `positions`, in that order: what a pruned model reads of its features.",
+        (1, 1),
+        _infer_take,
+        (Attr("positions", "positions"),),
+        home="wire",
+    )
+)
+
+
 def _infer_pad(types: Types, attrs: Attrs) -> TensorType:
     _axis1(types)
     (t,) = types

@@ -48,7 +48,8 @@ class Attr:
     """An attribute of an op: its kind, default and meaning.
 
     Kinds: `size` (integer >= 0), `count` (integer >= 1), `axis` (1 or 2), `float` (finite), `positive` (finite float
-    > 0), `share` (0 to below 1), `flag` (bool), `shape` (sizes behind the batch axis), `activation`, `bits` (2..16).
+    > 0), `share` (0 to below 1), `flag` (bool), `shape` (sizes behind the batch axis), `positions` (of an axis, in any
+    order), `activation`, `bits` (2..16).
     """
 
     name: str
@@ -79,6 +80,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda v: type(v) is tuple and len(v) <= 2 and all(_is_size(n) for n in v),
         "at most two sizes in parentheses",
     ),
+    "positions": (lambda v: type(v) is tuple and all(map(_is_size, v)), "positions in parentheses"),
     "activation": (lambda v: type(v) is str and v in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"),
     "bits": (lambda v: type(v) is int and 2 <= v <= 16, "an integer from 2 to 16"),
 }

@@ -156,6 +156,15 @@ class _Elision:
         parts = self._take(xs[0], merge([(start, stop)]))
         return _Packed(node.type.shape, tuple(_Part(p.id, _shift(p.segments, -start)) for p in parts))
 
+    def _positions(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
+        """take: of the positions that may be other than zero, where they stand when those are packed."""
+        packed = {at: place for place, at in enumerate(i for low, high in xs[0].segments for i in range(low, high))}
+        hits = [(place, packed[at]) for place, at in enumerate(attributes(node)["positions"]) if at in packed]
+        if not hits:
+            return _Packed(node.type.shape, ())
+        taken = self._add(node, [self._live(xs[0])], positions=tuple(at for _, at in hits))
+        return _Packed(node.type.shape, (_Part(taken, merge((place, place + 1) for place, _ in hits)),))
+
     def _pad(self, node: Node, xs: Sequence[_Packed]) -> _Packed:
         before = attributes(node)["before"]
         return _Packed(node.type.shape, tuple(_Part(p.id, _shift(p.segments, before)) for p in xs[0].parts))
@@ -299,6 +308,7 @@ RULES: dict[str, Rule] = {
     "zeros": _Elision._zeros,
     "mask": _Elision._mask,
     "slice": _Elision._slice,
+    "take": _Elision._positions,
     "pad": _Elision._pad,
     "concat": _Elision._concat,
     "linear": _Elision._product,
