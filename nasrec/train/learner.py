@@ -154,7 +154,7 @@ class ModelLearner(Learner):
         logits = forward(self._forward, batch.dense, batch.sparse)
         if not self._checked:
             check_logits(logits, batch.label)
-        loss = click_loss(logits, batch)
+        loss = self._objective(logits, batch)
         loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
         if not self._checked and not self.config.sparse_embeddings and any(map(is_sparse, self.parameters)):
             raise TrainError(
@@ -162,6 +162,10 @@ class ModelLearner(Learner):
             )
         self._checked = True
         return loss.detach()
+
+    def _objective(self, logits: Tensor, batch: StepBatch) -> Tensor:
+        """What a step minimises: this rank's share, of which the sum over the ranks counts."""
+        return click_loss(logits, batch)
 
     def _share_statistics(self) -> None:
         """Running statistics, which each rank has moved by its own rows, become their means over the ranks."""

@@ -1,0 +1,29 @@
+"""Structured pruning: smaller graphs by learned masks or magnitudes, in rounds of dropping and training anew."""
+
+from __future__ import annotations
+
+from nasrec.prune.choice import prune_lowest
+from nasrec.prune.inherit import inherit
+from nasrec.prune.masks import MaskedModel, MaskGenerator, MaskLearner
+from nasrec.prune.memory import prune
+from nasrec.prune.rounds import Round, Trainer, pruned_once, run_rounds
+from nasrec.prune.scores import Figures, magnitudes, matrices, structure_scores
+from nasrec.prune.settings import PruneSettings
+
+__all__ = [
+    "Figures",
+    "MaskGenerator",
+    "MaskLearner",
+    "MaskedModel",
+    "PruneSettings",
+    "Round",
+    "Trainer",
+    "inherit",
+    "magnitudes",
+    "matrices",
+    "prune",
+    "prune_lowest",
+    "pruned_once",
+    "run_rounds",
+    "structure_scores",
+]
