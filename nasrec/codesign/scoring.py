@@ -7,16 +7,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from nasrec.codesign.measures import kept
+from nasrec.codesign.onchip import CONVERTERS
 from nasrec.data.dataset import Log
 from nasrec.genotype import Genotype
 from nasrec.supernet import Scorer, Supernet
 from nasrec.train.metrics import Metrics, score
-from nasrec_pim import CrossbarModel, Hardware, MappingError, Nonideal, map_graph
+from nasrec_pim import CrossbarModel, Hardware, MappingError, map_graph
 
-__all__ = ["CONVERTERS", "ChipScorer"]
-
-CONVERTERS = Nonideal(variation=False, stuck=False, read_noise=False)
-"""Cells hold what was written; the converters have the chip's resolution, their range is calibrated."""
+__all__ = ["ChipScorer"]
 
 
 class ChipScorer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,16 +12,12 @@ from numpy.typing import NDArray
 from nasrec.cli import architectures, output, rows, weights
 from nasrec.cli.pim import chips
 from nasrec.cli.usage import number
-from nasrec_ir import ParamRef
 from nasrec_pim import CrossbarModel, Nonideal, estimate, map_graph
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
 
 HELP = "AUC and log loss of a trained model on simulated crossbars"
-
-CALIBRATION_ROWS = 512
-"""Training rows that set the ranges of activations and converters."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compiles, maps, simulates, scores."""
+    from nasrec.codesign.onchip import CALIBRATION_ROWS, stored_parameters
     from nasrec.compiler import compile_graph
     from nasrec.train.metrics import score
 
@@ -93,24 +89,6 @@ def run(args: argparse.Namespace) -> int:
     if state_dict is None:
         print(f"weights are initial ones (seed {args.seed}); --weights takes trained ones")
     return 0
-
-
-def stored_parameters(model: CompiledModel) -> Mapping[str, NDArray[np.float64]]:
-    """A compiled model's parameters by their names in the graph, each of its full shape; zero where none is used."""
-    from nasrec.compiler import tensor_of
-
-    out: dict[str, NDArray[np.float64]] = {}
-    for node in model.graph:
-        for role, ref in node.params:
-            value = tensor_of(model, node, role).detach().double().cpu().numpy()
-            whole = out.setdefault(ref.name, np.zeros(ref.shape))
-            whole[_selected(ref)] = value
-    return out
-
-
-def _selected(ref: ParamRef) -> Any:
-    axes = (ref.rows, ref.columns)[: len(ref.shape)]
-    return np.ix_(*(np.concatenate([np.arange(*span) for span in axis] or [np.arange(0)]) for axis in axes))
 
 
 def _effects(args: argparse.Namespace) -> Nonideal:

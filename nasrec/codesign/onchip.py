@@ -1,0 +1,105 @@
+"""A trained model on simulated crossbars: does it keep its accuracy on the chip that it was costed on?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasrec.compiler import CompiledModel, tensor_of
+from nasrec.data.dataset import Log
+from nasrec.train.metrics import Metrics, score
+from nasrec.train.predict import predict
+from nasrec_ir import ParamRef
+from nasrec_pim import CrossbarModel, Hardware, Nonideal, map_graph
+
+__all__ = ["CALIBRATION_ROWS", "CONVERTERS", "OnChip", "run_on_chip", "stored_parameters"]
+
+CALIBRATION_ROWS = 512
+"""Training rows that set the ranges of activations and converters."""
+
+CONVERTERS = Nonideal(variation=False, stuck=False, read_noise=False)
+"""Cells hold what was written; the converters have the chip's resolution, their range is calibrated."""
+
+
+@dataclass(frozen=True)
+class OnChip:
+    """Scores of the same rows.
+
+    Attributes:
+        model: by the model as it is.
+        quantised: weights and activations in their precisions, sums exact.
+        converters: on crossbars with exact cells: what converters clip and round.
+        chips: on chips whose cells vary, stick and are read with noise, one after the other.
+    """
+
+    model: Metrics
+    quantised: Metrics
+    converters: Metrics
+    chips: tuple[Metrics, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        named = {"model": self.model, "quantised": self.quantised, "converters": self.converters}
+        return {name: found.to_dict() for name, found in named.items()} | {"chips": [c.to_dict() for c in self.chips]}
+
+
+def run_on_chip(
+    model: CompiledModel,
+    hardware: Hardware,
+    train_log: Log,
+    log: Log,
+    *,
+    chips: int = 1,
+    nonideal: Nonideal | None = None,
+    seed: int = 0,
+) -> OnChip:
+    """Maps a model and simulates it.
+
+    Args:
+        model: trained.
+        hardware: the chip's description.
+        train_log: its first rows set the ranges of activations and converters.
+        log: rows to score.
+        chips: how many with faults.
+        nonideal: their effects; default: variation, stuck cells, read noise and converters as the hardware says.
+        seed: of the first chip's cells; each further one has the next.
+
+    Raises:
+        MappingError: the model does not fit onto the chip.
+    """
+    graph, parameters = model.graph, stored_parameters(model)
+    mapping, first = map_graph(graph, hardware), train_log.take(slice(CALIBRATION_ROWS))
+    calibration, rows = [np.asarray(first.dense), np.asarray(first.sparse)], log.take(slice(None))
+    inputs = [np.asarray(rows.dense), np.asarray(rows.sparse)]
+
+    def simulated(effects: Nonideal, chip: int) -> CrossbarModel:
+        return CrossbarModel(graph, mapping, parameters, calibration, nonideal=effects, seed=chip)
+
+    exact = simulated(CONVERTERS, seed)
+    faulty = [simulated(nonideal or Nonideal(), seed + number).predict(inputs) for number in range(chips)]
+    return OnChip(
+        model=predict(model, log, 4096).score(),
+        quantised=score(exact.quantised(inputs), rows.label),
+        converters=score(exact.predict(inputs), rows.label),
+        chips=tuple(score(logits, rows.label) for logits in faulty),
+    )
+
+
+def stored_parameters(model: CompiledModel) -> Mapping[str, NDArray[np.float64]]:
+    """A compiled model's parameters by their names in the graph, each of its full shape; zero where none is used."""
+    out: dict[str, NDArray[np.float64]] = {}
+    for node in model.graph:
+        for role, ref in node.params:
+            value = tensor_of(model, node, role).detach().double().cpu().numpy()
+            whole = out.setdefault(ref.name, np.zeros(ref.shape))
+            whole[_selected(ref)] = value
+    return out
+
+
+def _selected(ref: ParamRef) -> Any:
+    axes = (ref.rows, ref.columns)[: len(ref.shape)]
+    return np.ix_(*(np.concatenate([np.arange(*span) for span in axis] or [np.arange(0)]) for axis in axes))

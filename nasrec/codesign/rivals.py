@@ -1,0 +1,71 @@
+"""What found designs are held against: handcrafted in-memory designs and near-memory look-ups, as far as described.
+
+The paper names neither the model nor the chip of its "empirically handcrafted ReRAM design", nor where RecNMP computes
+its layers. So each rival says what it assumes, and there is one for every plausible reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from nasrec_ir import Graph
+from nasrec_pim import Hardware, Report, compare, estimate, map_graph
+
+__all__ = ["CLAIMS", "Rival", "ratios", "rivals"]
+
+CLAIMS = {"speed": 1.5, "energy": 1.8}
+"""By how much the paper's co-designed accelerator is said to be better than the handcrafted one (section 5.2)."""
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A design to compare with.
+
+    Attributes:
+        name: `"handcrafted"` or `"RecNMP"`, and which.
+        assumption: what that means here.
+        hardware: the chip.
+    """
+
+    name: str
+    assumption: str
+    hardware: Hardware
+
+    def report(self, graph: Graph) -> Report:
+        """The estimate of a model there."""
+        return estimate(map_graph(graph, self.hardware))
+
+
+def rivals(base: Hardware) -> tuple[Rival, ...]:
+    """The rivals of designs whose chips are changes of a base.
+
+    The base's digital units, mesh, buffers and memory are no genes; a rival that has them too is beaten by what a
+    search found alone.
+    """
+    isaac, recnmp = Hardware.preset("isaac-like"), Hardware.preset("recnmp")
+    same = replace(
+        isaac,
+        name="isaac-like in our surroundings",
+        digital=base.digital,
+        noc=base.noc,
+        buffer=base.buffer,
+        memory=base.memory,
+    )
+    return (
+        Rival("handcrafted", "ISAAC-like chip, 8-bit weights, one converter an array, no copies", isaac),
+        Rival("handcrafted, same surroundings", "the same arrays with our digital units, mesh, buffers, memory", same),
+        Rival("RecNMP, server CPU", "near-memory look-ups, layers on an 18-core server processor", recnmp),
+        Rival(
+            "RecNMP, our digital units",
+            "near-memory look-ups, layers on our digital units",
+            replace(recnmp, name="recnmp with our digital units", digital=base.digital),
+        ),
+    )
+
+
+def ratios(ours: Report, theirs: Report) -> Iterator[dict[str, Any]]:
+    """By how much a design is better, under each assumption of `nasrec_pim.compare`, as plain values."""
+    for row in compare(ours, theirs):
+        yield {**asdict(row), "claim": CLAIMS.get(row.what)}
