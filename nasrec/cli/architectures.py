@@ -21,6 +21,9 @@ from nasrec_ir import Graph
 
 __all__ = ["Architecture", "add_argument", "from_args", "load"]
 
+DESIGN_FORMAT = "nasrec-design"
+"""A design of co-design, of which the model is meant here."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -54,7 +57,7 @@ def add_argument(parser: argparse.ArgumentParser, *, required: bool = True) -> N
         "genotype",
         metavar="GENOTYPE",
         nargs=None if required else "?",
-        help="a JSON file in nasrec's own form or the published release's, a preset "
+        help="a JSON file in nasrec's own form (genotype or design) or the published release's, a preset "
         f"({', '.join(PRESETS)}), or a baseline ({', '.join(BASELINES)})",
     )
     group = parser.add_argument_group("shape of a baseline", "which of these there are depends on the model")
@@ -140,6 +143,10 @@ def _load_file(path: str) -> Genotype:
     value = jsonfile.read(path, GenotypeError)
     if not isinstance(value, Mapping):
         raise GenotypeError(f"{jsonfile.shown_path(path)}: a genotype must be a JSON object")
+    if value.get("format") == DESIGN_FORMAT:
+        from nasrec.codesign.design import Design
+
+        return Design.load(path).genotype
     own = "format" in value
     if not own and not {"micro", "macro", "choice"} & set(value):
         raise GenotypeError(

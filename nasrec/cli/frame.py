@@ -18,7 +18,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
     "demo", "data", "train", "supernet", "search", "rank", "report", "compile", "inspect", "export", "profile", "pim",
-    "doctor",
+    "codesign", "doctor",
 )  # fmt: skip
 """Modules of `nasrec.cli.commands`, in the order a person works."""
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "training",
     "supernet train": "supernet",
     "search": "search",
+    "codesign": "codesign",
     "rank": "rank",
     "rank --contest": "rank",
 }

@@ -75,11 +75,18 @@ class Retrained:
         return found
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(
+    parser: argparse.ArgumentParser,
+    which: str = "best",
+    *,
+    count: int = 5,
+    rate_trials: int = RATES,
+    remark: str = "the paper trains 15",
+) -> None:
     """Adds --retrain and what belongs to it."""
     group = parser.add_argument_group("training of the best from scratch")
     group.add_argument(
-        "--retrain", type=number(0), default=0, metavar="K", help="train the K best (default 0; the paper trains 15)"
+        "--retrain", type=number(0), default=0, metavar="K", help=f"train K {which} (default 0; {remark})"
     )
     group.add_argument(
         "--train-config", metavar="FILE", help="settings of that training: TOML as 'nasrec train --config' takes it"
@@ -90,10 +97,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"peak learning rates to tune over (default {low:g} {high:g}, the paper's, or the rate of --train-config)",
     )  # fmt: skip
     group.add_argument(
-        "--rate-trials", type=number(1), default=RATES, metavar="N", help=f"how many rates (default {RATES})"
+        "--rate-trials",
+        type=number(1),
+        default=rate_trials,
+        metavar="N",
+        help=f"how many rates (default {rate_trials})",
     )
     group.add_argument(
-        "--seeds", type=number(1), default=5, metavar="N", help="runs of the chosen model, scored on test (default 5)"
+        "--seeds",
+        type=number(1),
+        default=count,
+        metavar="N",
+        help=f"runs of what is chosen, scored on test (default {count})",
     )
 
 

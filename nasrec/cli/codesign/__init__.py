@@ -1,0 +1,1 @@
+"""What `nasrec codesign` is made of."""

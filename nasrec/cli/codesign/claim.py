@@ -1,0 +1,68 @@
+"""The paper's claim for co-design, held against what was trained: faster and thriftier at equal log loss?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["EQUAL", "claim_of"]
+
+EQUAL = (
+    "Log losses count as equal where the design's mean over the seeds is above the handcrafted model's by no more than "
+    "noise: the root of the mean of the two variances over the seeds."
+)
+"""The definition, for reports."""
+
+MEANINGS = {"speed": "latency of one sample", "energy": "one sample alone, everything"}
+"""What speed and energy mean first of all; the other meanings stand in the table of ratios."""
+
+Report = Mapping[str, Any]
+
+
+def claim_of(
+    trained: Sequence[Report], ratios: Sequence[Report], rivals: Sequence[Report], handcrafted: str
+) -> dict[str, Any]:
+    """Whether a trained design beats the handcrafted model on each rival's chip at equal log loss, by what is claimed.
+
+    Args:
+        trained: reports of `retrain`, that of the handcrafted model among them.
+        ratios: rows of `versus`.
+        rivals: their reports, with claims.
+        handcrafted: its name.
+    """
+    reports = {report["name"]: report for report in trained}
+    theirs = reports[handcrafted]["scores"]["test"]["log_loss"]
+    designs = []
+    for name, report in reports.items():
+        if name == handcrafted:
+            continue
+        ours = report["scores"]["test"]["log_loss"]
+        noise = math.sqrt((ours["std"] ** 2 + theirs["std"] ** 2) / 2)
+        difference = ours["mean"] - theirs["mean"]
+        equal = difference <= noise
+        found = {"name": name, "log_loss": ours, "difference": difference, "noise": noise, "equal": equal}
+        designs.append(found | {"against": _against(name, ratios, rivals, handcrafted)})
+    holds = {
+        rival["name"]: [
+            design["name"]
+            for design in designs
+            if design["equal"] and any(row["rival"] == rival["name"] and row["holds"] for row in design["against"])
+        ]
+        for rival in rivals
+    }
+    return {"handcrafted": handcrafted, "log_loss": theirs, "designs": designs, "holds": holds}
+
+
+def _against(name: str, ratios: Sequence[Report], rivals: Sequence[Report], handcrafted: str) -> list[dict[str, Any]]:
+    """Speed and energy of a design over the handcrafted model on each rival's chip."""
+    found: dict[str, dict[str, Any]] = {}
+    claims = {rival["name"]: rival["claims"] for rival in rivals}
+    for row in ratios:
+        meaning = MEANINGS.get(row["what"])
+        if (row["design"], row["model"], row["assumption"]) == (name, handcrafted, meaning):
+            found.setdefault(row["rival"], {"rival": row["rival"]})[row["what"]] = row["ratio"]
+    return [
+        row | {"holds": all(row[what] >= claim for what, claim in claims[row["rival"]].items())}
+        for row in found.values()
+    ]

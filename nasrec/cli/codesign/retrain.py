@@ -1,0 +1,221 @@
+"""From a front to designs that can be trusted: models trained from scratch, run on their chips, tuned for noise.
+
+Designs and the handcrafted model are treated alike: learning rate chosen by validation rows, the same seeds, the same
+rows on simulated crossbars. Every run has a folder and goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrec import jsonfile
+from nasrec.cli import output, seeds, weights
+from nasrec.cli.architectures import Architecture
+from nasrec.cli.training import Job
+from nasrec.cli.usage import number
+from nasrec.errors import TrainError
+from nasrec.files import folder
+from nasrec_ir import Graph
+from nasrec_pim import Hardware
+
+if TYPE_CHECKING:
+    from nasrec.cli.rows import Rows
+    from nasrec.compiler import CompiledModel
+    from nasrec.train import TrainConfig
+
+__all__ = ["Model", "Verification", "add_options", "retrain"]
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is trained, and the chip that it is for."""
+
+    name: str
+    architecture: Architecture
+    graph: Graph
+    hardware: Hardware
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How trained models are run on their chips.
+
+    Attributes:
+        rows: test rows to simulate, the first ones.
+        chips: with faults of their own.
+        noise_steps: of fine-tuning for noise; 0 for none.
+    """
+
+    rows: int
+    chips: int
+    noise_steps: int
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Verification:
+        """What the parsed options say."""
+        return cls(args.simulate_rows, args.chips, args.noise_steps)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares those beside --retrain and its own."""
+    group = parser.add_argument_group("verification of what was trained")
+    group.add_argument(
+        "--against", metavar="MODEL", default="dlrm",
+        help="the handcrafted model, trained alike and mapped onto the handcrafted chip: a baseline, a preset or a "
+        "genotype (default dlrm)",
+    )  # fmt: skip
+    group.add_argument(
+        "--simulate-rows", type=number(1), default=2048, metavar="N", help="test rows on simulated crossbars (2,048)"
+    )
+    group.add_argument(
+        "--chips", type=number(1, 1000), default=3, metavar="N", help="simulated chips with faults of their own (3)"
+    )
+    group.add_argument(
+        "--noise-steps", type=number(0), default=300, metavar="N",
+        help="steps of fine-tuning for the noise of cells, every other one with it; 0 for none (default 300)",
+    )  # fmt: skip
+
+
+def retrain(
+    models: Sequence[Model], data: Rows, dim: int, config: TrainConfig, rates: Sequence[float], count: int,
+    check: Verification, target: Path,
+) -> tuple[list[Report], bool]:  # fmt: skip
+    """Trains every model with each rate, then with `count` seeds at the best, and runs all of these on its chip.
+
+    Returns:
+        A report for each model that was finished, and whether an interrupt came before the last.
+    """
+    reports: list[Report] = []
+    for model in models:
+        try:
+            found = _one(model, data, dim, config, rates, count, check, folder(target / model.name, TrainError))
+        except KeyboardInterrupt:
+            found = None
+        if found is None:
+            return reports, True
+        reports.append(found)
+    return reports, False
+
+
+def _one(
+    model: Model, data: Rows, dim: int, config: TrainConfig, rates: Sequence[float], count: int, check: Verification,
+    target: Path,
+) -> Report | None:  # fmt: skip
+    job = _job(model, data, dim)
+    tried = []
+    for lr in rates:
+        found = _seeds(job, replace(config, lr=lr), [config.seed], target, test=False)
+        if found is None:
+            return None
+        tried.append((found[0]["best_valid"]["metrics"], lr))
+    sign = -1 if config.monitor == "auc" else 1
+    _, lr = min(tried, key=lambda pair: (sign * pair[0][config.monitor], pair[1]))
+    chosen = replace(config, lr=lr)
+    runs = _seeds(job, chosen, range(config.seed, config.seed + count), target, test=True)
+    if runs is None:
+        return None
+    on_chip = []
+    for run in runs:
+        verified = _verified(job, model, replace(chosen, seed=run["config"]["seed"]), check, target / run["folder"])
+        if verified is None:
+            return None
+        on_chip.append(verified)
+    return {
+        "name": model.name,
+        "model": job.summary()["model"],
+        "hardware": model.hardware.name,
+        "rates": [{"lr": lr, "valid": metrics} for metrics, lr in tried],
+        "lr": lr,
+        "runs": seeds.summary_of(runs),
+        "scores": seeds.statistics_of(runs),
+        "on_chip": on_chip,
+    }
+
+
+def _seeds(job: Job, config: TrainConfig, own: Sequence[int], target: Path, *, test: bool) -> list[Report] | None:
+    """Reports of all seeds; None after an interrupt."""
+    name = f"lr-{config.peak_lr:g}-seed-{{}}"
+    reports = seeds.train_seeds(job, config, own, target, name=name, test=test)
+    return None if len(reports) < len(own) or reports[-1]["interrupted"] else reports
+
+
+def _job(model: Model, data: Rows, dim: int) -> Job:
+    import torch
+
+    from nasrec.train.ranks import Ranks
+
+    features = data.splits.train.features(dim)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    named = replace(model.architecture, name=model.name)
+    return Job(named, features, model.graph, data, Ranks(device=device), {})
+
+
+def _verified(job: Job, model: Model, config: TrainConfig, check: Verification, run: Path) -> Report | None:
+    """A run's model on its chip: as trained, fine-tuned without noise, and with; None after an interrupt.
+
+    What was found stays in the run's folder and is not found anew with the same settings.
+    """
+    path = run / "chip.json"
+    identity = json.loads(
+        output.json_text(
+            {**asdict(check), "config": asdict(config), "hardware": model.hardware.to_toml(), **job.identity}
+        )
+    )
+    if path.exists():
+        known = jsonfile.read(path, TrainError)
+        if isinstance(known, dict) and known.get("identity") == identity:
+            found: Report = known["found"]
+            return found
+    found = {"seed": config.seed, "trained": _simulated(_trained(job, run), model, job, check)}
+    for name, share in (("tuned", 0.0), ("tuned for noise", 0.5)) if check.noise_steps else ():
+        tuned = _trained(job, run)
+        if not _tune(tuned, model, job, config, check, share, run / f"noise-{share:g}-steps-{check.noise_steps}"):
+            return None
+        found[name] = _simulated(tuned, model, job, check)
+    text = output.json_text({"identity": identity, "found": found})
+    jsonfile.write_text(path, text + "\n", TrainError)
+    plain: Report = json.loads(text)["found"]  # as it will be read
+    return plain
+
+
+def _trained(job: Job, run: Path) -> CompiledModel:
+    model, path = job.model(0), str(run / "weights.pt")
+    weights.copy_into(model, weights.read(path), path)
+    return model.to(job.ranks.device)
+
+
+def _simulated(trained: CompiledModel, model: Model, job: Job, check: Verification) -> Report:
+    from nasrec.codesign.onchip import run_on_chip
+
+    train, _, test = job.data.splits
+    rows = test.take(slice(check.rows))
+    return run_on_chip(trained.eval(), model.hardware, train, rows, chips=check.chips).to_dict()
+
+
+def _tune(
+    trained: CompiledModel, model: Model, job: Job, config: TrainConfig, check: Verification, share: float, target: Path
+) -> bool:
+    """In place; whether it came to its end. The weights are saved beside the checkpoints."""
+    from nasrec.codesign.noise import NoiseTuning, tune_for_noise
+    from nasrec.train import console_progress
+    from nasrec.train.store import FolderStore
+
+    place = folder(target, TrainError)
+    tuning = NoiseTuning(check.noise_steps, share)
+    words = f"tuning {model.name}, seed {config.seed}" + (", for noise" if share else "")
+    found = tune_for_noise(
+        trained, model.hardware, job.data.splits.train, config, tuning,
+        progress=console_progress(words), store=FolderStore(place / "checkpoints"),
+        identity={**job.identity, "hardware": model.hardware.to_toml(), "share": share},
+    )  # fmt: skip
+    if found.interrupted:
+        return False
+    weights.save(trained, place / "weights.pt")
+    return True

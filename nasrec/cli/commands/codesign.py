@@ -1,0 +1,217 @@
+"""Search models, their precisions and in-memory hardware together, with a trained supernet for log loss.
+
+Every evaluation is journaled; the same command on the same folder goes on with a search that was interrupted or killed.
+The Pareto front is held against handcrafted designs. --retrain K trains designs of the front and the handcrafted model
+from scratch, runs them on simulated crossbars, and fine-tunes them for the noise of cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasrec import jsonfile
+from nasrec.cli import architectures, output, report, runs
+from nasrec.cli.codesign import retrain
+from nasrec.cli.codesign.setup import DesignSpec, add_options
+from nasrec.cli.search import retrain as training
+from nasrec.cli.search.progress import Shown, evaluation
+from nasrec.cli.search.setup import algorithm_of
+from nasrec.cli.usage import INTERRUPTED
+from nasrec.errors import TrainError
+
+if TYPE_CHECKING:
+    from nasrec.cli.architectures import Architecture
+    from nasrec.cli.codesign.chosen import Chosen
+    from nasrec.cli.rows import Rows
+    from nasrec.codesign import CodesignSpace, Design
+    from nasrec.search import Found
+    from nasrec.supernet import Supernet
+
+HELP = "search models, precisions and in-memory hardware together"
+
+CHOSEN = 3
+"""Designs of the front that are shown and held against rivals, at least."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    add_options(parser)
+    training.add_options(parser, "designs of the front", count=3, rate_trials=1, remark="the knee first")
+    retrain.add_options(parser)
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder for results (default runs/codesign-TIME)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Searches, holds what was found against rivals, and trains the chosen where that is asked for."""
+    from nasrec.codesign import CodesignSpace
+    from nasrec.files import folder
+
+    spec = DesignSpec.of(args)
+    settings = training.config_of(args) if args.retrain else None
+    handcrafted = architectures.load(args.against)
+    hardware = spec.hardware()
+    net, data = spec.search.load()
+    space = CodesignSpace(net.space, hardware)
+    target = folder(args.output or f"runs/codesign-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
+    if not args.json:
+        print(data.describe(), flush=True)
+    with runs.held(target):
+        try:
+            found = _search(args, spec, net, data, space, target)
+        except KeyboardInterrupt:
+            return _interrupted(target)
+        said, chosen = _report(args, spec, net, data, space, found, handcrafted)
+        _save(target, spec, space, found, said)
+        if not args.json:
+            print(_table(found, said))
+        if settings is not None and chosen:
+            config, rates = settings
+            models = _models(chosen[: args.retrain], handcrafted, net)
+            trained, interrupted = retrain.retrain(
+                models, data, net.features.embedding_dim, config, rates, args.seeds,
+                retrain.Verification.of(args), folder(target / "retrain", TrainError),
+            )  # fmt: skip
+            said["retrain"] = _trained(trained, interrupted, said, handcrafted.name)
+            _save(target, spec, space, found, said)
+            if interrupted:
+                return _interrupted(target)
+            if not args.json:
+                print(f"\n{_trained_table(said)}")
+    print(output.json_text(said) if args.json else f"\nreport.html, report.json and front/ are in {target}")
+    return 0
+
+
+def _search(
+    args: argparse.Namespace, spec: DesignSpec, net: Supernet, data: Rows, space: CodesignSpace, target: Path
+) -> Found[Design]:
+    from nasrec.codesign import DESIGN
+    from nasrec.search import Journal, run_search
+
+    algorithm = algorithm_of(args, space, spec.goal)
+    identity = {**spec.settings(args), **spec.identity(net, data, space)}
+    here = functools.partial(spec.measures, net, data, space.hardware)
+    engine = evaluation(functools.partial(DesignSpec.make, spec), args.workers, args.ray, here)
+    with Journal(target / "journal.jsonl", identity, DESIGN) as journal, engine as evaluate:
+        return run_search(algorithm, evaluate, spec.goal, journal, Shown(spec.goal, "designs"))
+
+
+def _report(
+    args: argparse.Namespace, spec: DesignSpec, net: Supernet, data: Rows, space: CodesignSpace, found: Found[Design],
+    handcrafted: Architecture,
+) -> tuple[dict[str, Any], list[Chosen]]:  # fmt: skip
+    from nasrec.cli.codesign.chosen import choose, figures, versus
+    from nasrec.codesign import KNEE, volume_of
+    from nasrec.codesign.rivals import rivals
+    from nasrec.environment import environment
+
+    chosen = choose(found, spec.goal, space, net.features, max(args.retrain, CHOSEN))
+    graph, others = handcrafted.graph(net.features), rivals(space.hardware.base)
+    said = {
+        "command": "codesign",
+        "settings": {**spec.settings(args), "supernet": args.supernet, "hardware_space": args.hardware_space},
+        "identity": spec.identity(net, data, space),
+        "data": data.summary(),
+        "environment": environment(),
+        "designs": f"{space.cardinality():.4g}",
+        "genes": {gene.name: {"choices": list(gene.choices), "source": gene.source} for gene in space.hardware.genes},
+        "evaluations": len(found.trials),
+        "evaluation_s": sum(trial.seconds for trial in found.trials),
+        "best": found.best.to_dict() if found.best else None,
+        "front": [trial.to_dict() for trial in found.front],
+        "knee": KNEE,
+        "volume": volume_of(found.front, found.trials, spec.goal),
+        "chosen": [one.to_dict() for one in chosen],
+        "rivals": [
+            {
+                "name": rival.name,
+                "assumption": rival.assumption,
+                "claims": dict(rival.claims),
+                "model": handcrafted.name,
+                "figures": figures(rival.report(graph)),
+            }
+            for rival in others
+        ],
+        "ratios": versus(chosen, others, {handcrafted.name: graph}),
+    }
+    return said, chosen
+
+
+def _models(chosen: list[Chosen], handcrafted: Architecture, net: Supernet) -> list[retrain.Model]:
+    """The chosen designs, and the handcrafted model on the handcrafted chip."""
+    from nasrec.cli.architectures import Architecture
+    from nasrec_pim import Hardware
+
+    designs = [
+        retrain.Model(one.name, Architecture(one.name, one.design.genotype), one.graph, one.hardware) for one in chosen
+    ]
+    by_hand = retrain.Model(
+        handcrafted.name, handcrafted, handcrafted.graph(net.features), Hardware.preset("isaac-like")
+    )
+    return [*designs, by_hand]
+
+
+def _trained(
+    reports: list[dict[str, Any]], interrupted: bool, said: dict[str, Any], handcrafted: str
+) -> dict[str, Any]:
+    from nasrec.cli.codesign.claim import EQUAL, claim_of
+
+    found: dict[str, Any] = {"models": reports, "interrupted": interrupted}
+    if not interrupted:
+        found |= {"claim": claim_of(reports, said["ratios"], said["rivals"], handcrafted), "equal": EQUAL}
+    return found
+
+
+def _save(target: Path, spec: DesignSpec, space: CodesignSpace, found: Found[Design], said: dict[str, Any]) -> None:
+    from nasrec.cli.codesign import pictures
+    from nasrec.cli.codesign.chosen import save_front
+
+    runs.write_report(target, said)
+    save_front(found.front, space, target)
+    pictures.draw(found.trials, spec.goal, said, target / "front.png")
+    report.write(target)
+
+
+def _table(found: Found[Design], said: dict[str, Any]) -> str:
+    if not said["chosen"]:
+        return "no design keeps all limits"
+    lines = [
+        [
+            f"{one['name']} ({', '.join(one['roles'])})" if "roles" in one else f"{one['model']}: {one['name']}",
+            one.get("chip", ""),
+            f"{one['figures']['latency_ns'] / 1e3:.3f}",
+            f"{one['figures']['energy_nJ'] / 1e3:.3f}",
+            f"{one['figures']['area_mm2']:.3f}",
+        ]
+        for one in (*said["chosen"], *said["rivals"])
+    ]
+    head = f"\nfront of {len(found.front):,} designs out of {len(found.trials):,}, {said['volume']:.3f} of the volume"
+    return f"{head}\n{output.table(('design', 'chip', 'latency us', 'energy uJ', 'area mm2'), lines, left=2)}"
+
+
+def _trained_table(said: dict[str, Any]) -> str:
+    claim = said["retrain"]["claim"]
+    lines = [
+        [
+            f"{design['name']} against {row['rival']}",
+            f"{design['log_loss']['mean']:.5f} ({design['difference']:+.5f})",
+            "yes" if design["equal"] else "no",
+            f"{row['speed']:.2f}x",
+            f"{row['energy']:.2f}x",
+            "holds" if row["holds"] and design["equal"] else "",
+        ]
+        for design in claim["designs"]
+        for row in design["against"]
+    ]
+    head = ("design", "test log loss", "equal", "faster", "less energy", "claim")
+    return f"{output.table(head, lines)}\n{said['retrain']['equal']}"
+
+
+def _interrupted(target: Path) -> int:
+    where = jsonfile.shown_path(str(target))
+    print(f"interrupted; what is done is kept: the same command with -o {where} goes on")
+    return INTERRUPTED
