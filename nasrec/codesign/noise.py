@@ -25,11 +25,10 @@ from nasrec.train.loop import run
 from nasrec.train.progress import Progress
 from nasrec.train.result import TrainResult
 from nasrec.train.store import Store
-from nasrec_ir import ParamRef
+from nasrec_ir import Node, ParamRef
 from nasrec_ir.passes import Expand
 from nasrec_pim import Hardware, Nonideal, map_graph
-from nasrec_pim.functional import programmed
-from nasrec_pim.functional.quantise import quantise
+from nasrec_pim.functional import integers_of, programmed
 from nasrec_pim.mapping import Mapping as Mapped
 
 __all__ = ["CELLS", "NoiseTuning", "NoisyLearner", "tune_for_noise"]
@@ -115,7 +114,7 @@ class NoisyLearner(ModelLearner):
     def __init__(self, model: CompiledModel, config: TrainConfig, mapping: Mapped, tuning: NoiseTuning) -> None:
         super().__init__(model, config)
         self._mapping, self._tuning, self._number = mapping, tuning, 0
-        self._matrices = _matrices(model, mapping)
+        self._stored = _stored(model, mapping)
 
     def step(self, batch: StepBatch, step: int, lr: float) -> Tensor:
         self._number = step
@@ -135,30 +134,48 @@ class NoisyLearner(ModelLearner):
     @contextmanager
     def _written(self, step: int) -> Iterator[None]:
         """Within the block the weights are what the cells of a chip hold, a new one for every step."""
-        clean = {node_id: weight.detach().clone() for node_id, weight in self._matrices.items()}
+        clean = {node_id: one.weight.detach().clone() for node_id, one in self._stored.items()}
+        precisions = {one.layer: one.layer.weight_bits for one in self._stored.values()}
         integers = {
-            node.id: quantise(clean[node.id].double().cpu().numpy().T, node.stored.key.weight_bits)
-            for node in self._mapping.nodes
-            if node.stored is not None
+            node_id: integers_of(one.node, clean[node_id].double().cpu().numpy(), one.bits)
+            for node_id, one in self._stored.items()
         }
         held = programmed(self._mapping, integers, self._tuning.cells, [self.config.seed, step])
         try:
+            for layer in precisions:  # what cells hold must not be rounded again
+                layer.weight_bits = None
             with torch.no_grad():
                 for node_id, values in held.items():
-                    self._matrices[node_id].copy_(torch.from_numpy(np.ascontiguousarray(values.T)))
+                    self._stored[node_id].weight.copy_(torch.from_numpy(np.ascontiguousarray(values.T)))
             yield
         finally:
+            for layer, bits in precisions.items():
+                layer.weight_bits = bits
             with torch.no_grad():
                 for node_id, weight in clean.items():
-                    self._matrices[node_id].copy_(weight)
+                    self._stored[node_id].weight.copy_(weight)
 
 
-def _matrices(model: CompiledModel, mapping: Mapped) -> dict[str, Tensor]:
-    """The weight of every stored node. The mapping is of the graph with fused ops expanded, whose parameters are those
-    of the model's own graph."""
-    tensors: dict[ParamRef, Tensor] = {
-        ref: tensor_of(model, node, role) for node in model.graph for role, ref in node.params
+@dataclass(frozen=True)
+class _Stored:
+    """A matrix on crossbars: its node in the mapped graph, its precision there, its tensor, and the tensor's layer."""
+
+    node: Node
+    bits: int
+    weight: Tensor
+    layer: Any
+
+
+def _stored(model: CompiledModel, mapping: Mapped) -> dict[str, _Stored]:
+    """By node. The mapping is of the graph with fused ops expanded, whose parameters are those of the model's own."""
+    tensors: dict[ParamRef, tuple[Tensor, Any]] = {
+        ref: (tensor_of(model, node, role), model.get_submodule(model.layer_names[node.id]))
+        for node in model.graph
+        for role, ref in node.params
     }
-    plain = Expand().apply(model.graph)
-    stored = {node.id for node in mapping.nodes if node.stored is not None}
-    return {node.id: tensors[ref] for node in plain if node.id in stored and (ref := node.param("weight")) is not None}
+    bits = {node.id: node.stored.key.weight_bits for node in mapping.nodes if node.stored is not None}
+    found = {}
+    for node in Expand().apply(model.graph):
+        if node.id in bits and (ref := node.param("weight")) is not None:
+            found[node.id] = _Stored(node, bits[node.id], *tensors[ref])
+    return found

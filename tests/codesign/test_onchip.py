@@ -19,8 +19,8 @@ from nasrec.errors import TrainError
 from nasrec.train import TrainConfig, train
 from nasrec.train.learner import StepBatch
 from nasrec.train.store import FolderStore
+from nasrec_ir.quantise import quantise
 from nasrec_pim import Hardware, MappingError, Nonideal, map_graph
-from nasrec_pim.functional.quantise import quantise
 
 CONFIG = TrainConfig(batch_size=128, lr=0.1)
 CHIP = Hardware.preset("default").override("device.variation_percent=20")
@@ -68,7 +68,7 @@ def test_a_noisy_step_applies_the_gradients_of_the_cells_weights_to_the_clean_on
     stored = {node.id for node in mapping.nodes if node.stored is not None}
     exact = NoiseTuning(share=1.0, cells=Nonideal(variation=False, stuck=False, read_noise=False, adc=False))
     learner = NoisyLearner(model, CONFIG, mapping, exact)
-    assert set(learner._matrices) == stored and len(stored) == 2
+    assert set(learner._stored) == stored and len(stored) == 2
     before = {name: value.clone() for name, value in model.state_dict().items()}
     batch = batch_of(splits.train)
     model.zero_grad(set_to_none=True)
@@ -76,9 +76,8 @@ def test_a_noisy_step_applies_the_gradients_of_the_cells_weights_to_the_clean_on
     seen = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     with torch.no_grad():
-        for weight in learner._matrices.values():
-            integers = quantise(weight.double().numpy().T, 8)
-            weight.copy_(torch.from_numpy((integers.integers * integers.step).T))
+        for one in learner._stored.values():
+            one.weight.copy_(torch.from_numpy(quantise(one.weight.double().numpy(), 8).values))
     model.zero_grad(set_to_none=True)
     model(batch.dense, batch.sparse).sigmoid()
     torch.nn.functional.binary_cross_entropy_with_logits(
@@ -94,11 +93,27 @@ def test_every_noisy_step_has_a_chip_of_its_own(model: CompiledModel, splits: An
     held = []
     for step in (0, 1, 0):
         with learner._written(step):
-            held.append({name: weight.detach().clone() for name, weight in learner._matrices.items()})
-    for name, weight in learner._matrices.items():
+            held.append({name: one.weight.detach().clone() for name, one in learner._stored.items()})
+    for name, one in learner._stored.items():
         assert torch.equal(held[0][name], held[2][name])
-        spread = (held[0][name] - held[1][name]).std() / weight.std()
+        spread = (held[0][name] - held[1][name]).std() / one.weight.std()
         assert 0.02 < spread < 0.6, (name, float(spread))
+
+
+def test_what_cells_hold_is_not_rounded_again(space: Any, splits: Any) -> None:
+    """A model of few bits learns through its rounding; in a noisy step the cells have done that already."""
+    genotype = next(
+        g for g in (space.model.sample(np.random.default_rng(i)) for i in range(9)) if len(g.live_blocks()) > 1
+    )
+    model = nasrec.compile(genotype, splits.train.features(8), seed=0)
+    learner = NoisyLearner(model, CONFIG, map_graph(model.graph, CHIP), NoiseTuning(share=1.0))
+    layers = {name: model.get_submodule(layer) for name, layer in model.layer_names.items()}
+    bits = {name: one.layer.weight_bits for name, one in learner._stored.items()}
+    assert {4, 8} & set(bits.values()) and set(learner._stored) <= set(layers)
+    with learner._written(0):
+        for name, one in learner._stored.items():
+            assert torch.equal(layers[name].quantized_weight(), one.weight)
+    assert {name: one.layer.weight_bits for name, one in learner._stored.items()} == bits
 
 
 def test_shares_of_steps(model: CompiledModel) -> None:

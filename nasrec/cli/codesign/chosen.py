@@ -91,7 +91,9 @@ def _chosen(trial: Trial[Design], roles: tuple[str, ...], chips: Chips, features
 
 
 def _without_precisions(genotype: Genotype) -> Genotype:
-    return replace(genotype, blocks=tuple(replace(block, operator_bits=()) for block in genotype.blocks))
+    return replace(
+        genotype, blocks=tuple(replace(block, operator_bits=(), activation_bits=()) for block in genotype.blocks)
+    )
 
 
 def _role(name: str, maximise: bool) -> str:

@@ -20,7 +20,7 @@ from nasrec_pim.functional.cells import Nonideal, Position
 from nasrec_pim.mapping.mapping import Mapping as Mapped
 from nasrec_pim.mapping.mapping import Stored
 
-__all__ = ["CrossbarModel", "programmed"]
+__all__ = ["CrossbarModel", "integers_of", "programmed"]
 
 Floats = NDArray[np.float64]
 Product = Callable[[Node, Floats], Floats]
@@ -68,7 +68,7 @@ class CrossbarModel:
             raise MappingError(f"{mapping.name} was mapped from another graph: {(strangers or ['nodes'])[0]} differs")
         self._stored = {node.id: node.stored for node in mapping.nodes if node.stored is not None}
         self._weights = {
-            node_id: _weights(graph[node_id], self._params[node_id]["weight"], stored.key.weight_bits)
+            node_id: integers_of(graph[node_id], self._params[node_id]["weight"], stored.key.weight_bits)
             for node_id, stored in self._stored.items()
         }
         self._ranges = dict.fromkeys(self._stored, 0.0)
@@ -235,7 +235,7 @@ def _blocks(stored: Stored, size: int) -> list[tuple[slice, slice]]:
     ]
 
 
-def _weights(node: Node, weight: Floats, bits: int) -> Quantised:
+def integers_of(node: Node, weight: Floats, bits: int) -> Quantised:
     """A stored matrix `[N, K]` as integers `[K, N]`; with a scale for each output where the graph quantises so."""
     attrs = attributes(node)
     by_row = attrs["weight_bits"] is not None and not attrs["per_tensor"]
