@@ -38,6 +38,7 @@ def test_search_and_what_it_leaves(cli: Any, supernet: Path, tmp_path: Path) -> 
     assert report["evaluations"] == 12 and report["settings"]["population"] == 6
     _, trials = read_journal(target / "journal.jsonl")
     assert report["best"]["values"]["log_loss"] == min(trial.values["log_loss"] for trial in trials)
+    assert all(len(block.operators) == 2 for trial in trials for block in trial.candidate.blocks)  # a single each
     best = Genotype.load(target / "best.json")
     assert best == Genotype.from_dict(report["best"]["genotype"])
     assert (target / "history.png").read_bytes().startswith(b"\x89PNG")
@@ -68,11 +69,14 @@ def test_interrupted_it_goes_on(cli: Any, supernet: Path, tmp_path: Path, monkey
 def test_several_objectives_and_limits(cli: Any, supernet: Path, tmp_path: Path) -> None:
     outcome = cli(
         "search", "--supernet", supernet, *DATA, "--valid-rows", 100, "--algorithm", "nsga2", "--population", 6,
+        "--operators", "any",
         "--generations", 2, "--objective", "auc", "--objective", "pim.energy_nJ", "--limit", "macs<=13000",
         "-o", tmp_path, "--json",
     )  # fmt: skip
     front = outcome.json["front"]
     assert front and all(trial["values"]["macs"] <= 13000 for trial in front)
+    blocks = [block for trial in read_journal(tmp_path / "journal.jsonl")[1] for block in trial.candidate.blocks]
+    assert any(len(block.operators) > 2 for block in blocks)
     assert len(list((tmp_path / "front").glob("trial-*.json"))) == len(front)
     assert (tmp_path / "front.png").exists()
     _, trials = read_journal(tmp_path / "journal.jsonl")

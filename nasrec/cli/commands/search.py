@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +86,17 @@ def _search(
 ) -> Found[Genotype]:
     from nasrec.search import Journal, run_search
 
-    algorithm = algorithm_of(args, net.space, goal)
-    identity = {**settings_of(args, goal, args.hardware), **spec.identity(net, data)}
+    space = net.space if args.operators == "any" else replace(net.space, operators_per_branch="single")
+    algorithm = algorithm_of(args, space, goal)
+    identity = {**_settings(args, goal), **spec.identity(net, data)}
     make = functools.partial(MeasureSpec.make, spec)
     engine = evaluation(make, args.workers, args.ray, functools.partial(spec.measures, net, data))
     with Journal(target / "journal.jsonl", identity) as journal, engine as evaluate:
         return run_search(algorithm, evaluate, goal, journal, Shown(goal, "genotypes"))
+
+
+def _settings(args: argparse.Namespace, goal: Goal) -> dict[str, Any]:
+    return {**settings_of(args, goal, args.hardware), "operators": args.operators}
 
 
 def _report(
@@ -100,7 +106,7 @@ def _report(
 
     return {
         "command": "search",
-        "settings": {**settings_of(args, goal, args.hardware), "supernet": args.supernet},
+        "settings": {**_settings(args, goal), "supernet": args.supernet},
         "identity": spec.identity(net, data),
         "data": data.summary(),
         "environment": environment(),

@@ -59,7 +59,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--hardware", metavar="HW", default="default", help="for pim values: a preset or a TOML file")
     add_scoring(parser)
-    add_algorithm(parser, "evolution")
+    add_algorithm(parser, "evolution").add_argument(
+        "--operators", choices=("single", "any"), default="single",
+        help="in each branch of a block: a single one (default), as in the paths that supernets are trained on, or any "
+        "set of them",
+    )  # fmt: skip
 
 
 def add_goal(parser: argparse.ArgumentParser, known: str) -> argparse._ArgumentGroup:
@@ -97,8 +101,8 @@ def add_scoring(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
-def add_algorithm(parser: argparse.ArgumentParser, default_algorithm: str) -> None:
-    """Adds the algorithm, its sizes and its workers."""
+def add_algorithm(parser: argparse.ArgumentParser, default_algorithm: str) -> argparse._ArgumentGroup:
+    """Adds the algorithm, its sizes and its workers, in the group that is returned."""
     group = parser.add_argument_group("algorithm")
     group.add_argument(
         "--algorithm", choices=ALGORITHMS, default=default_algorithm, help=f"default {default_algorithm}"
@@ -114,6 +118,7 @@ def add_algorithm(parser: argparse.ArgumentParser, default_algorithm: str) -> No
     group.add_argument(
         "--ray", nargs="?", const="auto", metavar="ADDRESS", help="evaluate on a Ray cluster, by --workers actors"
     )
+    return group
 
 
 def goal_of(args: argparse.Namespace, default: Sequence[str] = ("log_loss",)) -> Goal:
