@@ -72,6 +72,7 @@ _SUBMODULES = frozenset(
         "lowering",
         "presets",
         "profiling",
+        "quant",
         "train",
     )
 )

@@ -20,6 +20,7 @@ __all__ = [
     "PassError",
     "ProfileError",
     "PruneError",
+    "QuantError",
     "RankLost",
     "SearchError",
     "SpaceError",
@@ -79,6 +80,10 @@ class ProfileError(NasrecError):
 
 class SearchError(NasrecError):
     """A search cannot be run as asked for, or its journal does not fit it."""
+
+
+class QuantError(NasrecError):
+    """A model cannot be quantised as asked for; the message names what does not fit."""
 
 
 class KernelError(NasrecError):
