@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nasrec_ir
-from nasrec.errors import CompileError
+from nasrec.errors import CompileError, FeatureError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
 from nasrec.lowering import lower
 from nasrec_ir import Cost, Graph
 from nasrec_ir.passes import OPTIMISE, PruneDead
 
-__all__ = ["Observer", "cost", "graph_of", "ir_dumper"]
+__all__ = ["Observer", "cost", "features_of", "graph_of", "ir_dumper"]
 
 Observer = Callable[[str, Graph], None]
 
@@ -47,6 +47,21 @@ def cost(genotype: Genotype, features: FeatureSpec, *, optimised: bool = False) 
     """
     lowered = lower(genotype, features)
     return nasrec_ir.cost(OPTIMISE.run(lowered) if optimised else PruneDead().apply(lowered))
+
+
+def features_of(graph: Graph) -> FeatureSpec:
+    """The columns that a graph was made for: its dense argument, its tables, and the widest channels among these.
+
+    Raises:
+        FeatureError: the arguments are not dense columns and categories that are looked up.
+    """
+    dense = [node.type for node in graph.inputs if node.type.dtype == "f32"]
+    lookups = [node for node in graph if node.op == "embedding"]
+    if len(dense) != 1 or len(dense[0].shape) != 1 or len(graph.inputs) != 2 or not lookups:
+        raise FeatureError(f"graph {graph.name} takes no dense and categorical columns, as models for click logs do")
+    widest = max(lookups, key=lambda node: node.type.shape[1])
+    rows = [ref.view_shape[0] for _, ref in widest.params]
+    return FeatureSpec(dense[0].shape[0], rows, widest.type.shape[1])
 
 
 def ir_dumper(folder: str | os.PathLike[str]) -> Observer:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from nasrec.checks import shown
 from nasrec.errors import NasrecError
 
-__all__ = ["parse", "read", "shown_path", "write_text"]
+__all__ = ["parse", "read", "read_text", "shown_path", "write_text"]
 
 MAX_BYTES = 1 << 24
 """Largest file that is read: far above any specification, so that a wrong path is named instead of parsed."""
@@ -31,6 +31,21 @@ def read(path: Any, error: type[NasrecError]) -> Any:
         path: str or path object.
         error: raised, with one line that begins with the path, if the file cannot be read or is not strict JSON.
     """
+    text = read_text(path, error)
+    try:
+        return parse(text, error)
+    except NasrecError as failure:
+        raise error(f"{shown_path(os.fspath(path))}: {failure}") from None
+
+
+def read_text(path: Any, error: type[NasrecError], kind: str = "JSON file") -> str:
+    """The text of a UTF-8 file of bounded size.
+
+    Args:
+        path: str or path object.
+        error: raised, with one line that begins with the path, if the file cannot be read.
+        kind: what should be there, for that line.
+    """
     name = _checked_path(path, error)
     try:
         # Non-blocking, so that opening a pipe returns and can be refused.
@@ -39,7 +54,7 @@ def read(path: Any, error: type[NasrecError]) -> Any:
         raise error(f"{shown_path(name)}: cannot be read: {_reason(failure)}") from None
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise error(f"{shown_path(name)}: is not a regular file; give a JSON file")
+            raise error(f"{shown_path(name)}: is not a regular file; give a {kind}")
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as failure:
@@ -49,13 +64,9 @@ def read(path: Any, error: type[NasrecError]) -> Any:
     if len(data) > MAX_BYTES:
         raise error(f"{shown_path(name)}: is larger than {MAX_BYTES} bytes; no such file is that large")
     try:
-        text = data.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as failure:
         raise error(f"{shown_path(name)}: is not UTF-8 text (byte {failure.start})") from None
-    try:
-        return parse(text, error)
-    except NasrecError as failure:
-        raise error(f"{shown_path(name)}: {failure}") from None
 
 
 def parse(text: str, error: type[NasrecError]) -> Any:

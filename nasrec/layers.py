@@ -39,6 +39,7 @@ class Quantisable(nn.Module):
         per_tensor: whether the matrix has one scale instead of one for each row.
         act_scale: [1], the operands' scale, set by calibration (NaN before); None where it follows the batch.
         floating: compute in floats meanwhile, whatever the bits; settable.
+        observing: in training mode the scale follows those of the batches, by a hundredth of the way each; settable.
     """
 
     weight: Tensor
@@ -53,13 +54,15 @@ class Quantisable(nn.Module):
     ) -> None:
         super().__init__()
         self.weight_bits, self.act_bits, self.per_tensor = weight_bits, act_bits, per_tensor
-        self.floating = False
+        self.floating = self.observing = False
         self.register_buffer("act_scale", torch.full((1,), torch.nan) if static_scale else None)
 
     def quantized_inputs(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
         """The operands as the matrix is to meet them."""
         if self.act_bits is None or self.floating:
             return inputs
+        if self.observing and self.training and self.act_scale is not None:
+            self.act_scale.lerp_(kernels.input_scale(inputs, self.act_bits).to(self.act_scale), 0.01)
         return kernels.fake_quantize_inputs(inputs, self.act_bits, self.act_scale)
 
     def quantized_weight(self) -> Tensor:

@@ -1,4 +1,5 @@
-"""The GENOTYPE argument: a file in the project's or the release's form, a preset, or a baseline with its options."""
+"""The GENOTYPE argument: a file in the project's or the release's form, a preset, a baseline with its options, or a
+graph in its text form."""
 
 from __future__ import annotations
 
@@ -8,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import nasrec_ir
 from nasrec import baselines, jsonfile, presets
 from nasrec.baselines import BASELINES, BaselineError
+from nasrec.checks import shown
 from nasrec.cli.usage import number
-from nasrec.errors import GenotypeError
+from nasrec.errors import FeatureError, GenotypeError, NasrecError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import FORMAT, MAX_NAME_LENGTH, Genotype
-from nasrec.graphs import Observer, graph_of
+from nasrec.graphs import Observer, features_of, graph_of
 from nasrec.interop import release
 from nasrec.presets import PRESETS, Preset
 from nasrec_ir import Graph
@@ -24,6 +27,9 @@ __all__ = ["Architecture", "add_argument", "from_args", "load"]
 DESIGN_FORMAT = "nasrec-design"
 """A design of co-design, of which the model is meant here."""
 
+GRAPH_FILE = ".ir"
+"""How the names of files with graphs end."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -31,21 +37,25 @@ class Architecture:
 
     Attributes:
         name: for people.
-        genotype: None for a baseline.
+        genotype: None for a baseline and a graph.
         preset: facts about the data set of a published genotype.
         options: of a baseline, where they are not the defaults.
+        fixed: a graph that was read from a file, which is for its own columns only.
     """
 
     name: str
     genotype: Genotype | None = None
     preset: Preset | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Graph | None = None
 
     def graph(self, features: FeatureSpec, observe: Observer | None = None) -> Graph:
         """The optimised graph. `observe` sees a genotype's after each pass, a baseline's as its builder gives it."""
         if self.genotype is not None:
             return graph_of(self.genotype, features, observe=observe)
-        graph = baselines.build(self.name, features, **self.options)
+        if self.fixed is not None:
+            _require_columns(self.fixed, features)
+        graph = self.fixed or baselines.build(self.name, features, **self.options)
         if observe is not None:
             observe("optimised", graph)
         return graph
@@ -58,7 +68,7 @@ def add_argument(parser: argparse.ArgumentParser, *, required: bool = True) -> N
         metavar="GENOTYPE",
         nargs=None if required else "?",
         help="a JSON file in nasrec's own form (genotype or design) or the published release's, a preset "
-        f"({', '.join(PRESETS)}), or a baseline ({', '.join(BASELINES)})",
+        f"({', '.join(PRESETS)}), a baseline ({', '.join(BASELINES)}), or a graph in its text form ({GRAPH_FILE})",
     )
     group = parser.add_argument_group("shape of a baseline", "which of these there are depends on the model")
     for option, (kind, text) in OPTIONS.items():
@@ -106,10 +116,11 @@ def from_args(args: argparse.Namespace) -> Architecture:
     """
     found = load(args.genotype)
     given = {option: value for option in OPTIONS if (value := getattr(args, option)) is not None}
-    allowed = baselines.options_of(found.name) if found.genotype is None else {}
+    allowed = baselines.options_of(found.name) if found.genotype is None and found.fixed is None else {}
     for option in given:
         if option not in allowed:
-            what = "a baseline" if found.genotype is None else "a genotype, which says itself what it is made of"
+            own = "a genotype" if found.genotype is not None else "a graph" if found.fixed is not None else None
+            what = f"{own}, which says itself what it is made of" if own else "a baseline"
             takes = f"; it takes {', '.join(map(_flag, allowed))}" if allowed else ""
             raise BaselineError(f"{_flag(option)} is no option of {found.name}, {what}{takes}")
     return replace(found, options=given)
@@ -132,11 +143,33 @@ def load(text: str) -> Architecture:
     if not os.path.lexists(text) and os.path.basename(text) == text and "." not in text:
         known = ", ".join((*PRESETS, *BASELINES))
         raise GenotypeError(f"{jsonfile.shown_path(text)}: neither a file nor a name; names are {known}")
+    if text.endswith(GRAPH_FILE):
+        graph = _load_graph(text)
+        return Architecture(graph.name, fixed=graph)
     genotype = _load_file(text)
     if not genotype.name:
         stem = os.path.basename(text).removesuffix(".json")[:MAX_NAME_LENGTH]
         genotype = replace(genotype, name=stem if stem.isprintable() else "")
     return Architecture(genotype.name or "genotype", genotype)
+
+
+def _load_graph(path: str) -> Graph:
+    text = jsonfile.read_text(path, GenotypeError, "graph in its text form")
+    try:
+        graph = nasrec_ir.parse(text)
+        nasrec_ir.verify(graph, "executable")
+        features_of(graph)
+    except NasrecError as error:
+        raise GenotypeError(f"{jsonfile.shown_path(path)}: {error}") from None
+    return graph
+
+
+def _require_columns(graph: Graph, features: FeatureSpec) -> None:
+    """Raises `FeatureError` unless the graph is for these columns."""
+    own, given = features_of(graph).to_dict(), features.to_dict()
+    for name, value in own.items():
+        if given[name] != value:
+            raise FeatureError(f"graph {graph.name} is for {name} {shown(value)}, not {shown(given[name])}")
 
 
 def _load_file(path: str) -> Genotype:

@@ -10,6 +10,7 @@ from nasrec.cli.architectures import Architecture
 from nasrec.cli.usage import UsageError, number
 from nasrec.errors import FeatureError
 from nasrec.features import FeatureSpec
+from nasrec.graphs import features_of
 
 __all__ = ["add_options", "resolve"]
 
@@ -19,7 +20,7 @@ DEFAULT_ROWS = 1000
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds --dense, --sparse, --cardinality, --embedding-dim and --data."""
     group = parser.add_argument_group(
-        "columns of the data", "A preset knows the columns of its data set; everything else needs them."
+        "columns of the data", "A preset and a graph know the columns of their data; everything else needs them."
     )
     group.add_argument("--dense", type=number(0), metavar="N", help="numeric columns, 0 or more")
     group.add_argument("--sparse", type=number(0), metavar="N", help="categorical columns")
@@ -54,6 +55,8 @@ def resolve(
         UsageError: the options contradict each other, or say too little.
         FeatureError: a value is out of range.
     """
+    if architecture.fixed is not None and args.data is None:
+        return features_of(architecture.fixed)
     if args.data is not None:
         if any(value is not None for value in (args.dense, args.sparse, args.cardinality)):
             raise UsageError("nasrec: --data states all columns; leave out --dense, --sparse and --cardinality")

@@ -17,8 +17,8 @@ from nasrec.errors import NasrecError, OtherRankFailed
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
-    "demo", "data", "train", "supernet", "search", "rank", "report", "compile", "inspect", "export", "profile", "pim",
-    "codesign", "doctor",
+    "demo", "data", "train", "supernet", "search", "rank", "report", "compile", "inspect", "export", "profile",
+    "quantize", "pim", "codesign", "doctor",
 )  # fmt: skip
 """Modules of `nasrec.cli.commands`, in the order a person works."""
 

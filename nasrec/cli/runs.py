@@ -34,6 +34,7 @@ _MOST_POINTS = 2000
 _FILES = (
     "config.toml",
     "genotype.json",
+    "graph.ir",
     "metrics.csv",
     "metrics.jsonl",
     "model.py",

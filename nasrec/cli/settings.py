@@ -94,7 +94,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def merge(args: argparse.Namespace) -> None:
+def merge(args: argparse.Namespace, command: str = "train") -> None:
     """Fills in what the command line left out: from the file of --config, then by default.
 
     Raises:
@@ -108,7 +108,7 @@ def merge(args: argparse.Namespace) -> None:
             setattr(args, name, value)
     for name, what in (("genotype", "GENOTYPE"), ("data", "--data PATH")):
         if getattr(args, name) is None:
-            raise UsageError(f"nasrec train: {what} is missing; see 'nasrec train --help'")
+            raise UsageError(f"nasrec {command}: {what} is missing; see 'nasrec {command} --help'")
 
 
 def train_config(args: argparse.Namespace) -> TrainConfig:

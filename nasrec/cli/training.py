@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nasrec import jsonfile
 from nasrec.cli import describe, output, runs, settings, weights
@@ -49,6 +49,8 @@ class Job:
     data: Rows
     ranks: Ranks
     settings: Mapping[str, Any]
+    command: ClassVar[str] = "train"
+
     start: tuple[str, dict[str, torch.Tensor]] | None = None
     every: int | None = None
     tensorboard: bool = False
@@ -63,9 +65,16 @@ class Job:
             weights.copy_into(model, self.start[1], self.start[0])
         return model
 
+    def save_source(self, target: Path, model: CompiledModel) -> None:
+        """Writes what describes the model. Raises `NasrecError` if a file cannot be written."""
+        runs.save_source(target, self.architecture, model)
+
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What a run must have in common with a checkpoint besides its configuration."""
+        return self._plain_identity()
+
+    def _plain_identity(self) -> dict[str, Any]:
         from nasrec_ir.codegen import generate
 
         return {
@@ -80,7 +89,7 @@ class Job:
         from nasrec.environment import environment
 
         return {
-            "command": "train",
+            "command": self.command,
             "model": describe.summary(self.architecture, self.features, self.graph),
             "device": str(self.ranks.device),
             "processes": self.ranks.size,
@@ -146,7 +155,7 @@ def _watchers(job: Job, config: TrainConfig, model: CompiledModel, target: Path,
 
         def begin(self, total_rows: int, state: State) -> None:
             jsonfile.write_text(target / "config.toml", settings.to_toml(job.settings, config), TrainError)
-            runs.save_source(target, job.architecture, model)
+            job.save_source(target, model)
 
     if not job.ranks.first:
         return Silent()

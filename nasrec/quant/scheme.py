@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nasrec.checks import integer, shown
 from nasrec.errors import QuantError
-from nasrec.genotype import MAX_BITS, MIN_BITS, Precision
+from nasrec.genotype import MAX_BITS, MIN_BITS, Block, Genotype, Precision
 from nasrec_ir import Graph, GraphBuilder, Node, ParamRef
 from nasrec_ir.ops import OPS, attributes
 from nasrec_ir.passes import Expand, FuseAttention
@@ -61,10 +61,27 @@ class Scheme:
 
     def of(self, node: Node) -> Precision:
         """The bits of one product."""
-        kind, attrs = kind_of(node), attributes(node)
+        attrs = attributes(node)
+        return self._chosen(kind_of(node), (attrs["weight_bits"], attrs.get("act_bits")))
+
+    def on(self, genotype: Genotype) -> Genotype:
+        """The genotype with the bits of its operators as genes; without where genes cannot say them, since some
+        operator of a block stays float."""
+        return replace(genotype, blocks=tuple(map(self._on_block, genotype.blocks)))
+
+    def _on_block(self, block: Block) -> Block:
+        chosen = [self._chosen(operator, own) for operator, own in block.precisions.items()]
+        weights, activations = (tuple(bits for bits in side if bits is not None) for side in zip(*chosen, strict=True))
+        count = len(block.operators)
+        return replace(
+            block,
+            operator_bits=weights if len(weights) == count else (),
+            activation_bits=activations if len(activations) == count else (),
+        )
+
+    def _chosen(self, kind: str, own: Precision) -> Precision:
         if kind in self.kinds:
             return self.kinds[kind]
-        own = attrs["weight_bits"], attrs.get("act_bits")
         return own if self.keep and own != (None, None) else (self.weight_bits, self.act_bits)
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
-from nasrec.layers import Embedding
+from nasrec.layers import Embedding, Quantisable
 from nasrec.train.config import TrainConfig
 from nasrec.train.gradients import is_sparse, share_gradients
 from nasrec.train.metrics import Metrics
@@ -102,6 +102,8 @@ class ModelLearner(Learner):
         if not self.parameters:
             raise TrainError("the model has no trainable weights; nothing to train")
         self._statistics = [buffer for name, buffer in self.model.named_buffers() if name.endswith(RUNNING)]
+        layers = [module for module in self.model.modules() if isinstance(module, Quantisable) and module.observing]
+        self._statistics += [layer.act_scale for layer in layers if layer.act_scale is not None]
         self._optimizer = make_optimizer(self.model, self.config)
 
     @contextmanager

@@ -21,6 +21,7 @@ __all__ = ["COMMANDS", "page_of", "write"]
 
 COMMANDS = {
     "train": "training",
+    "quantize": "quantize",
     "supernet train": "supernet",
     "search": "search",
     "codesign": "codesign",

@@ -1,0 +1,102 @@
+"""`nasrec quantize`: from weights or from scratch, found finished, gone on with, taken by other commands, told off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nasrec_ir
+from nasrec import Genotype, presets
+
+SMALL = ("--bottom", 8, "--hidden", 8, "--data", "synth:criteo", "--rows", 1500, "--embedding-dim", 8)
+NO_PICTURES = pytest.mark.usefixtures("no_pictures")
+
+
+@pytest.fixture
+def weights(cli: Any, tmp_path: Path) -> Path:
+    """The folder of a trained model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nasrec.cli.report.write", lambda *args: None)
+        assert cli("train", "dlrm", *SMALL, "-o", tmp_path / "float").status == 0
+    return tmp_path / "float"
+
+
+def test_calibrated_weights_of_a_run(cli: Any, weights: Path, tmp_path: Path) -> None:
+    target = tmp_path / "q"
+    words = ("quantize", "dlrm", *SMALL, "--weights", weights, "--weight-bits", 4, "--bits", "top=6/5", "-o", target)
+    done = cli(*words)
+    assert done.status == 0, done
+    assert "calibrated" in done.out and "KiB quantised" in done.out
+    found = json.loads((target / "report.json").read_text())
+    made = found["quantisation"]
+    assert set(made["scores"]) == {"float", "calibrated"}
+    assert abs(made["scores"]["calibrated"]["test"]["log_loss"] - made["scores"]["float"]["test"]["log_loss"]) < 0.02
+    assert made["bytes"]["quantised"] < made["bytes"]["float"] / 3
+    bits = {each["node"]: (each["weight_bits"], each["act_bits"]) for each in made["products"]}
+    assert {(node.split(".")[0], pair) for node, pair in bits.items()} == {("bottom", (4, 8)), ("top", (6, 5))}
+    page = (target / "report.html").read_text()
+    assert "in W4 A8 (some otherwise)" in page and "against floats" in page
+    graph = nasrec_ir.parse((target / "graph.ir").read_text())
+    assert {dict(node.attrs).get("weight_bits") for node in graph if node.op == "linear"} == {4, 6}
+
+    again = cli(*words, "--json")
+    assert again.status == 0 and again.json == found, "a finished run is shown, not made anew"
+    cli(*words, "--weight-bits", 5, "--json").fails_with("the folder holds a run with scheme", "another folder")
+    assert cli(*words, "--weight-bits", 5, "--fresh").status == 0
+
+    # Other commands take the graph with its weights.
+    shown = cli("inspect", target / "graph.ir", "--cost", "--json")
+    assert shown.status == 0, shown
+    graph_file, file = target / "graph.ir", target / "weights.pt"
+    sim = cli("pim", "simulate", graph_file, "--weights", file, *SMALL[4:], "--limit", 64, "--ideal-cells", "--json")
+    assert sim.status == 0 and set(sim.json["scores"]) == {"full precision", "quantised", "chip 1"}
+    cli("pim", "simulate", graph_file, *SMALL[4:-1], 4).fails_with("is for embedding_dim 8, not 4")
+
+
+@NO_PICTURES
+def test_training_goes_on_in_few_bits(cli: Any, weights: Path, tmp_path: Path) -> None:
+    target = tmp_path / "q"
+    words = ("quantize", "dlrm", *SMALL, "--weights", weights / "weights.pt", "--weight-bits", 3, "--max-steps", 2)
+    done = cli(*words, "-o", target, "--json")
+    assert done.status == 0, done
+    found = done.json
+    assert set(found["quantisation"]["scores"]) == {"float", "calibrated", "trained"}
+    assert found["steps"] == 2 and found["config"]["lr"] == pytest.approx(0.01)
+    assert found["scores"]["test"] == found["quantisation"]["scores"]["trained"]["test"]
+    assert (target / "metrics.csv").exists() and (target / "checkpoints").is_dir()
+    assert cli(*words, "-o", target, "--json").json == found
+
+
+def test_a_genotype_from_scratch_in_its_own_bits(cli: Any, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    genotype = presets.load("criteo-small")
+    blocks = tuple(replace(b, dense_width=16, sparse_width=16) for b in genotype.blocks[:2])
+    blocks = (replace(blocks[0], operator_bits=(5,) * len(blocks[0].operators)), blocks[1])
+    Genotype(blocks, name="tiny").save(tmp_path / "g.json")
+    words = ("quantize", tmp_path / "g.json", *SMALL[4:], "--epochs", 1, "--batch-size", 300, "-o", tmp_path / "q")
+    done = cli(*words)
+    assert done.status == 0, done
+    assert "trained in these bits" in done.out and "float  " not in done.out
+    held = Genotype.load(tmp_path / "q" / "genotype.json")
+    assert held.blocks[0].operator_bits == (5,) * len(blocks[0].operators) and not held.blocks[0].activation_bits
+    assert set(held.blocks[1].operator_bits) == set(held.blocks[1].activation_bits) == {8}
+    assert "W8 A8" in (tmp_path / "q" / "report.html").read_text()
+
+
+@NO_PICTURES
+def test_bad_input_is_one_line(cli: Any, weights: Path, tmp_path: Path) -> None:
+    words = ("quantize", "dlrm", *SMALL)
+    cli(*words).fails_with("there are no weights", "--weights FILE", "--epochs N")
+    cli(*words, "--weights", tmp_path / "none.pt").fails_with("none.pt", "no such file")
+    cli(*words, "--weights", weights, "--bits", "efc=4").fails_with("no stored product is of kind 'efc'", "bottom, top")
+    cli(*words, "--weight-bits", 17).fails_with("--weight-bits", "17", "float")
+    cli(*words, "--bits", "top=4,top=5").fails_with("--bits", "each kind once")
+    cli(*words, "--weights", weights, "--percentile", 0).fails_with("percentile must be above 0")
+    cli(*words, "--weights", weights, "--seeds", 2).fails_with("--seeds")
+    cli("quantize", "dlrm").fails_with("--data PATH is missing", "nasrec quantize --help")
+    (tmp_path / "g.ir").write_text("graph nothing")
+    cli("inspect", tmp_path / "g.ir").fails_with("g.ir")
