@@ -11,7 +11,7 @@ import torch
 import nasrec
 from nasrec import presets, quant
 from nasrec.baselines import build
-from nasrec.cli.pim.simulate import stored_parameters
+from nasrec.codesign.onchip import stored_parameters
 from nasrec.compiler import CompiledModel
 from nasrec.data import synthesize
 from nasrec.errors import QuantError
