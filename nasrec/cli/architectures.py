@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,7 @@ import nasrec_ir
 from nasrec import baselines, jsonfile, presets
 from nasrec.baselines import BASELINES, BaselineError
 from nasrec.checks import shown
-from nasrec.cli.usage import number
+from nasrec.cli.usage import Parser, number
 from nasrec.errors import FeatureError, GenotypeError, NasrecError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import FORMAT, MAX_NAME_LENGTH, Genotype
@@ -22,7 +23,7 @@ from nasrec.interop import release
 from nasrec.presets import PRESETS, Preset
 from nasrec_ir import Graph
 
-__all__ = ["Architecture", "add_argument", "from_args", "load"]
+__all__ = ["Architecture", "add_argument", "from_args", "from_text", "load"]
 
 DESIGN_FORMAT = "nasrec-design"
 """A design of co-design, of which the model is meant here."""
@@ -124,6 +125,22 @@ def from_args(args: argparse.Namespace) -> Architecture:
             takes = f"; it takes {', '.join(map(_flag, allowed))}" if allowed else ""
             raise BaselineError(f"{_flag(option)} is no option of {found.name}, {what}{takes}")
     return replace(found, options=given)
+
+
+def from_text(text: str) -> Architecture:
+    """What a text names, a baseline's options behind its name: `dlrm --interaction cat --hidden 400,400`.
+
+    Raises:
+        UsageError: it is no such text.
+        GenotypeError, BaselineError: as `from_args`.
+    """
+    parser = Parser(prog=f"nasrec: model {text!r:.80}", add_help=False)
+    add_argument(parser)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        parser.error(str(error))
+    return from_args(parser.parse_args(words))
 
 
 def _flag(option: str) -> str:

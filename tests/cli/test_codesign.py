@@ -101,7 +101,7 @@ def test_the_chosen_are_trained_and_run_on_their_chips(
     command = (
         "codesign", "--supernet", supernet, *DATA, *SMALL, "--hardware-space", choices, "-o", tmp_path / "run",
         "--retrain", 1, "--seeds", 1, "--train-config", config, "--noise-steps", 4, "--chips", 2,
-        "--simulate-rows", 60, "--json",
+        "--simulate-rows", 60, "--against", "dlrm --hidden 16", "--against", "wide_and_deep --hidden 8", "--json",
     )  # fmt: skip
     real, calls = NoisyLearner.step, []
 
@@ -118,13 +118,15 @@ def test_the_chosen_are_trained_and_run_on_their_chips(
     outcome = cli(*command)
     found = outcome.json["retrain"]
     names = [model["name"] for model in found["models"]]
-    assert names == [*(one["name"] for one in outcome.json["chosen"][:1]), "dlrm"] and not found["interrupted"]
+    assert names == [outcome.json["chosen"][0]["name"], "dlrm-hidden-16", "wide_and_deep-hidden-8"]
+    assert not found["interrupted"]
     for model in found["models"]:
         assert [one["seed"] for one in model["on_chip"]] == [0] and set(model["scores"]) == {"valid", "test"}
         for one in model["on_chip"]:
             assert set(one) == {"seed", "trained", "tuned", "tuned for noise"}
             assert len(one["trained"]["chips"]) == 2 and one["trained"]["model"]["rows"] == 60
-    assert set(found["claim"]["holds"]) == {rival["name"] for rival in outcome.json["rivals"]}
+    assert [claim["handcrafted"] for claim in found["claims"]] == names[1:]
+    assert set(found["claims"][0]["holds"]) == {rival["name"] for rival in outcome.json["rivals"]}
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "On simulated crossbars" in page and "less energy" in page
     again = cli(*command).json["retrain"]
@@ -140,6 +142,8 @@ def test_the_chosen_are_trained_and_run_on_their_chips(
         (("--objective", "log_loss"), ("at least two",)),
         (("--hardware-space", "none.toml"), ("none.toml: cannot be read",)),
         (("--against", "nosuch"), ("nosuch", "dlrm")),
+        (("--against", "dlrm --hidden x"), ("model 'dlrm --hidden x'", "'x'")),
+        (("--against", "dlrm 'cat"), ("No closing quotation",)),
         (("--limit", "pim.area_mm2<2"), ("limit 'pim.area_mm2<2'",)),
     ],
     ids=str,

@@ -6,7 +6,7 @@ from typing import Any
 
 from nasrec.cli.codesign.claim import claim_of
 
-RIVALS = [{"name": "handcrafted", "claims": {"speed": 1.5, "energy": 1.8}}]
+RIVALS = [{"name": "handcrafted", "model": "dlrm", "claims": {"speed": 1.5, "energy": 1.8}}]
 
 
 def trained(name: str, mean: float, std: float) -> dict[str, Any]:
@@ -29,6 +29,7 @@ def test_a_claim_needs_equal_log_loss_speed_and_energy() -> None:
         trained("fast", 0.39, 0.004),
         trained("cheap", 0.4045, 0.004),
         trained("dlrm", 0.4, 0.002),
+        trained("deepfm", 0.3, 0.0),
     ]
     rows = [*ratios("good", 1.5, 1.8), *ratios("fast", 9.0, 1.79), *ratios("cheap", 9.0, 9.0)]
     found = claim_of(reports, rows, RIVALS, "dlrm")

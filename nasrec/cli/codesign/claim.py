@@ -26,30 +26,31 @@ def claim_of(
     """Whether a trained design beats the handcrafted model on each rival's chip at equal log loss, by what is claimed.
 
     Args:
-        trained: reports of `retrain`, that of the handcrafted model among them.
+        trained: reports of `retrain`: of designs, and of handcrafted models.
         ratios: rows of `versus`.
-        rivals: their reports, with claims.
-        handcrafted: its name.
+        rivals: their reports, with models and claims.
+        handcrafted: name of the handcrafted model in question.
     """
     reports = {report["name"]: report for report in trained}
     theirs = reports[handcrafted]["scores"]["test"]["log_loss"]
     designs = []
+    own = [rival for rival in rivals if rival["model"] == handcrafted]
     for name, report in reports.items():
-        if name == handcrafted:
+        if name not in {row["design"] for row in ratios}:
             continue
         ours = report["scores"]["test"]["log_loss"]
         noise = math.sqrt((ours["std"] ** 2 + theirs["std"] ** 2) / 2)
         difference = ours["mean"] - theirs["mean"]
         equal = difference <= noise
         found = {"name": name, "log_loss": ours, "difference": difference, "noise": noise, "equal": equal}
-        designs.append(found | {"against": _against(name, ratios, rivals, handcrafted)})
+        designs.append(found | {"against": _against(name, ratios, own, handcrafted)})
     holds = {
         rival["name"]: [
             design["name"]
             for design in designs
             if design["equal"] and any(row["rival"] == rival["name"] and row["holds"] for row in design["against"])
         ]
-        for rival in rivals
+        for rival in own
     }
     return {"handcrafted": handcrafted, "log_loss": theirs, "designs": designs, "holds": holds}
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
-from nasrec.cli import output, seeds, weights
+from nasrec.cli import architectures, output, seeds, weights
 from nasrec.cli.architectures import Architecture
 from nasrec.cli.training import Job
 from nasrec.cli.usage import number
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
     from nasrec.train import TrainConfig
 
-__all__ = ["Model", "Verification", "add_options", "retrain"]
+__all__ = ["Model", "Verification", "add_options", "handcrafted_of", "retrain"]
 
 Report = dict[str, Any]
 
@@ -67,9 +68,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declares those beside --retrain and its own."""
     group = parser.add_argument_group("verification of what was trained")
     group.add_argument(
-        "--against", metavar="MODEL", default="dlrm",
-        help="the handcrafted model, trained alike and mapped onto the handcrafted chip: a baseline, a preset or a "
-        "genotype (default dlrm)",
+        "--against", metavar="MODEL", action="append",
+        help="a handcrafted model, trained alike and mapped onto the handcrafted chip: a baseline with its options, as "
+        "in 'dlrm --interaction cat', a preset or a genotype (default dlrm); may be given again",
     )  # fmt: skip
     group.add_argument(
         "--simulate-rows", type=number(1), default=2048, metavar="N", help="test rows on simulated crossbars (2,048)"
@@ -81,6 +82,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--noise-steps", type=number(0), default=300, metavar="N",
         help="steps of fine-tuning for the noise of cells, every other one with it; 0 for none (default 300)",
     )  # fmt: skip
+
+
+def handcrafted_of(args: argparse.Namespace) -> dict[str, Architecture]:
+    """The handcrafted models by name, in which a baseline's options stand.
+
+    Raises:
+        NasrecError: one of them is malformed.
+    """
+    found = {}
+    for text in args.against or ["dlrm"]:
+        architecture = architectures.from_text(text)
+        options = (f"{key} {value}" for key, value in architecture.options.items())
+        name = re.sub(r"[^\w.]+", "-", " ".join((architecture.name, *options))).strip("-.")
+        found[name] = architecture
+    return found
 
 
 def retrain(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
-from nasrec.cli import architectures, output, report, runs
+from nasrec.cli import output, report, runs
 from nasrec.cli.codesign import retrain
 from nasrec.cli.codesign.setup import DesignSpec, add_options
 from nasrec.cli.search import retrain as training
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     spec = DesignSpec.of(args)
     settings = training.config_of(args) if args.retrain else None
-    handcrafted = architectures.load(args.against)
+    handcrafted = retrain.handcrafted_of(args)
     hardware = spec.hardware()
     net, data = spec.search.load()
     space = CodesignSpace(net.space, hardware)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
                 models, data, net.features.embedding_dim, config, rates, args.seeds,
                 retrain.Verification.of(args), folder(target / "retrain", TrainError),
             )  # fmt: skip
-            said["retrain"] = _trained(trained, interrupted, said, handcrafted.name)
+            said["retrain"] = _trained(trained, interrupted, said, list(handcrafted))
             _save(target, spec, space, found, said)
             if interrupted:
                 return _interrupted(target)
@@ -102,7 +102,7 @@ def _search(
 
 def _report(
     args: argparse.Namespace, spec: DesignSpec, net: Supernet, data: Rows, space: CodesignSpace, found: Found[Design],
-    handcrafted: Architecture,
+    handcrafted: dict[str, Architecture],
 ) -> tuple[dict[str, Any], list[Chosen]]:  # fmt: skip
     from nasrec.cli.codesign.chosen import choose, figures, versus
     from nasrec.codesign import KNEE, volume_of
@@ -110,7 +110,8 @@ def _report(
     from nasrec.environment import environment
 
     chosen = choose(found, spec.goal, space, net.features, max(args.retrain, CHOSEN))
-    graph, others = handcrafted.graph(net.features), rivals(space.hardware.base)
+    graphs = {name: one.graph(net.features) for name, one in handcrafted.items()}
+    others = rivals(space.hardware.base)
     said = {
         "command": "codesign",
         "settings": {**spec.settings(args), "supernet": args.supernet, "hardware_space": args.hardware_space},
@@ -131,38 +132,39 @@ def _report(
                 "name": rival.name,
                 "assumption": rival.assumption,
                 "claims": dict(rival.claims),
-                "model": handcrafted.name,
+                "model": name,
                 "figures": figures(rival.report(graph)),
             }
+            for name, graph in graphs.items()
             for rival in others
         ],
-        "ratios": versus(chosen, others, {handcrafted.name: graph}),
+        "ratios": versus(chosen, others, graphs),
     }
     return said, chosen
 
 
-def _models(chosen: list[Chosen], handcrafted: Architecture, net: Supernet) -> list[retrain.Model]:
-    """The chosen designs, and the handcrafted model on the handcrafted chip."""
+def _models(chosen: list[Chosen], handcrafted: dict[str, Architecture], net: Supernet) -> list[retrain.Model]:
+    """The chosen designs, and the handcrafted models on the handcrafted chip."""
     from nasrec.cli.architectures import Architecture
     from nasrec_pim import Hardware
 
     designs = [
         retrain.Model(one.name, Architecture(one.name, one.design.genotype), one.graph, one.hardware) for one in chosen
     ]
-    by_hand = retrain.Model(
-        handcrafted.name, handcrafted, handcrafted.graph(net.features), Hardware.preset("isaac-like")
-    )
-    return [*designs, by_hand]
+    chip = Hardware.preset("isaac-like")
+    by_hand = [retrain.Model(name, one, one.graph(net.features), chip) for name, one in handcrafted.items()]
+    return [*designs, *by_hand]
 
 
 def _trained(
-    reports: list[dict[str, Any]], interrupted: bool, said: dict[str, Any], handcrafted: str
+    reports: list[dict[str, Any]], interrupted: bool, said: dict[str, Any], handcrafted: list[str]
 ) -> dict[str, Any]:
     from nasrec.cli.codesign.claim import EQUAL, claim_of
 
     found: dict[str, Any] = {"models": reports, "interrupted": interrupted}
     if not interrupted:
-        found |= {"claim": claim_of(reports, said["ratios"], said["rivals"], handcrafted), "equal": EQUAL}
+        claims = [claim_of(reports, said["ratios"], said["rivals"], name) for name in handcrafted]
+        found |= {"claims": claims, "equal": EQUAL}
     return found
 
 
@@ -194,16 +196,16 @@ def _table(found: Found[Design], said: dict[str, Any]) -> str:
 
 
 def _trained_table(said: dict[str, Any]) -> str:
-    claim = said["retrain"]["claim"]
     lines = [
         [
-            f"{design['name']} against {row['rival']}",
+            f"{design['name']} against {claim['handcrafted']} on {row['rival']}",
             f"{design['log_loss']['mean']:.5f} ({design['difference']:+.5f})",
             "yes" if design["equal"] else "no",
             f"{row['speed']:.2f}x",
             f"{row['energy']:.2f}x",
             "holds" if row["holds"] and design["equal"] else "",
         ]
+        for claim in said["retrain"]["claims"]
         for design in claim["designs"]
         for row in design["against"]
     ]
