@@ -7,14 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import nasrec_ir
-from nasrec.errors import CompileError, FeatureError
+from nasrec import jsonfile
+from nasrec.checks import shown
+from nasrec.errors import CompileError, FeatureError, GenotypeError, NasrecError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
 from nasrec.lowering import lower
 from nasrec_ir import Cost, Graph
+from nasrec_ir.ops import attributes
 from nasrec_ir.passes import OPTIMISE, PruneDead
 
-__all__ = ["Observer", "cost", "features_of", "graph_of", "ir_dumper"]
+__all__ = ["Observer", "cost", "features_of", "graph_of", "ir_dumper", "read_graph", "require_columns"]
 
 Observer = Callable[[str, Graph], None]
 
@@ -49,19 +52,63 @@ def cost(genotype: Genotype, features: FeatureSpec, *, optimised: bool = False) 
     return nasrec_ir.cost(OPTIMISE.run(lowered) if optimised else PruneDead().apply(lowered))
 
 
+def read_graph(path: str | os.PathLike[str]) -> Graph:
+    """The executable graph of a click model in a file of the IR's text form.
+
+    Raises:
+        GenotypeError: the file cannot be read, or holds no such graph; the message names file, line and column.
+    """
+    text = jsonfile.read_text(path, GenotypeError, "graph in its text form")
+    try:
+        graph = nasrec_ir.parse(text)
+        nasrec_ir.verify(graph, "executable")
+        features_of(graph)
+    except NasrecError as error:
+        raise GenotypeError(f"{jsonfile.shown_path(os.fspath(path))}: {error}") from None
+    return graph
+
+
 def features_of(graph: Graph) -> FeatureSpec:
     """The columns that a graph was made for: its dense argument, its tables, and the widest channels among these.
+
+    A categorical column without a table, as pruning leaves it, counts as one of a single category.
 
     Raises:
         FeatureError: the arguments are not dense columns and categories that are looked up.
     """
-    dense = [node.type for node in graph.inputs if node.type.dtype == "f32"]
+    kinds = [(node.type.dtype, len(node.type.shape)) for node in graph.inputs]
     lookups = [node for node in graph if node.op == "embedding"]
-    if len(dense) != 1 or len(dense[0].shape) != 1 or len(graph.inputs) != 2 or not lookups:
+    if kinds != [("f32", 1), ("i64", 1)] or not lookups:
         raise FeatureError(f"graph {graph.name} takes no dense and categorical columns, as models for click logs do")
-    widest = max(lookups, key=lambda node: node.type.shape[1])
-    rows = [ref.view_shape[0] for _, ref in widest.params]
-    return FeatureSpec(dense[0].shape[0], rows, widest.type.shape[1])
+    dense, sparse = graph.inputs
+    tables = _tables(graph)
+    rows = [tables.get(column, 1) for column in range(sparse.type.shape[0])]
+    return FeatureSpec(dense.type.shape[0], rows, max(node.type.shape[1] for node in lookups))
+
+
+def require_columns(graph: Graph, features: FeatureSpec) -> None:
+    """Raises `FeatureError` unless a finished graph is for these columns; the message names what differs."""
+    own = features_of(graph)
+    for name in ("num_dense", "num_sparse", "embedding_dim"):
+        if getattr(own, name) != getattr(features, name):
+            raise FeatureError(f"graph {graph.name} is for {name} {getattr(own, name)}, not {getattr(features, name)}")
+    for column, rows in _tables(graph).items():
+        if rows != features.cardinalities[column]:
+            raise FeatureError(
+                f"graph {graph.name} is for cardinalities {shown(own.cardinalities)}, not "
+                f"{shown(features.cardinalities)}: column {column} has {rows} rows in its table"
+            )
+
+
+def _tables(graph: Graph) -> dict[int, int]:
+    """Rows of the embedding table of each categorical column that has one."""
+    found: dict[int, int] = {}
+    for node in graph:
+        if node.op == "embedding":
+            source = graph[node.inputs[0]]
+            columns = attributes(source)["positions"] if source.op == "take" else range(len(node.params))
+            found |= {column: ref.view_shape[0] for column, (_, ref) in zip(columns, node.params, strict=True)}
+    return found
 
 
 def ir_dumper(folder: str | os.PathLike[str]) -> Observer:

@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import nasrec_ir
 from nasrec import baselines, jsonfile, presets
 from nasrec.baselines import BASELINES, BaselineError
-from nasrec.checks import shown
 from nasrec.cli.usage import Parser, number
-from nasrec.errors import FeatureError, GenotypeError, NasrecError
+from nasrec.errors import GenotypeError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import FORMAT, MAX_NAME_LENGTH, Genotype
-from nasrec.graphs import Observer, features_of, graph_of
+from nasrec.graphs import Observer, graph_of, read_graph, require_columns
 from nasrec.interop import release
 from nasrec.presets import PRESETS, Preset
 from nasrec_ir import Graph
@@ -50,12 +48,17 @@ class Architecture:
     options: Mapping[str, Any] = field(default_factory=dict)
     fixed: Graph | None = None
 
+    @property
+    def kind(self) -> str:
+        """What it is, in words."""
+        return "genotype" if self.genotype is not None else "graph" if self.fixed is not None else "baseline"
+
     def graph(self, features: FeatureSpec, observe: Observer | None = None) -> Graph:
         """The optimised graph. `observe` sees a genotype's after each pass, a baseline's as its builder gives it."""
         if self.genotype is not None:
             return graph_of(self.genotype, features, observe=observe)
         if self.fixed is not None:
-            _require_columns(self.fixed, features)
+            require_columns(self.fixed, features)
         graph = self.fixed or baselines.build(self.name, features, **self.options)
         if observe is not None:
             observe("optimised", graph)
@@ -117,11 +120,10 @@ def from_args(args: argparse.Namespace) -> Architecture:
     """
     found = load(args.genotype)
     given = {option: value for option in OPTIONS if (value := getattr(args, option)) is not None}
-    allowed = baselines.options_of(found.name) if found.genotype is None and found.fixed is None else {}
+    allowed = baselines.options_of(found.name) if found.kind == "baseline" else {}
     for option in given:
         if option not in allowed:
-            own = "a genotype" if found.genotype is not None else "a graph" if found.fixed is not None else None
-            what = f"{own}, which says itself what it is made of" if own else "a baseline"
+            what = f"a {found.kind}" + (", which says itself what it is made of" if found.kind != "baseline" else "")
             takes = f"; it takes {', '.join(map(_flag, allowed))}" if allowed else ""
             raise BaselineError(f"{_flag(option)} is no option of {found.name}, {what}{takes}")
     return replace(found, options=given)
@@ -161,32 +163,13 @@ def load(text: str) -> Architecture:
         known = ", ".join((*PRESETS, *BASELINES))
         raise GenotypeError(f"{jsonfile.shown_path(text)}: neither a file nor a name; names are {known}")
     if text.endswith(GRAPH_FILE):
-        graph = _load_graph(text)
+        graph = read_graph(text)
         return Architecture(graph.name, fixed=graph)
     genotype = _load_file(text)
     if not genotype.name:
         stem = os.path.basename(text).removesuffix(".json")[:MAX_NAME_LENGTH]
         genotype = replace(genotype, name=stem if stem.isprintable() else "")
     return Architecture(genotype.name or "genotype", genotype)
-
-
-def _load_graph(path: str) -> Graph:
-    text = jsonfile.read_text(path, GenotypeError, "graph in its text form")
-    try:
-        graph = nasrec_ir.parse(text)
-        nasrec_ir.verify(graph, "executable")
-        features_of(graph)
-    except NasrecError as error:
-        raise GenotypeError(f"{jsonfile.shown_path(path)}: {error}") from None
-    return graph
-
-
-def _require_columns(graph: Graph, features: FeatureSpec) -> None:
-    """Raises `FeatureError` unless the graph is for these columns."""
-    own, given = features_of(graph).to_dict(), features.to_dict()
-    for name, value in own.items():
-        if given[name] != value:
-            raise FeatureError(f"graph {graph.name} is for {name} {shown(value)}, not {shown(given[name])}")
 
 
 def _load_file(path: str) -> Genotype:

@@ -56,6 +56,11 @@ def resolve(
         FeatureError: a value is out of range.
     """
     if architecture.fixed is not None and args.data is None:
+        if any(value is not None for value in (args.dense, args.sparse, args.cardinality, args.embedding_dim)):
+            raise UsageError(
+                f"nasrec: graph {architecture.name} knows its columns; leave out --dense, --sparse, --cardinality and "
+                "--embedding-dim"
+            )
         return features_of(architecture.fixed)
     if args.data is not None:
         if any(value is not None for value in (args.dense, args.sparse, args.cardinality)):

@@ -60,7 +60,7 @@ def _paper_macs(architecture: Architecture, features: FeatureSpec, cost: Cost) -
 
 def _blocks(architecture: Architecture) -> str:
     if architecture.genotype is None:
-        return ": a baseline"
+        return f": a {architecture.kind}"
     live, count = architecture.genotype.live_blocks(), len(architecture.genotype.blocks)
     verb = "is" if len(live) == 1 else "are"
     return f": {len(live)} of {output.plural(count, 'block')} {verb} live ({output.listed(live)})"

@@ -18,7 +18,7 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (
     "demo", "data", "train", "supernet", "search", "rank", "report", "compile", "inspect", "export", "profile",
-    "quantize", "pim", "codesign", "doctor",
+    "prune", "quantize", "pim", "codesign", "doctor",
 )  # fmt: skip
 """Modules of `nasrec.cli.commands`, in the order a person works."""
 

@@ -26,8 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["MARKS", "clear", "finished", "held", "outcome", "place", "require_kind", "save_source", "write_report"]
 
-MARKS = {"run": "checkpoints", "seeds": "seed-*/checkpoints", "tuning": "trials/*/checkpoints"}
+MARKS = {
+    "run": "checkpoints",
+    "seeds": "seed-*/checkpoints",
+    "tuning": "trials/*/checkpoints",
+    "pruning": "seed-*/round-*/checkpoints",
+}
 """Where the checkpoints of runs lie in a folder of each kind, and not in those of other kinds."""
+
+_MASKS = "seed-*/round-*/masks/checkpoints"
+"""The same of what belongs to a run, and is none by itself."""
 
 _MOST_POINTS = 2000
 
@@ -35,9 +43,11 @@ _FILES = (
     "config.toml",
     "genotype.json",
     "graph.ir",
+    "masks.pt",
     "metrics.csv",
     "metrics.jsonl",
     "model.py",
+    "prune.json",
     "report.html",
     "report.json",
     "report.png",
@@ -145,7 +155,7 @@ def require_kind(target: Path, kind: str) -> None:
 
 def clear(target: Path) -> None:
     """Removes what earlier runs left in a folder, and nothing else; the reports first, which call a run finished."""
-    runs = [target, *(found.parent for mark in MARKS.values() for found in target.glob(mark))]
+    runs = [target, *(found.parent for mark in (*MARKS.values(), _MASKS) for found in target.glob(mark))]
     for run in runs:
         (run / "report.json").unlink(missing_ok=True)
     for run in reversed(runs):
@@ -155,10 +165,16 @@ def clear(target: Path) -> None:
             (run / name).unlink(missing_ok=True)
         for events in run.glob("tensorboard/events.out.tfevents.*"):
             events.unlink()
-        for left in (run / "checkpoints", run / "tensorboard", run):
+        for left in (run / "checkpoints", run / "tensorboard", run, *(run.parents if run != target else ())):
+            if left == target:
+                break
             with contextlib.suppress(OSError):  # is missing, or holds something else
                 left.rmdir()
-    target.mkdir(exist_ok=True)
 
 
-_WORDS = {"run": "a single run", "seeds": "runs of several seeds", "tuning": "a search for the learning rate"}
+_WORDS = {
+    "run": "a single run",
+    "seeds": "runs of several seeds",
+    "tuning": "a search for the learning rate",
+    "pruning": "rounds of pruning",
+}

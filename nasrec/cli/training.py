@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nasrec import jsonfile
-from nasrec.cli import describe, output, runs, settings, weights
+from nasrec.cli import describe, output, rows, runs, settings, weights
 from nasrec.cli.architectures import Architecture
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from nasrec.train.ranks import Ranks
     from nasrec.train.state import State
 
-__all__ = ["Job", "carry_out"]
+__all__ = ["Job", "carry_out", "digest", "job_of"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Job:
         return {
             "model": hashlib.sha256(generate(self.graph).text.encode()).hexdigest(),
             "data": {part: getattr(self.data.splits, part).sha256 for part in ("train", "valid", "test")},
-            "weights": _digest(self.start[1]) if self.start else None,
+            "weights": digest(self.start[1]) if self.start else None,
             "embedding_std": self.settings.get("embedding_std"),
         }
 
@@ -96,6 +97,18 @@ class Job:
             "data": self.data.summary(),
             "environment": environment(),
         }
+
+
+def job_of(args: argparse.Namespace, architecture: Architecture, ranks: Ranks) -> Job:
+    """What the merged options of `nasrec.cli.settings` describe; rows and weights are read."""
+    start = (args.weights, weights.read(args.weights)) if args.weights else None
+    data = rows.load(args, seed=args.seed or 0)
+    features = data.splits.train.features(args.embedding_dim)
+    graph = architecture.graph(features)
+    return Job(
+        architecture, features, graph, data, ranks, settings.of_run(args), start,
+        args.checkpoint_every, args.tensorboard, args.shard_tables,
+    )  # fmt: skip
 
 
 def carry_out(job: Job, config: TrainConfig, target: Path, label: str, *, test: bool = True) -> dict[str, Any]:
@@ -178,11 +191,12 @@ def _scores(job: Job, model: CompiledModel, result: TrainResult, test: bool) -> 
     return {"scores": scores, "reliability": reliability(*found).to_dict()}
 
 
-def _digest(state_dict: dict[str, torch.Tensor]) -> str:
+def digest(state_dict: Mapping[str, torch.Tensor]) -> str:
+    """A checksum of tensors and their names."""
     import torch
 
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for name, tensor in sorted(state_dict.items()):
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+        found.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

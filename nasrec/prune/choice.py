@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from nasrec.errors import PruneError
-from nasrec.prune.scores import Floats
+from nasrec.prune.scores import Figures, Floats, matrices, structure_scores
 from nasrec.prune.settings import PruneSettings
 from nasrec_ir import Graph, cost
-from nasrec_ir.pruning import FIXED, Coupling, Pruned, remove
+from nasrec_ir.pruning import FIXED, Coupling, Pruned, couple, remove
 
-__all__ = ["prune_lowest"]
+__all__ = ["prune_lowest", "require_room"]
 
 
 def prune_lowest(graph: Graph, coupling: Coupling, scores: Floats, settings: PruneSettings) -> Pruned:
@@ -36,6 +37,21 @@ def prune_lowest(graph: Graph, coupling: Coupling, scores: Floats, settings: Pru
             raise _too_much(graph, f"only {len(order)} of the {wanted} structures asked for can leave")
         return _without(graph, coupling, order[:wanted])
     return _down_to(graph, coupling, order, (1 - settings.share) * cost(graph).macs)
+
+
+def require_room(graph: Graph, settings: PruneSettings) -> None:
+    """Raises `PruneError` if the MACs cannot come down as far as all rounds together are to bring them."""
+    coupling = couple(graph)
+    worth = {
+        node: Figures(*(np.ones(size) for size in ref.view_shape))
+        for node in matrices(graph)
+        if (ref := graph[node].param("weight")) is not None
+    }
+    if not worth:
+        raise PruneError(f"{graph.name}: has no FC, EFC, projection or merger to prune")
+    if settings.by == "macs":
+        wanted = 1 - (1 - settings.share) ** settings.rounds
+        prune_lowest(graph, coupling, structure_scores(coupling, worth), replace(settings, share=wanted))
 
 
 def _ranked(graph: Graph, coupling: Coupling, scores: Floats, settings: PruneSettings) -> npt.NDArray[np.int64]:
@@ -68,8 +84,13 @@ def _layers(coupling: Coupling) -> list[npt.NDArray[np.int64]]:
 
 
 def _sizes(graph: Graph, coupling: Coupling) -> dict[str, int]:
-    """Rows of the nodes that must keep some of theirs; what pads fill in may leave altogether."""
-    return {node: len(labels) for node, labels in coupling.rows.items() if graph[node].op not in ("pad", "zeros")}
+    """Rows of the nodes that must keep some of theirs; what pads fill in may leave altogether. Of an argument only
+    those columns count that are read, whose number the structures tell."""
+    sizes = {}
+    for node, labels in coupling.rows.items():
+        if graph[node].op not in ("pad", "zeros"):
+            sizes[node] = int((labels != FIXED).sum()) if graph[node].op == "input" else len(labels)
+    return sizes
 
 
 def _allowed(

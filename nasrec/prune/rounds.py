@@ -14,8 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nasrec.compiler import CompiledModel, compile_graph, tensor_of
-from nasrec.errors import PruneError
-from nasrec.prune.choice import prune_lowest
+from nasrec.prune.choice import prune_lowest, require_room
 from nasrec.prune.inherit import inherit
 from nasrec.prune.masks import MaskedModel
 from nasrec.prune.scores import Figures, magnitudes, matrices, structure_scores
@@ -65,12 +64,13 @@ def run_rounds(initial: CompiledModel, settings: PruneSettings, seed: int, train
     Raises:
         PruneError: the model has no matrix to prune, or not enough that can leave.
     """
+    require_room(initial.graph, settings)
     start = _copy(initial)
     yield Round(0, initial, None, trainer.train(0, initial))
     trained = initial
     for number in range(1, settings.rounds + 1):
         if settings.method == "mask":
-            masked = MaskedModel(_copy(start), settings.hidden, seed)
+            masked = MaskedModel(_copy(start), settings.mask_units, seed)
             trainer.learn_masks(number, masked)
             figures = masked.figures()
         else:
@@ -90,10 +90,8 @@ def pruned_once(graph: Graph, figures: Mapping[str, Figures], settings: PruneSet
         settings: see `PruneSettings`.
 
     Raises:
-        PruneError: the model has no matrix to prune, or not enough that can leave.
+        PruneError: not enough can leave.
     """
-    if not figures:
-        raise PruneError(f"{graph.name}: has no FC, EFC, projection or merger to prune")
     coupling = couple(graph)
     return prune_lowest(graph, coupling, structure_scores(coupling, figures), settings)
 

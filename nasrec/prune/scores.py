@@ -31,7 +31,11 @@ def matrices(graph: Graph) -> tuple[str, ...]:
     """Ids of the nodes whose matrix is pruned: FC and EFC, the projections of dot-product, gating, sum and attention,
     the mergers, and the last layer, whose columns count though its row cannot leave. Not the channels inside attention.
     """
-    return tuple(node.id for node in graph if node.op in ("linear", "field_linear"))
+    return tuple(
+        node.id
+        for node in graph
+        if node.op in ("linear", "field_linear") and (ref := node.param("weight")) is not None and ref.elements
+    )
 
 
 def magnitudes(weights: Mapping[str, npt.NDArray[np.floating]], norm: str = "l2") -> dict[str, Figures]:

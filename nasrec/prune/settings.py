@@ -35,7 +35,8 @@ class PruneSettings:
     - `norm`: "l2" or "l1", of rows and columns, for the magnitudes.
     - `min_units`: rows that every matrix keeps, and fields that every embedding keeps (or all, where it has fewer).
     - `features`: whether input columns may leave: dense features, and fields with their embedding tables.
-    - `sparsity`: weight of the mean mask in the loss that masks are learned by. `hidden`: units of the mask generators.
+    - `sparsity`: weight of the mean mask in the loss that masks are learned by. `mask_units`: hidden
+      units of the mask generators.
     """
 
     rounds: int = 5
@@ -47,13 +48,13 @@ class PruneSettings:
     min_units: int = 2
     features: bool = True
     sparsity: float = 0.01
-    hidden: int = 16
+    mask_units: int = 16
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise PruneError(f"{name} must be {' or '.join(allowed)}, not {shown(getattr(self, name))}")
-        for name in ("rounds", "min_units", "hidden"):
+        for name in ("rounds", "min_units", "mask_units"):
             self._require(name, lambda v: type(v) is int and v >= 1, "a whole number of at least 1")
         self._require("share", lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1")
         self._require("sparsity", lambda v: _real(v) and v >= 0, "a number of at least 0")

@@ -11,6 +11,7 @@ from nasrec import FeatureSpec, baselines, presets
 from nasrec.errors import PruneError
 from nasrec.graphs import graph_of
 from nasrec.prune import Figures, PruneSettings, magnitudes, matrices, pruned_once, structure_scores
+from nasrec.prune.choice import require_room
 from nasrec_ir import Graph, GraphBuilder, TensorType, cost
 from nasrec_ir.ops import attributes
 from nasrec_ir.pruning import couple
@@ -122,8 +123,26 @@ def test_too_much_is_an_error() -> None:
         pruned_once(graph, random_figures(graph), PruneSettings(share=0.9, min_units=3))
     with pytest.raises(PruneError, match="only 2 of the 10 structures asked for can leave"):
         pruned_once(graph, random_figures(graph), PruneSettings(share=0.9, min_units=3, by="structures"))
-    with pytest.raises(PruneError, match="has no FC"):
-        pruned_once(graph, {}, PruneSettings())
+    with pytest.raises(PruneError, match="tower: at most"):  # in five rounds together
+        require_room(graph, PruneSettings(share=0.3, min_units=3))
+    require_room(graph, PruneSettings(share=0.3, min_units=3, rounds=1))
+
+
+def test_a_model_without_matrices_is_an_error() -> None:
+    b = GraphBuilder("bare")
+    dense = b.input("dense", TensorType((1,)))
+    b.input("sparse", TensorType((1,), "i64"))
+    with pytest.raises(PruneError, match="bare: has no FC"):
+        require_room(b.finish(b.add("reshape", [dense], id="logit", shape=())), PruneSettings())
+
+
+def test_columns_that_no_round_left_are_not_counted_as_kept() -> None:
+    graph = tower((16, 16))
+    for seed in range(4):  # one feature of three stays, though nothing else keeps the others
+        figures = random_figures(graph, seed)
+        figures["fc0"].columns[:] = 0
+        graph = pruned_once(graph, figures, PruneSettings(share=0.15, min_units=1)).graph
+    assert [len(attributes(node)["positions"]) for node in graph if node.op == "take"] == [1]
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

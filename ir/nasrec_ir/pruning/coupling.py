@@ -143,8 +143,16 @@ class _Walk:
     # Rules ------------------------------------------------------------------------------------------------------
 
     def _input(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
-        size = node.type.shape[0]
-        return _Labelled(_units(self._new(node, size) if node.type.dtype == "f32" else np.zeros(size, np.int64)))
+        """Columns that an earlier round left unread are no structures any more."""
+        (size,) = node.type.shape
+        if node.type.dtype != "f32":
+            return _Labelled(_units(np.zeros(size, np.int64)))
+        atoms = self._new(node, size)
+        readers = [self._graph[user] for user in self._graph.users[node.id]]
+        if all(reader.op == "take" for reader in readers):
+            read = {position for reader in readers for position in attributes(reader)["positions"]}
+            self._fix(np.delete(atoms, sorted(read)))
+        return _Labelled(_units(atoms))
 
     def _source(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
         return _Labelled(_units(self._new(node, node.type.shape[0])), _fixed_channels(node))

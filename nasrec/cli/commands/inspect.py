@@ -68,7 +68,9 @@ def _draw(architecture: Architecture, args: argparse.Namespace) -> int:
         if getattr(args, option):
             raise UsageError(f"nasrec inspect: --{option} belongs to --view graph; leave it out")
     if architecture.genotype is None:
-        raise UsageError(f"nasrec inspect: baseline {architecture.name} has no blocks to draw; leave out --view")
+        raise UsageError(
+            f"nasrec inspect: {architecture.kind} {architecture.name} has no blocks to draw; leave out --view"
+        )
     scene = scene_of(architecture.genotype)
     if args.format == "svg":
         _give(scene.svg(), args)
@@ -88,7 +90,9 @@ def _give(text: str, args: argparse.Namespace) -> None:
 
 def _stage(architecture: Architecture, features: FeatureSpec, stage: str) -> Graph:
     if architecture.genotype is None and stage != "optimised":
-        raise UsageError(f"nasrec inspect: baseline {architecture.name} is built optimised; leave out --stage {stage}")
+        raise UsageError(
+            f"nasrec inspect: {architecture.kind} {architecture.name} is built optimised; leave out --stage {stage}"
+        )
     stages: dict[str, Graph] = {}
     stages["optimised"] = architecture.graph(features, stages.__setitem__)
     return stages[stage]

@@ -66,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
     architecture = architectures.from_args(args)
     features = columns.resolve(args, architecture)
     if args.what == "supernet" and architecture.genotype is None:
-        raise UsageError(f"nasrec profile: baseline {architecture.name} is no path of a supernet; leave out --what")
+        raise UsageError(
+            f"nasrec profile: {architecture.kind} {architecture.name} is no path of a supernet; leave out --what"
+        )
 
     from nasrec.profiling import chrome_trace, roofline
 

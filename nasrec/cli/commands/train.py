@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
-from nasrec.cli import architectures, describe, devices, output, report, rows, runs, seeds, settings, tune, weights
-from nasrec.cli.training import Job, carry_out
+from nasrec.cli import architectures, describe, devices, output, report, runs, seeds, settings, tune
+from nasrec.cli.training import Job, carry_out, job_of
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
-    from nasrec.train.ranks import Ranks
 
 HELP = "train a genotype or a baseline on click logs"
 
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     with joined(devices.choose(args.device, "nasrec train")) as ranks:
         if args.shard_tables is not None:
             require_shardable(config, args.shard_tables)
-        job = _job(args, architecture, ranks)
+        job = job_of(args, architecture, ranks)
         target = _target(args, job)
         with runs.held(target) if ranks.first else nullcontext():
             if ranks.first:
@@ -113,17 +112,6 @@ def _train(
             report.write(target)
         print(output.json_text(found) if args.json else _closing(found, tables, chosen, target))
     return INTERRUPTED if found["interrupted"] else 0
-
-
-def _job(args: argparse.Namespace, architecture: architectures.Architecture, ranks: Ranks) -> Job:
-    start = (args.weights, weights.read(args.weights)) if args.weights else None
-    data = rows.load(args, seed=args.seed or 0)
-    features = data.splits.train.features(args.embedding_dim)
-    graph = architecture.graph(features)
-    return Job(
-        architecture, features, graph, data, ranks, settings.of_run(args), start,
-        args.checkpoint_every, args.tensorboard, args.shard_tables,
-    )  # fmt: skip
 
 
 def _target(args: argparse.Namespace, job: Job) -> Path:

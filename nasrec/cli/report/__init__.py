@@ -27,6 +27,7 @@ COMMANDS = {
     "codesign": "codesign",
     "rank": "rank",
     "rank --contest": "rank",
+    "prune": "prune",
 }
 """What a report.json may be of, and the module of this package that makes its page."""
 

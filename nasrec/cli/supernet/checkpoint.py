@@ -62,7 +62,7 @@ def genotype_of(text: str, net: Supernet) -> Genotype:
     """The genotype that an argument names, which must be of the supernet's space."""
     architecture = architectures.load(text)
     if architecture.genotype is None:
-        raise UsageError(f"nasrec supernet: {text} is a baseline, which no supernet holds; name a genotype")
+        raise UsageError(f"nasrec supernet: {text} is a {architecture.kind}, which no supernet holds; name a genotype")
     if (reason := net.space.why_not(architecture.genotype)) is not None:
         raise SpaceError(f"{jsonfile.shown_path(text)}: not in the supernet's space: {reason}")
     return architecture.genotype

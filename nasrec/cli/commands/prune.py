@@ -1,0 +1,136 @@
+"""Prune a model in rounds: learn what matters, drop the rest for good, train what is left from the same beginning.
+
+Rows, columns and fields really leave: each round gives a smaller graph (graph.ir), its source, weights and scores, in a
+folder of its own; a graph can be used wherever a genotype can. GENOTYPE may also be the folder of a 'nasrec train' run,
+whose model, rows and settings are taken over. The same command on the same folder goes on with what was interrupted or
+killed, and with more --rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nasrec_ir
+from nasrec import jsonfile
+from nasrec.cli import architectures, describe, devices, output, report, runs, settings
+from nasrec.cli.prune import options, summary
+from nasrec.cli.usage import INTERRUPTED, UsageError
+from nasrec.errors import TrainError
+
+if TYPE_CHECKING:
+    from nasrec.cli.training import Job
+    from nasrec.prune import PruneSettings
+    from nasrec.train import TrainConfig
+
+HELP = "prune a model in rounds to a smaller graph"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declares the options."""
+    architectures.add_argument(parser, required=False)
+    options.add_options(parser)
+    settings.add_options(parser)
+    parser.add_argument("-o", "--output", metavar="DIR", help="folder for results (default runs/prune-NAME-TIME)")
+    parser.add_argument("--fresh", action="store_true", help="remove what earlier runs left in the folder, and begin")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Trains and prunes, seed by seed; what is done when Ctrl-C comes is kept."""
+    _take_over(args)
+    settings.merge(args, "prune")
+    args.tensorboard = False
+    pruning, config = options.settings_of(args), settings.train_config(args)
+    architecture = architectures.from_args(args)
+
+    from nasrec.cli.training import job_of
+    from nasrec.train.ranks import joined
+
+    with joined(devices.choose(args.device, "nasrec prune")) as ranks:
+        if ranks.size > 1:
+            raise UsageError("nasrec prune: prunes in one process; start it without torchrun")
+        job = job_of(args, architecture, ranks)
+        target = runs.place(args.output or f"runs/prune-{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}", ranks)
+        with runs.held(target):
+            if args.fresh:
+                runs.clear(target)
+            runs.require_kind(target, "pruning")
+            _claim(target, pruning)
+            if not args.json:
+                print(job.data.describe())
+                print(describe.text(job.architecture, job.features, job.graph), flush=True)
+            return _prune(args, job, pruning, config, target)
+
+
+def _take_over(args: argparse.Namespace) -> None:
+    """The folder of a run stands for its settings."""
+    if args.genotype is None or not os.path.isdir(args.genotype):
+        return
+    stored = Path(args.genotype) / "config.toml"
+    if args.config is not None or not stored.is_file():
+        shown = jsonfile.shown_path(args.genotype)
+        raise UsageError(
+            f"nasrec prune: {shown}: is no folder of one 'nasrec train' run, or --config is given beside it"
+        )
+    args.config, args.genotype = str(stored), None
+
+
+def _claim(target: Path, pruning: PruneSettings) -> None:
+    """Refuses to go on with other settings; the number of rounds may grow."""
+    from nasrec.train.identity import require_same
+
+    own = {name: value for name, value in asdict(pruning).items() if name != "rounds"}
+    path = target / "prune.json"
+    if path.exists():
+        found = jsonfile.read(path, TrainError)
+        require_same(found if isinstance(found, dict) else {}, own)
+    jsonfile.write_text(path, output.json_text(own) + "\n", TrainError)
+
+
+def _prune(args: argparse.Namespace, job: Job, pruning: PruneSettings, config: TrainConfig, target: Path) -> int:
+    from nasrec.cli.prune.trainer import FolderTrainer, Stopped
+    from nasrec.prune import run_rounds
+
+    rounds: list[dict[str, Any]] = []
+    interrupted, dense_macs = False, nasrec_ir.cost(job.graph).macs
+    try:
+        for seed in range(config.seed, config.seed + args.seeds):
+            trainer = FolderTrainer(job, replace(config, seed=seed), pruning, target / f"seed-{seed}")
+            for found in run_rounds(job.model(seed), pruning, seed, trainer):
+                folder = f"seed-{seed}/round-{found.number}"
+                rounds.append(summary.record(found, seed, folder, dense_macs, job.data.splits.train.schema))
+    except (KeyboardInterrupt, Stopped):
+        interrupted = True
+    written = {
+        **job.summary(),
+        "command": "prune",
+        "pruning": asdict(pruning),
+        "config": asdict(config),
+        "interrupted": interrupted,
+        "rounds": rounds,
+        "over_seeds": summary.over_seeds(rounds),
+    }
+    runs.write_report(target, written)
+    if not interrupted:
+        report.write(target)
+    print(output.json_text(written) if args.json else _closing(written, target))
+    return INTERRUPTED if interrupted else 0
+
+
+def _closing(found: Mapping[str, Any], target: Path) -> str:
+    where = jsonfile.shown_path(str(target))
+    lines = f"\n{summary.table(found['over_seeds'])}\n\n" if found["over_seeds"] else ""
+    if found["interrupted"]:
+        return f"{lines}interrupted; what is done is kept: the same command with -o {where} goes on"
+    last = found["rounds"][-1]
+    left_out = f"; the last model does not read {', '.join(last['left_out'])}" if last["left_out"] else ""
+    return (
+        f"{lines}each round's graph.ir, model.py and weights.pt are in {where}/seed-*/round-*, report.html beside"
+        f"{left_out}"
+    )

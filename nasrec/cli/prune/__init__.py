@@ -1,0 +1,1 @@
+"""What `nasrec prune` consists of."""

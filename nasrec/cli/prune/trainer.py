@@ -1,0 +1,116 @@
+"""Trainings of a pruning in folders of its own: each goes on where it stands, and is not done twice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nasrec_ir
+from nasrec import jsonfile
+from nasrec.cli import runs, weights
+from nasrec.cli.architectures import Architecture
+from nasrec.cli.training import Job, carry_out, digest
+from nasrec.errors import TrainError
+from nasrec.jsonfile import shown_path
+
+if TYPE_CHECKING:
+    from nasrec.compiler import CompiledModel
+    from nasrec.prune import MaskedModel, PruneSettings
+    from nasrec.train import TrainConfig
+
+__all__ = ["FolderTrainer", "Stopped"]
+
+
+class Stopped(Exception):
+    """A training was interrupted; what is done is kept."""
+
+
+@dataclass(frozen=True)
+class FolderTrainer:
+    """Trains the models of one seed: `nasrec.prune.Trainer`.
+
+    Attributes:
+        job: of the dense model.
+        config: of every training.
+        settings: of the pruning.
+        folder: of the seed; round k is in `round-k`, its masks in `round-k/masks`.
+    """
+
+    job: Job
+    config: TrainConfig
+    settings: PruneSettings
+    folder: Path
+
+    def train(self, number: int, model: CompiledModel) -> Mapping[str, Any]:
+        """The report of the round's training; a finished one's weights are read."""
+        target = self._place(f"round-{number}")
+        job = self.job
+        if number:
+            architecture = Architecture(job.architecture.name, fixed=model.graph)
+            start = (f"the initial weights of round {number}", _values(model))
+            job = replace(job, architecture=architecture, graph=model.graph, start=start)
+        report = carry_out(job, self.config, target, self._label(number, "training"))
+        if report["interrupted"]:
+            raise Stopped
+        jsonfile.write_text(target / "graph.ir", nasrec_ir.dump(model.graph), TrainError)
+        path = str(target / "weights.pt")
+        weights.copy_into(model, weights.read(path), path)
+        return report
+
+    def learn_masks(self, number: int, model: MaskedModel) -> None:
+        """Trains a masked model; a finished one's weights are read."""
+        from nasrec import tensorfile
+        from nasrec.prune import MaskLearner
+        from nasrec.train import console_progress
+        from nasrec.train.identity import require_same
+        from nasrec.train.journal import Journal
+        from nasrec.train.loop import run
+        from nasrec.train.progress import Several
+        from nasrec.train.store import FolderStore
+        from nasrec.train.weights import copy_tensors
+
+        target = self._place(f"round-{number}/masks")
+        path, label = target / "masks.pt", self._label(number, "masks")
+        how = {"sparsity": self.settings.sparsity, "mask_units": self.settings.mask_units}
+        identity = {**self.job.identity, "weights": digest(model.state_dict()), "masks": how}
+        whole = {"config": asdict(self.config), **identity}
+        if path.exists():
+            found = _read(path)
+            require_same(found["identity"], whole)
+            copy_tensors(found["weights"], model.state_dict(), shown_path(str(path)))
+            print(f"{label}: finished before; --fresh would begin anew", file=sys.stderr)
+            return
+        learner = MaskLearner(model.to(self.job.ranks.device), self.settings.sparsity, self.config)
+        train, valid, _ = self.job.data.splits
+        watchers = Several(Journal(target), console_progress(label))
+        store = FolderStore(target / "checkpoints", self.job.every)
+        if run(learner, train, valid, self.config, watchers, store=store, identity=identity).interrupted:
+            raise Stopped
+        model.to("cpu")
+        tensorfile.write(path, {"identity": whole, "weights": _values(model)}, TrainError)
+
+    def _place(self, name: str) -> Path:
+        return runs.place(self.folder / name, self.job.ranks)
+
+    def _label(self, number: int, what: str) -> str:
+        return f"{self.folder.name}, round {number}, {what}"
+
+
+def _values(model: Any) -> dict[str, Any]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    from nasrec import tensorfile
+
+    shown = shown_path(str(path))
+    try:
+        found = tensorfile.read(path)
+    except ValueError as reason:
+        raise TrainError(f"{shown}: cannot be read ({reason}); remove it to learn the masks anew") from None
+    if not isinstance(found, dict) or not {"identity", "weights"} <= set(found):
+        raise TrainError(f"{shown}: holds no masks; remove it to learn them anew")
+    return found
