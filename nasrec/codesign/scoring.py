@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasrec.codesign.measures import kept
 from nasrec.codesign.onchip import CONVERTERS
@@ -48,11 +50,10 @@ class ChipScorer:
         few = np.linspace(0, valid_log.num_rows - 1, min(rows, valid_log.num_rows)).astype(np.int64)
         self._rows = valid_log.take(few)
         first = train_log.take(slice(calibration_rows))
-        self._calibration = [np.asarray(first.dense), np.asarray(first.sparse)]
-        self._inputs = [np.asarray(self._rows.dense), np.asarray(self._rows.sparse)]
+        self._calibration: list[NDArray[Any]] = [np.asarray(first.dense), np.asarray(first.sparse)]
+        self._inputs: list[NDArray[Any]] = [np.asarray(self._rows.dense), np.asarray(self._rows.sparse)]
         self._on_these = kept(Scorer(net, self._rows))
-        # The simulation computes in double precision: converted once, not for every path.
-        self._store = {name: value.detach().double().cpu().numpy() for name, value in net.named_parameters()}
+        self._store = _in_double(net, [self._calibration[1], self._inputs[1]])
 
     def __call__(self, genotype: Genotype, chip: Hardware) -> Mapping[str, float]:
         """NaN where the model does not fit onto the chip. Raises `SpaceError` where it is not in the net's space."""
@@ -68,3 +69,23 @@ class ChipScorer:
             "chip.log_loss": whole.log_loss + (found.log_loss - plain.log_loss),
             "chip.auc": whole.auc + (found.auc - plain.auc),
         }
+
+
+def _in_double(net: Supernet, categories: Sequence[NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
+    """The shared weights as the simulation computes, converted once and not for every path. Of the tables only the rows
+    that are looked up are filled in: the rest stays untouched memory, which takes none."""
+    looked_up = {
+        ref.name: np.unique(np.concatenate([rows[:, column] for rows in categories]))
+        for node in net.graph(net.widest)
+        if node.op == "embedding"
+        for column, (_, ref) in enumerate(node.params)
+    }
+    store = {}
+    for name, weight in net.named_parameters():
+        value = weight.detach().cpu().numpy()
+        if name in looked_up:
+            store[name] = np.zeros(value.shape)
+            store[name][looked_up[name]] = value[looked_up[name]]
+        else:
+            store[name] = value.astype(np.float64)
+    return store

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks import codesign as benchmark
 from nasrec import Genotype, SearchSpace, Supernet, graph_of
 from nasrec.cli.codesign import pictures
-from nasrec.codesign import DESIGN, Design
+from nasrec.codesign import DESIGN, Design, onchip
 from nasrec.codesign.noise import NoisyLearner
 from nasrec.data import synthesize
 from nasrec.search import Journal, read_journal
@@ -112,6 +113,7 @@ def test_the_chosen_are_trained_and_run_on_their_chips(
         return real(self, *args)
 
     monkeypatch.setattr(pictures, "draw", lambda *args: None)
+    monkeypatch.setattr(onchip, "CALIBRATION_ROWS", 50)
     monkeypatch.setattr(NoisyLearner, "step", stopping)
     assert cli(*command).status == 130
     monkeypatch.setattr(NoisyLearner, "step", real)
@@ -129,6 +131,8 @@ def test_the_chosen_are_trained_and_run_on_their_chips(
     assert set(found["claims"][0]["holds"]) == {rival["name"] for rival in outcome.json["rivals"]}
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "On simulated crossbars" in page and "less energy" in page
+    tables = benchmark.text("a log", benchmark.rows_of(outcome.json))
+    assert "against dlrm-hidden-16" in tables and "ISAAC-like" in tables and "faulty chips, tuned for noise" in tables
     again = cli(*command).json["retrain"]
     assert again["models"] == found["models"]
     whole = cli(*(tmp_path / "other" if word == tmp_path / "run" else word for word in command)).json["retrain"]

@@ -65,7 +65,7 @@ class Chosen:
 
 def choose(found: Found[Design], goal: Goal, space: CodesignSpace, features: FeatureSpec, count: int) -> list[Chosen]:
     """At most `count` designs of the front, those with a role first: the knee, then the best of each objective; then
-    others spread evenly over it by the first objective. No model on the same chip twice."""
+    others spread evenly over it by the first objective."""
     roles: dict[int, list[str]] = {}
     trials = {trial.number: trial for trial in found.front}
     first = goal.objectives[0]

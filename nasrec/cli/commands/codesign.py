@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import functools
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
     handcrafted = retrain.handcrafted_of(args)
     hardware = spec.hardware()
     net, data = spec.search.load()
-    space = CodesignSpace(net.space, hardware)
+    # One operator a branch, as in the paths that supernets are trained on.
+    space = CodesignSpace(replace(net.space, operators_per_branch="single"), hardware)
     target = folder(args.output or f"runs/codesign-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
     if not args.json:
         print(data.describe(), flush=True)
@@ -66,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             return _interrupted(target)
         said, chosen = _report(args, spec, net, data, space, found, handcrafted)
-        _save(target, spec, space, found, said)
+        _save(target, spec, space, found, chosen, said)
         if not args.json:
             print(_table(found, said))
         if settings is not None and chosen:
@@ -77,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
                 retrain.Verification.of(args), folder(target / "retrain", TrainError),
             )  # fmt: skip
             said["retrain"] = _trained(trained, interrupted, said, list(handcrafted))
-            _save(target, spec, space, found, said)
+            _save(target, spec, space, found, chosen, said)
             if interrupted:
                 return _interrupted(target)
             if not args.json:
@@ -168,13 +170,23 @@ def _trained(
     return found
 
 
-def _save(target: Path, spec: DesignSpec, space: CodesignSpace, found: Found[Design], said: dict[str, Any]) -> None:
+def _save(
+    target: Path,
+    spec: DesignSpec,
+    space: CodesignSpace,
+    found: Found[Design],
+    chosen: list[Chosen],
+    said: dict[str, Any],
+) -> None:
     from nasrec.cli.codesign import pictures
     from nasrec.cli.codesign.chosen import save_front
+    from nasrec_pim import floorplan
 
     runs.write_report(target, said)
     save_front(found.front, space, target)
     pictures.draw(found.trials, spec.goal, said, target / "front.png")
+    if chosen:
+        jsonfile.write_text(target / "floorplan.svg", floorplan(chosen[0].report.mapping), TrainError)
     report.write(target)
 
 

@@ -31,7 +31,7 @@ def page(run: Path, found: Report) -> Page:
         made.words("No design kept all limits. Loosen one of them, or search longer.")
     else:
         _add_front(made, run, found, goal)
-        _add_chosen(made, found, goal)
+        _add_chosen(made, run, found)
         if "retrain" in found:
             _add_trained(made, found)
         _add_ratios(made, found)
@@ -100,7 +100,7 @@ def _row(trial: Trial[Design], names: Sequence[str], genes: Sequence[str]) -> li
     return [*values, *(str(chip[name]) for name in genes), counted, live]
 
 
-def _add_chosen(made: Page, found: Report, goal: Goal) -> None:
+def _add_chosen(made: Page, run: Path, found: Report) -> None:
     made.heading("Chosen designs")
     rows = [
         [f"{one['name']}\n{', '.join(one['roles'])}", one["chip"], *_figures(one["figures"])] for one in found["chosen"]
@@ -117,7 +117,14 @@ def _add_chosen(made: Page, found: Report, goal: Goal) -> None:
             text = draw_architecture(replace(designs[one["trial"]].genotype, name=one["name"]))
             words = ", ".join(one["roles"])
             pictures.append((text, f"{words[:1].upper()}{words[1:]}: {one['chip']}."))
+    if (run / "floorplan.svg").is_file():
+        words = f"Tiles of {found['chosen'][0]['name']}, coloured by the node whose matrix they hold."
+        pictures.append(((run / "floorplan.svg").read_text(encoding="utf-8"), words))
     made.svg(*pictures)
+    knee = found["chosen"][0]
+    made.facts(
+        {f"Chip of {knee['name']}": knee["hardware"], "Its energy, nJ": knee["figures"]["energy_by_component_nJ"]}
+    )
 
 
 def _figures(found: Report) -> list[str]:
