@@ -106,20 +106,15 @@ def score_all(
     net: Supernet,
     genotypes: Sequence[Genotype],
     splits: Splits[Log],
-    finetune: int,
+    tuning: Tuning | None,
     *,
     valid_rows: int | None = None,
     meter: Meter | None = None,
     label: str = "scores",
 ) -> list[float]:
-    """Validation log loss of each architecture by the shared weights, its last layer fine-tuned for some steps."""
-    scorer = Scorer(
-        net,
-        splits.valid,
-        train_log=splits.train if finetune else None,
-        tuning=Tuning(finetune) if finetune else None,
-        most_rows=valid_rows,
-    )
+    """Validation log loss of each architecture by the shared weights, its last layer fine-tuned first or (None) not."""
+    train_log = None if tuning is None else splits.train
+    scorer = Scorer(net, splits.valid, train_log=train_log, tuning=tuning, most_rows=valid_rows)
     if meter is not None:
         meter.begin(label, len(genotypes), "genotypes")
     found = []

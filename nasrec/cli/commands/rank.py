@@ -46,6 +46,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--finetune", type=number(1), default=500, metavar="STEPS",
         help="score without and with so many steps of fine-tuning the last layer (default 500, the paper's)",
     )  # fmt: skip
+    group.add_argument(
+        "--finetune-rows", type=number(1), default=32_768, metavar="N",
+        help="that these steps read over and over (default 32,768): the fewer, the faster",
+    )  # fmt: skip
     group.add_argument("--valid-rows", type=number(1), metavar="N", help="validation rows to score on (default: all)")
     for name, kind, default, text in (
         ("supernet-epochs", number(1), 1, "passes over the rows (default 1)"),
@@ -201,12 +205,14 @@ def _ranked(args: argparse.Namespace, candidate: _Candidate, table: Table, data:
     """Without and with fine-tuning."""
     from nasrec.meter import console_meter
     from nasrec.rank.study import rank, score_all
+    from nasrec.supernet import Tuning
 
     net, truth = candidate.make(), table.scores(table.genotypes)
     found = []
     for finetune in (0, args.finetune):
+        tuning = Tuning(finetune, distinct_rows=args.finetune_rows) if finetune else None
         predicted = score_all(
-            net, table.genotypes, data.splits, finetune, valid_rows=args.valid_rows, meter=console_meter(),
+            net, table.genotypes, data.splits, tuning, valid_rows=args.valid_rows, meter=console_meter(),
             label=f"{candidate.name}, {finetune} steps",
         )  # fmt: skip
         found.append(rank(candidate.name, finetune, truth, predicted))
@@ -250,7 +256,7 @@ def _contest(args: argparse.Namespace, target: Path) -> dict[str, Any]:
 def _settings(args: argparse.Namespace, space: SearchSpace, config: TrainConfig) -> dict[str, Any]:
     """Of a study; those of a supernet's training only where one was trained."""
     of_training = ("supernet_epochs", "supernet_lr", "supernet_batch_size", "matrix", "unbalanced")
-    names = ("finetune", "valid_rows", "embedding_dim", "truth_seeds", "seed")
+    names = ("finetune", "finetune_rows", "valid_rows", "embedding_dim", "truth_seeds", "seed")
     return {
         **{name: getattr(args, name) for name in (*names, *(("supernet",) if args.supernet else of_training))},
         "space": space.to_dict(),
