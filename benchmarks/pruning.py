@@ -2,9 +2,9 @@
 
     python -m benchmarks.pruning [--sets twin frappe] [--seeds 3] [--runs runs/pruning] [--show] [--json FILE]
 
-Each set and method is one `nasrec prune` in a folder of its own, RUNS/MODEL/SET/METHOD: called again, the benchmark goes on
-with what was interrupted and trains nothing twice; the dense models are trained once for both methods. `frappe` needs
-the files of Frappe_x1 in DIR (--data, default NASREC_DATA). --long trains with the budget of `LONG`.
+Each set and method is one `nasrec prune` in a folder of its own, RUNS/MODEL/SET/METHOD: called again, the benchmark
+goes on with what was interrupted and trains nothing twice; the dense models are trained once for both methods. `frappe`
+needs the files of Frappe_x1 in DIR (--data, default NASREC_DATA). --long trains with the budget of `LONG`.
 
 Then the last models and the dense one are timed in turns, one pass of 512 rows in one thread.
 """

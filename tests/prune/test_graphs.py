@@ -15,8 +15,9 @@ from nasrec.compiler import compile_graph, tensor_of
 from nasrec.export import export_onnx
 from nasrec.graphs import graph_of
 from nasrec.prune import inherit
-from nasrec_ir import Graph, cost, interpret
+from nasrec_ir import Graph, ParamRef, cost, interpret, verify
 from nasrec_ir.codegen import generate
+from nasrec_ir.ops import attributes
 from nasrec_ir.pruning import Cut, Pruned, couple, remove
 from tests.ir.masked import run_masked
 
@@ -117,3 +118,34 @@ def test_a_pruned_model_is_exported_and_mapped(tmp_path: object) -> None:
     reloaded.load_state_dict(model.state_dict())
     dense, sparse = torch.randn(4, *graph.inputs[0].type.shape), torch.zeros(4, *graph.inputs[1].type.shape).long()
     torch.testing.assert_close(reloaded(dense, sparse), model(dense, sparse))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_precisions_stay_with_their_products(seed: int) -> None:
+    """Of quantised products with stored scales of their operands."""
+    rng = np.random.default_rng(seed)
+    model = SearchSpace.codesign(3, **WIDTHS).sample(rng)
+    quantised = graph_of(model, FEATURES[0])
+    nodes = [
+        replace(node, params=(*node.params, ("act_scale", ParamRef(f"{node.id}.act_scale", (1,)))))
+        if dict(node.attrs).get("act_bits") and node.op in ("linear", "field_linear")
+        else node
+        for node in quantised
+    ]
+    graph = Graph(quantised.name, nodes, quantised.output)
+    verify(graph, "executable")
+    _, pruned = prune_at_random(graph, seed)
+    for node in pruned.graph:
+        if node.op in ("linear", "field_linear"):
+            before = graph[node.id]
+            for name in ("weight_bits", "act_bits", "per_tensor"):
+                assert attributes(node)[name] == attributes(before)[name]
+            assert node.param("act_scale") == before.param("act_scale")
+    child, parent = (compile_graph(one, seed=seed) for one in (pruned.graph, graph))
+    inherit(child, pruned, parent)
+    with torch.no_grad():
+        for module in child.modules():
+            if getattr(module, "act_scale", None) is not None:
+                module.act_scale.fill_(0.1)
+    logits = child(torch.randn(3, 5), torch.zeros(3, 3, dtype=torch.int64))
+    assert logits.shape == (3,) and logits.isfinite().all()
