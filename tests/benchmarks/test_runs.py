@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import common, compiled_model, supernet_memory, supernet_step, supernet_training
+from benchmarks import common, compiled_model, supernet_memory, supernet_scoring, supernet_step, supernet_training
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +110,17 @@ def test_slow_calls_are_warmed_up_twice_only() -> None:
     calls = []
     common.interleaved({"one": lambda: calls.append(sum(range(10_000)))}, rounds=3, slice_s=1e-9)
     assert len(calls) == 2 + 3
+
+
+def test_supernet_scoring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    words = ("--spaces", "small", "--blocks", "1", "--draws", "1", "--rows", "300", "--valid", "100", "--batch", "8")
+    rivals = ("kept", "release tuned")
+    target = tmp_path / "result.json"
+    words = (*words, "--steps", "2", "--rivals", *rivals, "--json", str(target))
+    monkeypatch.setattr(sys, "argv", ["benchmark", *words])
+    supernet_scoring.main()
+    ours, theirs = json.loads(target.read_text())["rows"]
+    assert (ours["rival"], theirs["rival"]) == rivals
+    speedup = ours["genotypes_per_hour"] / theirs["genotypes_per_hour"]
+    assert ours["x_release"] == pytest.approx(speedup, rel=0.01)
+    assert theirs["x_release"] is None
