@@ -4,6 +4,10 @@ Exported programs take any batch size and hold no custom operators: kernels are 
 definitions. Inputs are called `dense` [B, num_dense] and `sparse` int64 [B, num_sparse], the output `logit` [B].
 A model without dense columns keeps its `dense` input, of shape [B, 0].
 
+A quantised model is written as ONNX with its matrices as integers and pairs of QuantizeLinear and DequantizeLinear
+around them, see `nasrec.quant.onnx`; as a `torch.export` program it computes in floats what those stand for. Sessions
+of ONNX Runtime need `nasrec.quant.onnx.RUNTIME_OPTIONS` where matrices alone are quantised.
+
 The check of category ids is left out of exported programs, as it reads the data: ids must lie in their tables.
 PyTorch and ONNX Runtime refuse an id beyond its table, but an ONNX runtime may take a negative id to count from
 the table's end (ONNX operator Gather).
@@ -16,8 +20,8 @@ import importlib.util
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +32,8 @@ from torch.export import Dim, ExportedProgram
 from nasrec import kernels
 from nasrec.errors import ExportError, NasrecError
 from nasrec.files import replacing
+from nasrec.quant.model import in_floats
+from nasrec.quant.onnx import RUNTIME_OPTIONS, integer_form, opset_of, rounds_operands
 from nasrec_ir import Graph, Node
 
 __all__ = ["Exported", "export_onnx", "export_pt2"]
@@ -36,6 +42,9 @@ CHECKED_BATCH_SIZES = (1, 7, 512)
 TRACED_BATCH_SIZE = 3  # neither 0 nor 1: tracing takes those for constants
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 """Largest difference of logits that is put down to rounding, relative to the largest logit where that is above 1."""
+
+MOST_ROUNDING = 0.3
+"""Largest distance of the file's logits that is put down to rounding, as a share of the distance to the float model."""
 
 ONNX_FILE_LIMIT = 2**31 - 2**20  # one protobuf message holds less than 2 GiB; above, weights go to a file beside it
 
@@ -77,10 +86,18 @@ def export_onnx(model: nn.Module, path: str | os.PathLike[str]) -> Exported:
     """
     _require("onnx", "onnxscript", "onnxruntime")
     with replacing(path, ExportError) as file, _model_for_export(model) as (exported, graph):
-        program = _program(exported, graph)
+        opset = opset_of(exported)
+        with integer_form(exported) if opset else nullcontext():
+            program = _program(exported, graph)
         with _stage("the model cannot be written as ONNX"), _quiet():
             converted = torch.onnx.export(
-                program, (), dynamo=True, verbose=False, input_names=_arguments(graph), output_names=["logit"]
+                program,
+                (),
+                dynamo=True,
+                verbose=False,
+                input_names=_arguments(graph),
+                output_names=["logit"],
+                opset_version=opset,
             )
             assert converted is not None
             converted.save(file, external_data=_weight_bytes(exported) >= ONNX_FILE_LIMIT)
@@ -127,6 +144,8 @@ def _onnx_runner(file: Path, graph: Graph) -> Run:
     with _stage("ONNX Runtime cannot load the file"):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
+        for name, value in RUNTIME_OPTIONS.items():
+            options.add_session_config_entry(name, value)
         session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     found = [value.name for value in session.get_inputs()]
     if found != _arguments(graph):
@@ -141,6 +160,7 @@ def _onnx_runner(file: Path, graph: Graph) -> Run:
 
 def _compare(model: nn.Module, graph: Graph, run: Run, path: str, form: str, size_bytes: int) -> Exported:
     difference = largest = 0.0
+    quantised, rounding = rounds_operands(model), _Rounding()
     tolerance = TOLERANCE[next(model.parameters()).dtype]
     for batch_size in CHECKED_BATCH_SIZES:
         inputs = _inputs(model, graph, batch_size)
@@ -156,12 +176,40 @@ def _compare(model: nn.Module, graph: Graph, run: Run, path: str, form: str, siz
         # A file that gives NaN differs by infinity: comparisons with NaN are never true.
         gap = torch.nan_to_num((found - expected).abs(), nan=torch.inf)
         difference, largest = max(difference, gap.max().item()), max(largest, expected.abs().max().item())
-        if difference > tolerance * max(1.0, largest):
+        if quantised:
+            rounding.note(model, inputs, expected, gap)
+        elif difference > tolerance * max(1.0, largest):
             raise ExportError(
                 f"graph {graph.name}: at batch size {batch_size} the written file's logits are {difference:.2g} away "
                 f"from the model's, whose largest is {largest:.2g}; the file was not kept"
             )
+    if difference > tolerance * max(1.0, largest) and rounding.share > MOST_ROUNDING:
+        raise ExportError(
+            f"graph {graph.name}: the written file's logits are {rounding.share:.0%} as far from the model's as those "
+            "are from the model's in floats; the file was not kept"
+        )
     return Exported(path, form, size_bytes, CHECKED_BATCH_SIZES, difference, largest)
+
+
+@dataclass
+class _Rounding:
+    """Of a model in few bits: a value that lies between two integers may be rounded up here and down there, so that
+    logits differ by more than floats do. What that makes of a logit is little beside what all the rounding does."""
+
+    found: float = 0.0
+    whole: float = 0.0
+
+    def note(self, model: nn.Module, inputs: Sequence[Tensor], expected: Tensor, gap: Tensor) -> None:
+        """Adds the squares of a batch: of the file's distance to the model, of the model's to itself in floats."""
+        with in_floats(model):
+            exact = model(*inputs)
+        self.found += gap.double().square().sum().item()
+        self.whole += (expected - exact).double().square().sum().item()
+
+    @property
+    def share(self) -> float:
+        """The one distance as a share of the other, root mean squares."""
+        return float((self.found / self.whole) ** 0.5) if self.whole else 0.0
 
 
 @contextmanager

@@ -335,9 +335,12 @@ class FieldAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Applies the operator."""
+        return kernels.field_attention(x, self.quantized_parameters(), self.heads, padded=self.padded, eps=self.eps)
+
+    def quantized_parameters(self) -> list[Tensor]:
+        """The parameters in order, the matrices as they multiply."""
         bits = None if self.floating else self.weight_bits
-        parameters = kernels.fake_quantize_matrices(self.parameters(recurse=False), bits, per_tensor=self.per_tensor)
-        return kernels.field_attention(x, parameters, self.heads, padded=self.padded, eps=self.eps)
+        return kernels.fake_quantize_matrices(self.parameters(recurse=False), bits, per_tensor=self.per_tensor)
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""

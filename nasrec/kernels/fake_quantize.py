@@ -72,10 +72,10 @@ def fake_quantize(x: Tensor, bits: int, scale: Tensor, *, clips: bool = True) ->
 
 def input_scale(inputs: Sequence[Tensor], bits: int) -> Tensor:
     """The scale [] at which the largest magnitude of several tensors becomes q_max; 1 where all is zero or empty."""
-    largest = [x.detach().abs().amax() for x in inputs if x.numel()]
+    largest = [x.detach().abs().max() for x in inputs if x.numel()]
     if not largest:
         return inputs[0].new_ones(())
-    return _scale(largest[0] if len(largest) == 1 else torch.stack(largest).amax(), bits)
+    return _scale(largest[0] if len(largest) == 1 else torch.stack(largest).max(), bits)
 
 
 def weight_scale(pieces: Sequence[Tensor], bits: int, *, per_tensor: bool = False) -> Tensor:

@@ -1,0 +1,167 @@
+"""Models in few bits beside floats: calibrated, and trained further in those bits, over several seeds.
+
+    python -m benchmarks.quantisation [--data DIR] [--rows N] [--seeds 3] [--models kdd-full ...] [--runs DIR]
+
+Each model is trained in floats by `nasrec train`, then quantised by `nasrec quantize` in every scheme, with calibration
+alone and with one more pass in these bits. Each run has a folder of its own below RUNS: called again, the benchmark
+goes on with what was interrupted and makes nothing twice. DIR (default: NASREC_DATA, else the Criteo twin) is what
+`nasrec train --data` takes.
+
+Columns: differences of test log loss to the same seed's float model, mean and standard deviation over the seeds. A pass
+in few bits is also a pass more of training, so "float, trained on" gives one in floats, as long and at the same rates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.common import machine
+from nasrec import jsonfile
+from nasrec.baselines import BASELINES
+from nasrec.cli import main as nasrec
+from nasrec.cli import output
+from nasrec.errors import TrainError
+
+MIXED = "LAST=8"
+"""LAST stands for the last product, which reaches the logit: `final` of a genotype, `top` of dlrm."""
+
+SCHEMES: Mapping[str, Sequence[str]] = {
+    "float": ("--weight-bits", "float", "--act-bits", "float"),
+    "W8A8": (),
+    "W8A8 per tensor": ("--per-tensor",),
+    "W4A8": ("--weight-bits", "4"),
+    "mixed": ("--weight-bits", "4", "--bits", MIXED),
+    "W4A4": ("--weight-bits", "4", "--act-bits", "4"),
+}
+"""Options of `nasrec quantize`; mixed: matrices of 4 bits, the last one of 8."""
+
+WAYS: Mapping[str, Sequence[str]] = {"calibrated": (), "trained": ("--epochs", "1")}
+
+
+def main() -> None:
+    """Makes what is not there yet and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("NASREC_DATA", "synth:criteo"), help="rows (NASREC_DATA)")
+    parser.add_argument("--rows", type=int, help="of a twin, or read no more of a file")
+    parser.add_argument("--models", nargs="+", default=["kdd-full", "criteo-small"], metavar="MODEL")
+    parser.add_argument("--schemes", nargs="+", default=list(SCHEMES), choices=list(SCHEMES), metavar="SCHEME")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), metavar="WAY", help="of the two")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each model, seeds from 0 (3)")
+    parser.add_argument("--epochs", type=int, default=1, help="passes of the float models (1)")
+    parser.add_argument("--options", default="", help="further ones of nasrec train and quantize, as one text")
+    parser.add_argument("--runs", type=Path, default=Path("runs/quantisation"), help="folder of the runs")
+    parser.add_argument("--json", type=Path, help="write the result to this file as well")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
+    parser.add_argument("--show", action="store_true", help="run nothing, show what is there")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if not options.show:
+        for seed in range(options.seeds):
+            for model in options.models:
+                one_seed(model, seed, options)
+    rows = [row for model in options.models for row in rows_of(model, options)]
+    print(output.table(HEADER, [[*map(str, row.values())] for row in rows], left=3) if rows else "no run is finished")
+    if options.json is not None:
+        result = {"name": "quantisation", "machine": machine(), "data": options.data, "rows": rows}
+        jsonfile.write_text(options.json, output.json_text(result) + "\n", TrainError)
+
+
+HEADER = ("model", "bits", "how", "seeds", "test log loss", "difference", "std", "AUC difference", "KiB of matrices")
+
+
+def one_seed(model: str, seed: int, options: argparse.Namespace) -> None:
+    """A float model, and all that is made of it."""
+    rows = ["--rows", str(options.rows)] if options.rows else []
+    shared = ["--data", options.data, *rows, "--seed", str(seed), *options.options.split()]
+    folder = options.runs / model / f"seed-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    run(["train", model, *shared, "--epochs", str(options.epochs), "-o", os.fspath(folder / "float")])
+    for scheme in options.schemes:
+        for way, words in ((way, WAYS[way]) for way in options.ways):
+            if scheme == "float" and way == "calibrated":
+                continue
+            target = folder / place(scheme, way)
+            start = ["--weights", os.fspath(folder / "float")]
+            last = "top" if model in BASELINES else "final"
+            bits = [word.replace("LAST", last) for word in SCHEMES[scheme]]
+            run(["quantize", model, *shared, *start, *bits, *words, "-o", os.fspath(target)])
+
+
+def place(scheme: str, way: str) -> str:
+    """Name of a run's folder."""
+    return f"{scheme.replace(' ', '-')}-{way}"
+
+
+def run(command: Sequence[str]) -> None:
+    """One command line of nasrec, without what it prints; ends the program where it fails."""
+    print(f"nasrec {' '.join(command)}", file=sys.stderr, flush=True)
+    with redirect_stdout(io.StringIO()):
+        status = nasrec(command)
+    if status:
+        sys.exit(status)
+
+
+def rows_of(model: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for the float model, and for each scheme and way that some seed has finished."""
+    folders = [options.runs / model / f"seed-{seed}" for seed in range(options.seeds)]
+    floats = {folder: found for folder in folders if (found := report_of(folder / "float")) is not None}
+    if not floats:
+        return []
+    losses = [found["scores"]["test"]["log_loss"] for found in floats.values()]
+    rows = [line(model, "float", "", losses, [], [], None)]
+    for scheme in options.schemes:
+        for way in WAYS:
+            pairs = [
+                (f, r) for folder, f in floats.items() if (r := report_of(folder / place(scheme, way))) is not None
+            ]
+            if pairs:
+                losses = [r["scores"]["test"]["log_loss"] for _, r in pairs]
+                gaps, areas = (
+                    [r["scores"]["test"][name] - f["scores"]["test"][name] for f, r in pairs]
+                    for name in ("log_loss", "auc")
+                )
+                size = pairs[0][1]["quantisation"]["bytes"]["quantised"] / 1024
+                words = "trained on" if scheme == "float" else "calibrated" if way == "calibrated" else "and trained on"
+                rows.append(line(model, scheme, words, losses, gaps, areas, size))
+    return rows
+
+
+def line(
+    model: str, scheme: str, how: str, losses: Sequence[float], gaps: Sequence[float], areas: Sequence[float],
+    size: float | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Cells as text, in the order of the header."""
+    spread = f"{statistics.stdev(gaps):.5f}" if len(gaps) > 1 else "-"
+    return {
+        "model": model,
+        "bits": scheme,
+        "how": how,
+        "seeds": len(losses),
+        "log_loss": f"{statistics.fmean(losses):.5f}",
+        "difference": f"{statistics.fmean(gaps):+.5f}" if gaps else "-",
+        "std": spread,
+        "auc_difference": f"{statistics.fmean(areas):+.5f}" if areas else "-",
+        "kib": f"{size:,.0f}" if size is not None else "-",
+    }
+
+
+def report_of(folder: Path) -> dict[str, Any] | None:
+    """The report of a run that has been scored."""
+    path = folder / "report.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found if "test" in found.get("scores", {}) else None
+
+
+if __name__ == "__main__":
+    main()
