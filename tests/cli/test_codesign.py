@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import functools
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import codesign as benchmark
 from nasrec import Genotype, SearchSpace, Supernet, graph_of
 from nasrec.cli.codesign import pictures
-from nasrec.codesign import DESIGN, Design, onchip
+from nasrec.cli.codesign.setup import DesignSpec, add_options
+from nasrec.codesign import DESIGN, CodesignSpace, Design, onchip
 from nasrec.codesign.noise import NoisyLearner
 from nasrec.data import synthesize
 from nasrec.search import Journal, read_journal
@@ -91,6 +96,21 @@ def test_interrupted_it_goes_on(
     cli(*command, tmp_path / "broken", "--chip-rows", 30, "--json").fails_with(
         "was begun with chip_rows 40, this has 30"
     )
+
+
+def test_what_measures_goes_to_other_processes(supernet: Path, choices: Path) -> None:
+    """A worker makes it from names, and measures the same."""
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    words = ("--supernet", supernet, *DATA, *SMALL, "--hardware-space", choices)
+    spec = DesignSpec.of(parser.parse_args([str(word) for word in words]))
+    make = pickle.loads(pickle.dumps(functools.partial(DesignSpec.make, spec)))
+    net, data = spec.search.load()
+    hardware = spec.hardware()
+    here, there = spec.measures(net, data, hardware), make()
+    for design in (CodesignSpace(net.space, hardware).sample(np.random.default_rng(i)) for i in range(2)):
+        values = here(design)
+        assert {"chip.log_loss", "pim.latency_ns", "pim.energy_nJ"} <= set(values) and values == there(design)
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ def ratios(name: str, speed: float, energy: float) -> list[dict[str, Any]]:
         {**common, "model": "dlrm", "what": "speed", "assumption": "latency of one sample", "ratio": speed},
         {**common, "model": "dlrm", "what": "speed", "assumption": "throughput of a stream", "ratio": 99.0},
         {**common, "model": "dlrm", "what": "energy", "assumption": "one sample alone, everything", "ratio": energy},
+        {**common, "model": "dlrm", "what": "area", "assumption": "tiles in use and digital units", "ratio": 0.5},
         {**common, "model": "the same", "what": "energy", "assumption": "one sample alone, everything", "ratio": 99.0},
     ]
 
@@ -38,4 +39,6 @@ def test_a_claim_needs_equal_log_loss_speed_and_energy() -> None:
     assert abs(designs["good"]["noise"] - 0.00316228) < 1e-8  # root of (0.004^2 + 0.002^2) / 2
     assert [designs[name]["equal"] for name in ("good", "fast", "cheap")] == [True, True, False]
     assert [designs[name]["against"][0]["holds"] for name in ("good", "fast", "cheap")] == [True, False, True]
-    assert designs["good"]["against"] == [{"rival": "handcrafted", "speed": 1.5, "energy": 1.8, "holds": True}]
+    assert designs["good"]["against"] == [
+        {"rival": "handcrafted", "speed": 1.5, "energy": 1.8, "area": 0.5, "holds": True}
+    ]

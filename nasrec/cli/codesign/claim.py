@@ -14,8 +14,12 @@ EQUAL = (
 )
 """The definition, for reports."""
 
-MEANINGS = {"speed": "latency of one sample", "energy": "one sample alone, everything"}
-"""What speed and energy mean first of all; the other meanings stand in the table of ratios."""
+MEANINGS = {
+    "speed": "latency of one sample",
+    "energy": "one sample alone, everything",
+    "area": "tiles in use and digital units",
+}
+"""What speed, energy and area mean first of all; the other meanings stand in the table of ratios."""
 
 Report = Mapping[str, Any]
 
@@ -56,7 +60,7 @@ def claim_of(
 
 
 def _against(name: str, ratios: Sequence[Report], rivals: Sequence[Report], handcrafted: str) -> list[dict[str, Any]]:
-    """Speed and energy of a design over the handcrafted model on each rival's chip."""
+    """Ratios of a design over the handcrafted model on each rival's chip, and whether those that are claimed hold."""
     found: dict[str, dict[str, Any]] = {}
     claims = {rival["name"]: rival["claims"] for rival in rivals}
     for row in ratios:

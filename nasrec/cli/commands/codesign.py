@@ -215,13 +215,14 @@ def _trained_table(said: dict[str, Any]) -> str:
             "yes" if design["equal"] else "no",
             f"{row['speed']:.2f}x",
             f"{row['energy']:.2f}x",
+            f"{row['area']:.2f}x",
             "holds" if row["holds"] and design["equal"] else "",
         ]
         for claim in said["retrain"]["claims"]
         for design in claim["designs"]
         for row in design["against"]
     ]
-    head = ("design", "test log loss", "equal", "faster", "less energy", "claim")
+    head = ("design", "test log loss", "equal", "faster", "less energy", "less area", "claim")
     return f"{output.table(head, lines)}\n{said['retrain']['equal']}"
 
 

@@ -168,12 +168,21 @@ def _add_claim(made: Page, claim: Report, equal: str, rivals: Sequence[Report]) 
             "yes" if design["equal"] else "no",
             f"{row['speed']:.2f}x",
             f"{row['energy']:.2f}x",
+            f"{row['area']:.2f}x",
             "holds" if design["equal"] and row["holds"] else "no",
         ]
         for design in claim["designs"]
         for row in design["against"]
     ]
-    head = ("design", f"log loss less that of {claim['handcrafted']}", "equal", "faster", "less energy", "claim")
+    head = (
+        "design",
+        f"log loss less that of {claim['handcrafted']}",
+        "equal",
+        "faster",
+        "less energy",
+        "less area",
+        "claim",
+    )
     claimed = {rival["name"]: _claimed(rival["claims"]) for rival in rivals}
     words = "; ".join(f"{name} {claims}" for name, claims in claimed.items())
     made.table(
