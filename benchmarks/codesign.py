@@ -58,14 +58,14 @@ SETTINGS: Mapping[str, Setting] = {
     "frappe": Setting(
         "Frappe_x1, train negatives re-drawn",
         f"{SPACE} --epochs 4",
-        f"{SEARCH} --population 64 --generations 12 --retrain 4",
+        f"{SEARCH} --population 64 --generations 12 --retrain 2",
         "lr = 0.12\nbatch_size = 512\nepochs = 3\n",
         ("dlrm", "dlrm --interaction cat --hidden 400,400,400 --batch-norm --dropout 0.4"),
     ),
     "twin": Setting(
         "synthetic twin of Criteo, 80,000 rows",
         f"{SPACE} --epochs 2",
-        f"{SEARCH} --population 48 --generations 8 --retrain 3",
+        f"{SEARCH} --population 48 --generations 8 --retrain 2",
         "lr = 0.12\nbatch_size = 512\nepochs = 1\n",
         ("dlrm",),
     ),
@@ -80,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=list(SETTINGS), choices=list(SETTINGS), help="logs (all)")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each model, seeds from 0 (3)")
+    parser.add_argument("--noise-steps", type=int, default=200, help="of fine-tuning for noise, 0 for none (200)")
     parser.add_argument("--runs", type=Path, default=Path("runs/codesign"), help="folder of the runs (runs/codesign)")
     parser.add_argument("--json", type=Path, help="write the tables to this file as well")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
@@ -89,7 +90,7 @@ def main() -> None:
     found = {}
     for name in options.data:
         if not options.show:
-            carry_out(name, SETTINGS[name], options.seeds, options.runs / name)
+            carry_out(name, SETTINGS[name], options.seeds, options.noise_steps, options.runs / name)
         path = options.runs / name / "search" / "report.json"
         if path.exists():
             found[name] = rows_of(jsonfile.read(path, TrainError))
@@ -99,7 +100,7 @@ def main() -> None:
         jsonfile.write_text(options.json, output.json_text(result) + "\n", TrainError)
 
 
-def carry_out(name: str, setting: Setting, seeds: int, folder: Path) -> None:
+def carry_out(name: str, setting: Setting, seeds: int, noise_steps: int, folder: Path) -> None:
     """The commands of one log."""
     folder.mkdir(parents=True, exist_ok=True)
     training = folder / "train.toml"
@@ -109,7 +110,8 @@ def carry_out(name: str, setting: Setting, seeds: int, folder: Path) -> None:
     against = [word for model in setting.against for word in ("--against", model)]
     run([
         "codesign", "--supernet", os.fspath(supernet / "supernet.pt"), "--data", data, *setting.search.split(),
-        "--train-config", os.fspath(training), "--seeds", str(seeds), *against, "-o", os.fspath(folder / "search"),
+        "--train-config", os.fspath(training), "--seeds", str(seeds),
+        "--noise-steps", str(noise_steps), *against, "-o", os.fspath(folder / "search"),
     ])  # fmt: skip
 
 

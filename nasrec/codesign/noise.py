@@ -2,11 +2,13 @@
 
 In such a step every stored matrix is quantised and written into the cells of a chip of its own, with the device's
 variation and stuck cells; the gradients that its loss gives are applied to the clean weights (straight-through). The
-cells are those of the functional simulation, so training and verification mean the same noise.
+cells are those of the functional simulation, so training and verification mean the same noise. Embedding tables, which
+lie in no cells, stay as they are: training on would only fit them closer to the rows that they have seen.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,9 +21,11 @@ from torch import Tensor
 from nasrec.compiler import CompiledModel, tensor_of
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
+from nasrec.layers import Embedding
 from nasrec.train import TrainConfig
 from nasrec.train.learner import ModelLearner, StepBatch
 from nasrec.train.loop import run
+from nasrec.train.metrics import Metrics
 from nasrec.train.progress import Progress
 from nasrec.train.result import TrainResult
 from nasrec.train.store import Store
@@ -31,10 +35,32 @@ from nasrec_pim import Hardware, Nonideal, map_graph
 from nasrec_pim.functional import integers_of, programmed
 from nasrec_pim.mapping import Mapping as Mapped
 
-__all__ = ["CELLS", "NoiseTuning", "NoisyLearner", "tune_for_noise"]
+__all__ = ["CELLS", "NoiseTuned", "NoiseTuning", "NoisyLearner", "tune_for_noise"]
 
 CELLS = Nonideal(read_noise=False, adc=False)
 """What cells hold: variation and stuck cells, as the hardware says."""
+
+
+UNSEEN, CHIPS = 2**31, 4
+"""Number of the first chip to look with, beyond all steps, and how many there are: single ones may be lucky."""
+
+LOOKS, LOOKED_AT = 4, 5_000
+"""How often a fine-tuning looks at validation rows, and at how many, evenly spread."""
+
+
+@dataclass(frozen=True)
+class NoiseTuned:
+    """What came of a fine-tuning.
+
+    Attributes:
+        result: of the steps.
+        before: validation score of the weights as they were, in the cells of chips that no step sees.
+        kept: whether no look found better weights there, so that the model is as it was.
+    """
+
+    result: TrainResult
+    before: Metrics
+    kept: bool
 
 
 @dataclass(frozen=True)
@@ -46,9 +72,9 @@ class NoiseTuning:
     - `cells`: effects on cells.
     """
 
-    steps: int = 300
+    steps: int = 200
     share: float = 0.5
-    rate: float = 0.1
+    rate: float = 0.02
     cells: Nonideal = CELLS
 
     def __post_init__(self) -> None:
@@ -61,10 +87,9 @@ class NoiseTuning:
 
     def config(self, training: TrainConfig) -> TrainConfig:
         """Settings of the fine-tuning, from those of the training."""
-        lr = self.rate * training.peak_lr
         return replace(
-            training, lr=lr, max_steps=self.steps, epochs=self.steps, schedule="cosine", warmup=0.0, patience=None,
-            eval_every=None,
+            training, lr=self.rate * training.peak_lr, max_steps=self.steps, epochs=self.steps, schedule="cosine",
+            warmup=0.0, monitor="log_loss", patience=None, eval_every=-(-self.steps // LOOKS),
         )  # fmt: skip
 
 
@@ -72,19 +97,24 @@ def tune_for_noise(
     model: CompiledModel,
     hardware: Hardware,
     train_log: Log,
+    valid_log: Log,
     training: TrainConfig,
     tuning: NoiseTuning | None = None,
     *,
     progress: Progress | None = None,
     store: Store | None = None,
     identity: Mapping[str, Any] | None = None,
-) -> TrainResult:
-    """Fine-tunes a trained model in place for the cells of a chip; the last weights are the result.
+) -> NoiseTuned:
+    """Fine-tunes a trained model in place, but for its tables, for the cells of a chip.
+
+    Validation rows, scored by weights in the cells of further chips, choose among looks at them and the weights as they
+    were: training on can do harm, whatever the noise, where a model has seen its rows often enough.
 
     Args:
         model: trained.
         hardware: the chip's description.
         train_log: rows to train on.
+        valid_log: rows to choose by.
         training: settings that the model was trained with; its seed is that of rows and cells.
         tuning: see `NoiseTuning`.
         progress, store, identity: see `nasrec.train.loop.run`.
@@ -95,8 +125,19 @@ def tune_for_noise(
     """
     settings = tuning or NoiseTuning()
     config = settings.config(training)
-    learner = NoisyLearner(model, config, map_graph(model.graph, hardware), settings)
-    return run(learner, train_log, None, config, progress, store=store, identity=identity)
+    mapping = map_graph(model.graph, hardware)
+    with _fixed_tables(model):
+        learner = NoisyLearner(model, config, mapping, settings)
+        few = valid_log.take(
+            np.linspace(0, valid_log.num_rows - 1, min(LOOKED_AT, valid_log.num_rows)).astype(np.int64)
+        )
+        first = {name: weight.clone() for name, weight in learner.weights().items()}
+        before = learner.evaluate(few, config.eval_batch_size)
+        result = run(learner, train_log, few, config, progress, store=store, identity=identity)
+        kept = result.best is None or result.best.metrics.log_loss >= before.log_loss
+        if kept and not result.interrupted:
+            learner.load_weights(first)
+    return NoiseTuned(result, before, kept)
 
 
 class NoisyLearner(ModelLearner):
@@ -109,8 +150,6 @@ class NoisyLearner(ModelLearner):
         tuning: see `NoiseTuning`.
     """
 
-    keeps_best = False
-
     def __init__(self, model: CompiledModel, config: TrainConfig, mapping: Mapped, tuning: NoiseTuning) -> None:
         super().__init__(model, config)
         self._mapping, self._tuning, self._number = mapping, tuning, 0
@@ -119,6 +158,25 @@ class NoisyLearner(ModelLearner):
     def step(self, batch: StepBatch, step: int, lr: float) -> Tensor:
         self._number = step
         return super().step(batch, step, lr)
+
+    def evaluate(self, log: Log, batch_size: int) -> Metrics:
+        """Means over chips that no step sees, with weights in their cells."""
+        found = []
+        for number in range(CHIPS):
+            with self._written(UNSEEN + number):
+                found.append(super().evaluate(log, batch_size))
+
+        def mean(name: str) -> float:
+            return statistics.fmean(getattr(one, name) for one in found)
+
+        return Metrics(
+            log_loss=mean("log_loss"),
+            auc=mean("auc"),
+            normalised_entropy=mean("normalised_entropy"),
+            calibration=mean("calibration"),
+            click_rate=found[0].click_rate,
+            rows=found[0].rows,
+        )
 
     def _gradients_of(self, batch: StepBatch) -> Tensor:
         if not self._is_noisy(self._number):
@@ -154,6 +212,20 @@ class NoisyLearner(ModelLearner):
             with torch.no_grad():
                 for node_id, weight in clean.items():
                     self._stored[node_id].weight.copy_(weight)
+
+
+@contextmanager
+def _fixed_tables(model: CompiledModel) -> Iterator[None]:
+    """Within the block embedding tables take no gradients."""
+    tables = [table for module in model.modules() if isinstance(module, Embedding) for table in module.parameters()]
+    before = [table.requires_grad for table in tables]
+    for table in tables:
+        table.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for table, wanted in zip(tables, before, strict=True):
+            table.requires_grad_(wanted)
 
 
 @dataclass(frozen=True)

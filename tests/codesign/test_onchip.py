@@ -129,9 +129,11 @@ def test_shares_of_steps(model: CompiledModel) -> None:
 def test_tuning_goes_on_where_it_was_stopped(model: CompiledModel, splits: Any, tmp_path: Any) -> None:
     start = {name: value.clone() for name, value in model.state_dict().items()}
     tuning = NoiseTuning(steps=12)
-    whole = tune_for_noise(model, CHIP, splits.train, CONFIG, tuning)
+    whole = tune_for_noise(model, CHIP, splits.train, splits.valid, CONFIG, tuning)
     ended = {name: value.clone() for name, value in model.state_dict().items()}
-    assert whole.steps == 12 and not all(torch.equal(start[name], ended[name]) for name in start)
+    assert (
+        whole.result.steps == 12 and not whole.kept and not all(torch.equal(start[name], ended[name]) for name in start)
+    )
     model.load_state_dict(start)
     real, calls = NoisyLearner.step, []
 
@@ -144,10 +146,24 @@ def test_tuning_goes_on_where_it_was_stopped(model: CompiledModel, splits: Any, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(NoisyLearner, "step", stopping)
         store = FolderStore(tmp_path / "checkpoints")
-        assert tune_for_noise(model, CHIP, splits.train, CONFIG, tuning, store=store).interrupted
+        assert tune_for_noise(model, CHIP, splits.train, splits.valid, CONFIG, tuning, store=store).result.interrupted
     model.load_state_dict(start)
-    tune_for_noise(model, CHIP, splits.train, CONFIG, tuning, store=FolderStore(tmp_path / "checkpoints"))
+    tune_for_noise(model, CHIP, splits.train, splits.valid, CONFIG, tuning, store=FolderStore(tmp_path / "checkpoints"))
     assert all(torch.equal(value, ended[name]) for name, value in model.state_dict().items())
+
+
+def test_tuning_that_does_harm_is_taken_back_and_tables_stay(model: CompiledModel, splits: Any) -> None:
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    harm = tune_for_noise(
+        model, CHIP, splits.train, splits.valid, replace(CONFIG, lr=50.0), NoiseTuning(steps=4, rate=1.0)
+    )
+    assert harm.kept and harm.result.best is not None
+    assert harm.result.best.metrics.log_loss > harm.before.log_loss
+    assert all(torch.equal(value, start[name]) for name, value in model.state_dict().items())
+    help_ = tune_for_noise(model, CHIP, splits.train, splits.valid, CONFIG, NoiseTuning(steps=12))
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, start[name])}
+    assert not help_.kept and changed and not any("tables" in name for name in changed)
+    assert all(weight.requires_grad for weight in model.parameters())
 
 
 @pytest.mark.slow
@@ -163,7 +179,7 @@ def test_tuning_for_noise_helps_under_noise(splits: Any) -> None:
             model = compile_graph(graph, seed=seed)
             train(model, splits.train, None, replace(CONFIG, seed=seed, epochs=4))
             tuning = NoiseTuning(steps=60, share=share, rate=1.0)
-            tune_for_noise(model, chip, splits.train, replace(CONFIG, seed=seed), tuning)
+            tune_for_noise(model, chip, splits.train, splits.valid, replace(CONFIG, seed=seed), tuning)
             scores = run_on_chip(model, chip, splits.train, splits.valid, chips=4, seed=100)
             found += [metrics.log_loss for metrics in scores.chips]
     assert np.mean(losses[1.0]) < np.mean(losses[0.0]) - 0.01

@@ -17,6 +17,7 @@ __all__ = ["draw"]
 
 _DOT, _LINE, _BROKEN, _SCRATCH = curves.COLOURS[1], curves.COLOURS[0], "#d9d9d9", curves.COLOURS[2]
 _RIVALS = ("#1b7837", "#762a83", "#b35806", "#35978f")
+_MARKERS, _DASHES = ("X", "P", "s", "^"), ("--", ":", "-.", "-")
 
 Report = Mapping[str, Any]
 
@@ -34,18 +35,20 @@ def draw(trials: Sequence[Trial[Design]], goal: Goal, said: Report, path: Path) 
     costs = goal.objectives[1:]
     if not costs:
         return
-    figure = curves.figure_of(6.2 * len(costs), 5.0)
+    figure = curves.figure_of(6.2 * len(costs), 6.0)
     first = goal.objectives[0].name
     for axes, cost in zip(figure.subplots(1, len(costs), squeeze=False)[0], costs, strict=True):
         _dots(axes, trials, goal, first, cost.name)
         _front(axes, said, first, cost.name)
         _scratch(axes, said, cost.name)
         _rivals(axes, said, cost.name)
+        _zoom(axes, trials, goal, said)
         if all(value > 0 for value in (trial.values.get(cost.name, 1.0) for trial in trials)):
             axes.set_xscale("log")
         axes.set(xlabel=cost.name.replace("_", " "), ylabel=first.replace("_", " "))
         axes.grid(alpha=0.25, which="both")
-    axes.legend(fontsize="x-small", frameon=False)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="x-small", frameon=False)
     curves.save(figure, path)
 
 
@@ -57,10 +60,19 @@ def _dots(axes: Any, trials: Sequence[Trial[Design]], goal: Goal, first: str, co
         if chosen:
             x, y = [trial.values[cost] for trial in chosen], [trial.values[first] for trial in chosen]
             axes.scatter(x, y, s=7, color=colour, label=label)
-    values = sorted(trial.values[first] for trial, one in zip(known, allowed, strict=True) if one)
-    if len(values) >= 20:  # the worst of random designs may be far off
-        low, high = values[0], values[int(0.9 * (len(values) - 1))]
-        axes.set_ylim(low - 0.1 * (high - low), high + 0.2 * (high - low) or None)
+
+
+def _zoom(axes: Any, trials: Sequence[Trial[Design]], goal: Goal, said: Report) -> None:
+    """The worst of random designs may be far off; what a reader compares is the rest, and what was trained."""
+    first = goal.objectives[0].name
+    values = sorted(t.values[first] for t in trials if first in t.values and goal.score(t.values).allowed)
+    if len(values) < 20:
+        return
+    trained = [one["scores"]["test"]["log_loss"]["mean"] for one in said.get("retrain", {}).get("models", [])]
+    shown = [values[0], values[int(0.9 * (len(values) - 1))], *trained]
+    margin = 0.1 * (max(shown) - min(shown))
+    if margin > 0:
+        axes.set_ylim(min(shown) - margin, max(shown) + margin)
 
 
 def _front(axes: Any, said: Report, first: str, cost: str) -> None:
@@ -90,15 +102,20 @@ def _scratch(axes: Any, said: Report, cost: str) -> None:
 
 
 def _rivals(axes: Any, said: Report, cost: str) -> None:
-    trained = {
-        report["name"]: report["scores"]["test"]["log_loss"] for report in said.get("retrain", {}).get("models", [])
-    }
-    for rival, colour in zip(said["rivals"], _RIVALS, strict=False):
+    """A colour for each chip, a marker or a dash for each model there."""
+    trained = {one["name"]: one["scores"]["test"]["log_loss"] for one in said.get("retrain", {}).get("models", [])}
+    models = list(dict.fromkeys(rival["model"] for rival in said["rivals"]))
+    names = list(dict.fromkeys(rival["name"] for rival in said["rivals"]))
+    for rival in said["rivals"]:
         x = rival["figures"].get(cost.removeprefix("pim."), math.nan)
         if not isinstance(x, int | float) or not math.isfinite(x):
             continue
-        label = f"{rival['model']}: {rival['name']}"
+        number = models.index(rival["model"]) % len(_MARKERS)
+        style = {
+            "color": _RIVALS[names.index(rival["name"]) % len(_RIVALS)],
+            "label": f"{rival['model']}: {rival['name']}",
+        }
         if (loss := trained.get(rival["model"])) is None:
-            axes.axvline(x, color=colour, linestyle="--", linewidth=1.1, label=label)
+            axes.axvline(x, linestyle=_DASHES[number], linewidth=1.1, **style)
         else:
-            axes.errorbar(x, loss["mean"], loss["std"], fmt="X", ms=8, color=colour, capsize=2, label=label)
+            axes.errorbar(x, loss["mean"], loss["std"], fmt=_MARKERS[number], ms=8, capsize=2, **style)

@@ -26,6 +26,7 @@ from nasrec_pim import Hardware
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
+    from nasrec.codesign.noise import NoiseTuned
     from nasrec.compiler import CompiledModel
     from nasrec.train import TrainConfig
 
@@ -79,8 +80,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--chips", type=number(1, 1000), default=3, metavar="N", help="simulated chips with faults of their own (3)"
     )
     group.add_argument(
-        "--noise-steps", type=number(0), default=300, metavar="N",
-        help="steps of fine-tuning for the noise of cells, every other one with it; 0 for none (default 300)",
+        "--noise-steps", type=number(0), default=200, metavar="N",
+        help="steps of fine-tuning for the noise of cells, every other one with it; 0 for none (default 200)",
     )  # fmt: skip
 
 
@@ -192,9 +193,10 @@ def _verified(job: Job, model: Model, config: TrainConfig, check: Verification, 
     found = {"seed": config.seed, "trained": _simulated(_trained(job, run), model, job, check)}
     for name, share in (("tuned", 0.0), ("tuned for noise", 0.5)) if check.noise_steps else ():
         tuned = _trained(job, run)
-        if not _tune(tuned, model, job, config, check, share, run / f"noise-{share:g}-steps-{check.noise_steps}"):
+        outcome = _tune(tuned, model, job, config, check, share, run / f"noise-{share:g}-steps-{check.noise_steps}")
+        if outcome is None:
             return None
-        found[name] = _simulated(tuned, model, job, check)
+        found[name] = {**_simulated(tuned, model, job, check), "kept": outcome.kept}
     text = output.json_text({"identity": identity, "found": found})
     jsonfile.write_text(path, text + "\n", TrainError)
     plain: Report = json.loads(text)["found"]  # as it will be read
@@ -217,8 +219,8 @@ def _simulated(trained: CompiledModel, model: Model, job: Job, check: Verificati
 
 def _tune(
     trained: CompiledModel, model: Model, job: Job, config: TrainConfig, check: Verification, share: float, target: Path
-) -> bool:
-    """In place; whether it came to its end. The weights are saved beside the checkpoints."""
+) -> NoiseTuned | None:
+    """In place; None after an interrupt. The weights are saved beside the checkpoints."""
     from nasrec.codesign.noise import NoiseTuning, tune_for_noise
     from nasrec.train import console_progress
     from nasrec.train.store import FolderStore
@@ -227,11 +229,11 @@ def _tune(
     tuning = NoiseTuning(check.noise_steps, share)
     words = f"tuning {model.name}, seed {config.seed}" + (", for noise" if share else "")
     found = tune_for_noise(
-        trained, model.hardware, job.data.splits.train, config, tuning,
+        trained, model.hardware, job.data.splits.train, job.data.splits.valid, config, tuning,
         progress=console_progress(words), store=FolderStore(place / "checkpoints"),
         identity={**job.identity, "hardware": model.hardware.to_toml(), "share": share},
     )  # fmt: skip
-    if found.interrupted:
-        return False
+    if found.result.interrupted:
+        return None
     weights.save(trained, place / "weights.pt")
-    return True
+    return found
