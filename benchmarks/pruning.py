@@ -21,10 +21,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import interleaved, report
+from benchmarks.common import interleaved, machine
 from benchmarks.frappe import prepared, run
-from nasrec.cli import weights
+from nasrec import jsonfile
+from nasrec.cli import output, weights
 from nasrec.compiler import compile_graph
+from nasrec.errors import TrainError
 from nasrec.graphs import features_of, read_graph
 
 ROUNDS = (1, 3, 5)
@@ -81,9 +83,25 @@ def main() -> None:
             if not given.show:
                 prune(given.model, folder, method, given.rounds, given.seeds, budget, given.options)
         rows += table(name, runs / name, given.timings)
-    report(
-        "pruning", rows, given.json, {"what": "means and standard deviations over the seeds; MACs of the dense model"}
-    )
+    print(text(rows))
+    if given.json is not None:
+        settings = {"common": dict(COMMON), "sets": {name: dict(budgets[name]) for name in sets}}
+        result = {"name": "pruning", "machine": machine(), "model": given.model, "settings": settings, "rows": rows}
+        jsonfile.write_text(given.json, output.json_text(result) + "\n", TrainError)
+
+
+def text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table, for people."""
+    if not rows:
+        return "no pruning is finished"
+    forms = {"macs_percent": ".1f", "parameters": ",d", "us_512_rows": ",d", "faster": ".2f"}
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    lines = [[_cell(row.get(column), forms.get(column, ".5f")) for column in columns] for row in rows]
+    return output.table([column.replace("_", " ") for column in columns], lines, left=2)
+
+
+def _cell(value: Any, form: str) -> str:
+    return "-" if value is None else format(value, form) if isinstance(value, float) or form == ",d" else str(value)
 
 
 def prune(

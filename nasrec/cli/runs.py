@@ -43,6 +43,7 @@ _FILES = (
     "config.toml",
     "genotype.json",
     "graph.ir",
+    "initial.pt",
     "masks.pt",
     "metrics.csv",
     "metrics.jsonl",

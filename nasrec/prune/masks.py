@@ -100,7 +100,10 @@ class MaskedModel(nn.Module):
         return found
 
     def _weight(self, layer: str) -> Tensor:
-        return self.model.get_parameter(f"{layer}.weight")
+        # Not get_parameter: while the model trains in bfloat16, rounded tensors stand in for parameters.
+        weight = self.model.get_submodule(layer).weight
+        assert isinstance(weight, Tensor)
+        return weight
 
 
 class MaskLearner(ModelLearner):

@@ -19,6 +19,7 @@ from nasrec.prune.inherit import inherit
 from nasrec.prune.masks import MaskedModel
 from nasrec.prune.scores import Figures, magnitudes, matrices, structure_scores
 from nasrec.prune.settings import PruneSettings
+from nasrec.train.predict import device_of
 from nasrec_ir import Graph
 from nasrec_ir.pruning import Pruned, couple
 
@@ -103,12 +104,12 @@ def _matrices(model: CompiledModel) -> dict[str, np.ndarray[Any, np.dtype[np.flo
 
 
 def _child(pruned: Pruned, parent: CompiledModel) -> CompiledModel:
-    child = compile_graph(pruned.graph, seed=0)
+    child = compile_graph(pruned.graph, seed=0).to(device_of(parent))
     inherit(child, pruned, parent)
     return child
 
 
 def _copy(model: CompiledModel) -> CompiledModel:
-    twin = compile_graph(model.graph, seed=0)
+    twin = compile_graph(model.graph, seed=0).to(device_of(model))
     twin.load_state_dict(model.state_dict())
     return twin

@@ -156,6 +156,15 @@ def test_a_pruned_graph_is_trained_further(cli: Any, pruned: Path, tmp_path: Pat
     cli(*command, "-o", tmp_path / "b").fails_with("is for embedding_dim 8, not 16")
 
 
+def test_the_settings_of_a_round_give_its_training_again(cli: Any, pruned: Path, tmp_path: Path) -> None:
+    folder = pruned / "seed-0/round-1"
+    found = cli("train", "--config", folder / "config.toml", "-o", tmp_path, "--json")
+    assert found.status == 0, found.err
+    assert (tmp_path / "model.py").read_text() == (folder / "model.py").read_text()
+    weights = [torch.load(place / "weights.pt", weights_only=True) for place in (tmp_path, folder)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
+
+
 def test_graphs_that_do_not_fit_are_named(cli: Any, graph: Path, tmp_path: Path) -> None:
     cli("compile", graph, "--dense", 5, "--sparse", 3).fails_with("graph dlrm knows its columns; leave out --dense")
     spec = {"num_dense": 4, "cardinalities": [9, 6, 8], "embedding_dim": 8}

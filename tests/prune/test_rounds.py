@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,13 @@ def test_masks_begin_equal_and_sparsity_closes_them(splits: Any) -> None:
         run(MaskLearner(masked, sparsity, CONFIG), splits.train, splits.valid, CONFIG)
         means.append(np.mean(np.concatenate([np.concatenate(found) for found in masked.figures().values()])))
     assert means[1] < means[0] - 0.02
+
+
+def test_masks_are_learned_in_bfloat16_too(splits: Any) -> None:
+    config = replace(CONFIG, precision="bfloat16", max_steps=2)
+    masked = MaskedModel(model_of(splits), hidden=4)
+    run(MaskLearner(masked, 0.1, config), splits.train, None, config)
+    assert all(parameter.dtype == torch.float32 and parameter.isfinite().all() for parameter in masked.parameters())
 
 
 @pytest.mark.parametrize("method", ["mask", "magnitude"])

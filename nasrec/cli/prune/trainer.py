@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import nasrec_ir
 from nasrec import jsonfile
-from nasrec.cli import runs, weights
+from nasrec.cli import architectures, runs, weights
 from nasrec.cli.architectures import Architecture
 from nasrec.cli.training import Job, carry_out, digest
 from nasrec.errors import TrainError
@@ -50,12 +50,18 @@ class FolderTrainer:
         job = self.job
         if number:
             architecture = Architecture(job.architecture.name, fixed=model.graph)
-            start = (f"the initial weights of round {number}", _values(model))
-            job = replace(job, architecture=architecture, graph=model.graph, start=start)
+            initial = str(target / "initial.pt")
+            weights.save(model, initial)
+            # So that config.toml gives this training again, and not that of the dense model.
+            own = {name: value for name, value in job.settings.items() if name not in architectures.OPTIONS}
+            own |= {"genotype": str(target / "graph.ir"), "weights": initial}
+            job = replace(
+                job, architecture=architecture, graph=model.graph, start=(initial, _values(model)), settings=own
+            )
+        jsonfile.write_text(target / "graph.ir", nasrec_ir.dump(model.graph), TrainError)
         report = carry_out(job, self.config, target, self._label(number, "training"))
         if report["interrupted"]:
             raise Stopped
-        jsonfile.write_text(target / "graph.ir", nasrec_ir.dump(model.graph), TrainError)
         path = str(target / "weights.pt")
         weights.copy_into(model, weights.read(path), path)
         return report
