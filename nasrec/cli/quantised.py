@@ -17,6 +17,7 @@ from nasrec.cli.training import Job, carry_out
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
 from nasrec_ir import Graph
+from nasrec_ir.codegen import generate
 
 if TYPE_CHECKING:
     import torch
@@ -152,7 +153,7 @@ def calibrated(job: QuantJob, config: TrainConfig, target: Path) -> dict[str, An
     model = job.model(config.seed)
     report = {**job.summary(), "identity": job.identity, "interrupted": False}
     report |= {"seed": config.seed, "scores": report["quantisation"]["scores"]["calibrated"]}
-    report["quantisation"]["scales"] = _scales(model)
+    report["quantisation"]["scales"] = _scales(job.graph, model.state_dict())
     if job.ranks.first:
         job.save_source(target, model)
         weights.save(model, target / "weights.pt")
@@ -172,6 +173,7 @@ def trained(job: QuantJob, config: TrainConfig, target: Path) -> dict[str, Any]:
     if not report["interrupted"] and "trained" not in report["quantisation"]["scores"]:
         report["quantisation"]["scores"]["trained"] = {part: report["scores"][part] for part in ("valid", "test")}
         if job.ranks.first:
+            report["quantisation"]["scales"] = _scales(job.graph, weights.read(str(target / "weights.pt")))
             runs.write_report(target, report)
     return report
 
@@ -204,9 +206,8 @@ def _products(graph: Graph) -> list[dict[str, Any]]:
     ]
 
 
-def _scales(model: CompiledModel) -> dict[str, float]:
-    return {
-        node.id: float(model.get_buffer(f"{model.layer_names[node.id]}.act_scale"))
-        for node in model.graph
-        if node.param("act_scale") is not None
-    }
+def _scales(graph: Graph, state_dict: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """The scale of each node's operands, as a model of the graph holds them."""
+    layers = generate(graph).members
+    nodes = [node.id for node in graph if node.param("act_scale") is not None]
+    return {node: float(state_dict[f"{layers[node]}.act_scale"]) for node in nodes}

@@ -50,6 +50,7 @@ def test_calibrated_weights_of_a_run(cli: Any, weights: Path, tmp_path: Path) ->
     # Other commands take the graph with its weights.
     shown = cli("inspect", target / "graph.ir", "--cost", "--json")
     assert shown.status == 0, shown
+    assert "W6 A5" in cli("inspect", target / "graph.ir", "--cost").out
     graph_file, file = target / "graph.ir", target / "weights.pt"
     sim = cli("pim", "simulate", graph_file, "--weights", file, *SMALL[4:], "--limit", 64, "--ideal-cells", "--json")
     assert sim.status == 0 and set(sim.json["scores"]) == {"full precision", "quantised", "chip 1"}
@@ -66,6 +67,7 @@ def test_training_goes_on_in_few_bits(cli: Any, weights: Path, tmp_path: Path) -
     assert set(found["quantisation"]["scores"]) == {"float", "calibrated", "trained"}
     assert found["steps"] == 2 and found["config"]["lr"] == pytest.approx(0.01)
     assert found["scores"]["test"] == found["quantisation"]["scores"]["trained"]["test"]
+    assert set(found["quantisation"]["scales"]) == {each["node"] for each in found["quantisation"]["products"]}
     assert (target / "metrics.csv").exists() and (target / "checkpoints").is_dir()
     assert cli(*words, "-o", target, "--json").json == found
 

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 import nasrec
+from nasrec import quant
 from nasrec.baselines import build
 from nasrec.errors import StateDictError, TrainError
+from nasrec.layers import Quantisable
 from nasrec.train import TrainConfig, TrainResult, evaluate, seed_everything, train
 from nasrec.train.progress import Silent
 from nasrec.train.store import FolderStore
@@ -34,9 +36,15 @@ class StopAfter(Silent):
             raise Stop
 
 
-def model_of(features: Any, dropped: bool = False) -> nn.Module:
-    model: nn.Module = nasrec.compile_graph(build("deepfm", features, hidden=(16,)), seed=3)
-    return Dropped(model) if dropped else model
+def model_of(features: Any, name: str = "") -> nn.Module:
+    model = nasrec.compile_graph(build("deepfm", features, hidden=(16,)), seed=3)
+    if "few bits" in name:
+        model = quant.quantize(model, quant.Scheme(4, 6))
+        for layer in model.modules():
+            if isinstance(layer, Quantisable):
+                layer.observing = True
+                layer.act_scale.fill_(0.05)
+    return Dropped(model) if "dropout" in name else model
 
 
 class Dropped(nn.Module):
@@ -58,6 +66,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "optimizer": "adam", "lr": 0.1, "schedule": "plateau", "plateau_factor": 0.9, "patience": 3, "eval_every": 4,
         "epochs": 4,
     },
+    "few bits whose scales follow the batches": {},
     "bfloat16": {"precision": "bfloat16", "weight_decay": 1e-3, "embedding_decay": 1e-2},
 }  # fmt: skip
 
@@ -69,7 +78,7 @@ def test_resumed_equals_uninterrupted(small, tmp_path: Path, name: str) -> None:
 
     def run(progress: Any = None, store: Any = None) -> tuple[nn.Module, TrainResult]:
         seed_everything(random.randrange(10**6))  # whatever the process drew before
-        model = model_of(features, "dropout" in name)
+        model = model_of(features, name)
         return model, train(model, small.train, small.valid, config, progress, store=store)
 
     whole, expected = run()

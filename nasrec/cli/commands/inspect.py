@@ -16,6 +16,7 @@ from nasrec.errors import CompileError
 from nasrec.features import FeatureSpec
 from nasrec.files import write_bytes
 from nasrec_ir import Graph, draw
+from nasrec_ir.draw.caption import precision_text
 
 HELP = "print or draw a genotype or its graph, with cost per node"
 
@@ -119,7 +120,13 @@ def cost_table(graph: Graph) -> str:
     read = sum(n.read_bytes for n in total.nodes)
     totals = (total.macs, total.parameters, read, total.activation_bytes)
     rows.append(["total", "", "", *(f"{count:,}" for count in totals)])
-    header = ("node", "op", "type", "MACs", "parameters", "bytes read", "bytes written")
+    header = ["node", "op", "type", "MACs", "parameters", "bytes read", "bytes written"]
+    if any(n.weight_bits or n.act_bits for n in total.nodes):
+        header += ["bits", "parameter bytes"]
+        bits = [precision_text(n.weight_bits, n.act_bits) for n in total.nodes]
+        held = [f"{n.parameter_bytes:,}" for n in total.nodes]
+        more = [*zip(bits, held, strict=True), ("", f"{total.parameter_bytes:,}")]
+        rows = [[*row, *cells] for row, cells in zip(rows, more, strict=True)]
     return output.table(header, rows, left=3)
 
 
