@@ -25,8 +25,8 @@ import torch
 
 from benchmarks.common import machine
 from nasrec import jsonfile
+from nasrec.cli import architectures, output
 from nasrec.cli import main as nasrec
-from nasrec.cli import output
 from nasrec.data import is_prepared
 from nasrec.errors import TrainError
 
@@ -54,14 +54,27 @@ class Setting:
     def command(self, data: str, seed: int, folder: Path) -> list[str]:
         """The words behind `nasrec`."""
         options = COMMON | {"embedding_decay": self.embedding_decay} | self.options | {"data": data, "seed": seed}
-        words = ["train", self.model, "-o", os.fspath(folder)]
-        for name, value in options.items():
-            flag = name.replace("_", "-")
-            if isinstance(value, bool):
-                words.append(f"--{flag}" if value else f"--no-{flag}")
-            elif value is not None:
-                words += [f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
-        return words
+        return ["train", self.model, "-o", os.fspath(folder), *flags(options)]
+
+    @property
+    def shape(self) -> list[str]:
+        """Options of the model alone."""
+        return flags({name: value for name, value in (COMMON | self.options).items() if name in SHAPES})
+
+
+def flags(options: Mapping[str, Any]) -> list[str]:
+    """Options as words of a command line; those that are None are left out."""
+    words = []
+    for name, value in options.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            words += [f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return words
+
+
+SHAPES = ("embedding_dim", *architectures.OPTIONS)
 
 
 COMMON: dict[str, Any] = {

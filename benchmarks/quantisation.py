@@ -1,11 +1,12 @@
 """Models in few bits beside floats: calibrated, and trained further in those bits, over several seeds.
 
     python -m benchmarks.quantisation [--data DIR] [--rows N] [--seeds 3] [--models kdd-full ...] [--runs DIR]
+    python -m benchmarks.quantisation --data DIR --floats runs/frappe --models deepfm dlrm --ways calibrated
 
 Each model is trained in floats by `nasrec train`, then quantised by `nasrec quantize` in every scheme, with calibration
 alone and with one more pass in these bits. Each run has a folder of its own below RUNS: called again, the benchmark
 goes on with what was interrupted and makes nothing twice. DIR (default: NASREC_DATA, else the Criteo twin) is what
-`nasrec train --data` takes.
+`nasrec train --data` takes. With --floats, float models are those that benchmarks.frappe has trained.
 
 Columns: differences of test log loss to the same seed's float model, mean and standard deviation over the seeds. A pass
 in few bits is also a pass more of training, so "float, trained on" gives one in floats, as long and at the same rates.
@@ -27,14 +28,15 @@ from typing import Any
 import torch
 
 from benchmarks.common import machine
+from benchmarks.frappe import SETTINGS
 from nasrec import jsonfile
-from nasrec.baselines import BASELINES
 from nasrec.cli import main as nasrec
 from nasrec.cli import output
 from nasrec.errors import TrainError
 
 MIXED = "LAST=8"
-"""LAST stands for the last product, which reaches the logit: `final` of a genotype, `top` of dlrm."""
+LAST = {"dlrm": "top", "deepfm": "deep"} | dict.fromkeys(("dcn_v2", "xdeepfm", "autoint_plus"), "output")
+"""The kind of the product that reaches the logit, of models that do not call it `final`."""
 
 SCHEMES: Mapping[str, Sequence[str]] = {
     "float": ("--weight-bits", "float", "--act-bits", "float"),
@@ -44,7 +46,7 @@ SCHEMES: Mapping[str, Sequence[str]] = {
     "mixed": ("--weight-bits", "4", "--bits", MIXED),
     "W4A4": ("--weight-bits", "4", "--act-bits", "4"),
 }
-"""Options of `nasrec quantize`; mixed: matrices of 4 bits, the last one of 8."""
+"""Options of `nasrec quantize`; mixed: matrices of 4 bits, the last one, or the last perceptron, of 8."""
 
 WAYS: Mapping[str, Sequence[str]] = {"calibrated": (), "trained": ("--epochs", "1")}
 
@@ -59,6 +61,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS), metavar="WAY", help="of the two")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each model, seeds from 0 (3)")
     parser.add_argument("--epochs", type=int, default=1, help="passes of the float models (1)")
+    parser.add_argument("--floats", type=Path, metavar="DIR", help="of benchmarks.frappe, instead of training")
     parser.add_argument("--options", default="", help="further ones of nasrec train and quantize, as one text")
     parser.add_argument("--runs", type=Path, default=Path("runs/quantisation"), help="folder of the runs")
     parser.add_argument("--json", type=Path, help="write the result to this file as well")
@@ -84,18 +87,27 @@ def one_seed(model: str, seed: int, options: argparse.Namespace) -> None:
     """A float model, and all that is made of it."""
     rows = ["--rows", str(options.rows)] if options.rows else []
     shared = ["--data", options.data, *rows, "--seed", str(seed), *options.options.split()]
-    folder = options.runs / model / f"seed-{seed}"
+    folder, start = options.runs / model / f"seed-{seed}", float_run(model, seed, options)
     folder.mkdir(parents=True, exist_ok=True)
-    run(["train", model, *shared, "--epochs", str(options.epochs), "-o", os.fspath(folder / "float")])
+    if options.floats is None:
+        run(["train", model, *shared, "--epochs", str(options.epochs), "-o", os.fspath(start)])
+    elif report_of(start) is None:
+        return
+    else:
+        shared += SETTINGS[model].shape
     for scheme in options.schemes:
         for way, words in ((way, WAYS[way]) for way in options.ways):
             if scheme == "float" and way == "calibrated":
                 continue
             target = folder / place(scheme, way)
-            start = ["--weights", os.fspath(folder / "float")]
-            last = "top" if model in BASELINES else "final"
+            last = LAST.get(model, "final")
             bits = [word.replace("LAST", last) for word in SCHEMES[scheme]]
-            run(["quantize", model, *shared, *start, *bits, *words, "-o", os.fspath(target)])
+            run(["quantize", model, *shared, "--weights", os.fspath(start), *bits, *words, "-o", os.fspath(target)])
+
+
+def float_run(model: str, seed: int, options: argparse.Namespace) -> Path:
+    """Folder of a float model."""
+    return (options.floats or options.runs) / model / f"seed-{seed}" / ("" if options.floats else "float")
 
 
 def place(scheme: str, way: str) -> str:
@@ -114,8 +126,8 @@ def run(command: Sequence[str]) -> None:
 
 def rows_of(model: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for the float model, and for each scheme and way that some seed has finished."""
-    folders = [options.runs / model / f"seed-{seed}" for seed in range(options.seeds)]
-    floats = {folder: found for folder in folders if (found := report_of(folder / "float")) is not None}
+    starts = {options.runs / model / f"seed-{n}": float_run(model, n, options) for n in range(options.seeds)}
+    floats = {folder: found for folder, start in starts.items() if (found := report_of(start)) is not None}
     if not floats:
         return []
     losses = [found["scores"]["test"]["log_loss"] for found in floats.values()]

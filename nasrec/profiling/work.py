@@ -10,7 +10,7 @@ from nasrec_ir import Graph
 
 __all__ = ["NO_WORK", "NodeWork", "Work", "node_work"]
 
-PARAMETER_BYTES = 4  # models compute in float32; precisions of a genotype only annotate its graph
+PARAMETER_BYTES = 4  # models read float32, quantised ones too: they round it to what integers could be
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,9 @@ def _effects(args: argparse.Namespace) -> Nonideal:
 def _full_precision(model: CompiledModel, inputs: list[NDArray[Any]]) -> NDArray[np.float64]:
     import torch
 
+    from nasrec.quant import in_floats
+
     dense, sparse = (torch.as_tensor(np.asarray(array)) for array in inputs)
-    with torch.no_grad():
+    with torch.no_grad(), in_floats(model):
         logits = [model(d, s) for d, s in zip(dense.float().split(4096), sparse.long().split(4096), strict=True)]
     return np.asarray(torch.cat(logits).double().numpy())
