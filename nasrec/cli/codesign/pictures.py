@@ -37,12 +37,13 @@ def draw(trials: Sequence[Trial[Design]], goal: Goal, said: Report, path: Path) 
         return
     figure = curves.figure_of(6.2 * len(costs), 6.0)
     first = goal.objectives[0].name
+    scores = _scores(said, first)
     for axes, cost in zip(figure.subplots(1, len(costs), squeeze=False)[0], costs, strict=True):
         _dots(axes, trials, goal, first, cost.name)
         _front(axes, said, first, cost.name)
-        _scratch(axes, said, cost.name)
-        _rivals(axes, said, cost.name)
-        _zoom(axes, trials, goal, said)
+        _scratch(axes, said, scores, cost.name)
+        _rivals(axes, said, scores, cost.name)
+        _zoom(axes, trials, goal, scores)
         if all(value > 0 for value in (trial.values.get(cost.name, 1.0) for trial in trials)):
             axes.set_xscale("log")
         axes.set(xlabel=cost.name.replace("_", " "), ylabel=first.replace("_", " "))
@@ -62,14 +63,20 @@ def _dots(axes: Any, trials: Sequence[Trial[Design]], goal: Goal, first: str, co
             axes.scatter(x, y, s=7, color=colour, label=label)
 
 
-def _zoom(axes: Any, trials: Sequence[Trial[Design]], goal: Goal, said: Report) -> None:
+def _scores(said: Report, first: str) -> dict[str, Report]:
+    """The first objective of trained models on test rows, mean and deviation; empty where it is no such score."""
+    name = first.removeprefix("chip.")
+    reports = said.get("retrain", {}).get("models", [])
+    return {one["name"]: one["scores"]["test"][name] for one in reports if name in one["scores"]["test"]}
+
+
+def _zoom(axes: Any, trials: Sequence[Trial[Design]], goal: Goal, scores: Mapping[str, Report]) -> None:
     """The worst of random designs may be far off; what a reader compares is the rest, and what was trained."""
     first = goal.objectives[0].name
     values = sorted(t.values[first] for t in trials if first in t.values and goal.score(t.values).allowed)
     if len(values) < 20:
         return
-    trained = [one["scores"]["test"]["log_loss"]["mean"] for one in said.get("retrain", {}).get("models", [])]
-    shown = [values[0], values[int(0.9 * (len(values) - 1))], *trained]
+    shown = [values[0], values[int(0.9 * (len(values) - 1))], *(score["mean"] for score in scores.values())]
     margin = 0.1 * (max(shown) - min(shown))
     if margin > 0:
         axes.set_ylim(min(shown) - margin, max(shown) + margin)
@@ -89,21 +96,18 @@ def _front(axes: Any, said: Report, first: str, cost: str) -> None:
                       textcoords="offset points")  # fmt: skip
 
 
-def _scratch(axes: Any, said: Report, cost: str) -> None:
-    """Trained from scratch: test log loss, with the deviation over the seeds."""
+def _scratch(axes: Any, said: Report, scores: Mapping[str, Report], cost: str) -> None:
+    """Trained from scratch: on test rows, with the deviation over the seeds."""
     label: str | None = "from scratch, test rows"
-    figures = {chosen["name"]: chosen["figures"] for chosen in said["chosen"]}
-    for report in said.get("retrain", {}).get("models", []):
-        x = figures.get(report["name"], {}).get(cost.removeprefix("pim."))
-        loss = report["scores"]["test"]["log_loss"]
-        if x is not None:
-            axes.errorbar(x, loss["mean"], loss["std"], fmt="D", ms=5, color=_SCRATCH, capsize=2, label=label)
+    for chosen in said["chosen"]:
+        x, score = chosen["figures"].get(cost.removeprefix("pim.")), scores.get(chosen["name"])
+        if x is not None and score is not None:
+            axes.errorbar(x, score["mean"], score["std"], fmt="D", ms=5, color=_SCRATCH, capsize=2, label=label)
             label = None
 
 
-def _rivals(axes: Any, said: Report, cost: str) -> None:
+def _rivals(axes: Any, said: Report, scores: Mapping[str, Report], cost: str) -> None:
     """A colour for each chip, a marker or a dash for each model there."""
-    trained = {one["name"]: one["scores"]["test"]["log_loss"] for one in said.get("retrain", {}).get("models", [])}
     models = list(dict.fromkeys(rival["model"] for rival in said["rivals"]))
     names = list(dict.fromkeys(rival["name"] for rival in said["rivals"]))
     for rival in said["rivals"]:
@@ -115,7 +119,7 @@ def _rivals(axes: Any, said: Report, cost: str) -> None:
             "color": _RIVALS[names.index(rival["name"]) % len(_RIVALS)],
             "label": f"{rival['model']}: {rival['name']}",
         }
-        if (loss := trained.get(rival["model"])) is None:
+        if (score := scores.get(rival["model"])) is None:
             axes.axvline(x, linestyle=_DASHES[number], linewidth=1.1, **style)
         else:
-            axes.errorbar(x, loss["mean"], loss["std"], fmt=_MARKERS[number], ms=8, capsize=2, **style)
+            axes.errorbar(x, score["mean"], score["std"], fmt=_MARKERS[number], ms=8, capsize=2, **style)
