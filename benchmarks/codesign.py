@@ -60,7 +60,7 @@ SETTINGS: Mapping[str, Setting] = {
         f"{SPACE} --epochs 4",
         f"{SEARCH} --population 64 --generations 12 --retrain 2",
         "lr = 0.12\nbatch_size = 512\nepochs = 3\n",
-        ("dlrm", "dlrm --interaction cat --hidden 400,400,400 --batch-norm --dropout 0.4"),
+        ("dlrm",),
     ),
     "twin": Setting(
         "synthetic twin of Criteo, 80,000 rows",
