@@ -58,6 +58,7 @@ def test_unknown_command(cli: Any) -> None:
 def test_unknown_option(cli: Any, command: str) -> None:
     needed = {"train": ["dlrm", "--data", "x"], "export": ["dlrm", "--format", "pt2", "-o", "x"]}
     needed |= {"supernet": ["x.pt", "criteo-full", "--data", "x"], "search": ["--supernet", "x.pt", "--data", "x"]}
+    needed["codesign"] = needed["search"]
     positional = needed.get(command, ["dlrm"] if command in ("compile", "inspect", "profile", "pim", "report") else [])
     cli(command, *ACTIONS.get(command, ()), *positional, "--bogus").fails_with("--bogus", "--help'")
 
