@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
+from nasrec import checks, jsonfile
 from nasrec.checks import shown
 from nasrec.cli import architectures, rows, weights
 from nasrec.cli.usage import UsageError, number
@@ -125,8 +125,8 @@ def train_config(args: argparse.Namespace) -> TrainConfig:
     return dataclasses.replace(config, **{name: getattr(config, of) for name, of in _RESOLVED.items()})
 
 
-def from_file(path: str) -> TrainConfig:
-    """The settings of the loop in a file; those of what is trained are left out.
+def from_file(path: str) -> tuple[TrainConfig, float | None]:
+    """The settings of the loop in a file, and its `embedding_std`; what is trained, on what and where, is left out.
 
     Raises:
         TrainError: the file cannot be read, or a setting is unknown or out of range.
@@ -134,9 +134,12 @@ def from_file(path: str) -> TrainConfig:
     from nasrec.train import TrainConfig
 
     known = {field.name for field in dataclasses.fields(TrainConfig)}
-    values: dict[str, Any] = {name: value for name, value in _read(path).items() if name in known}
-    given: dict[str, Any] = {name: None if value == NONE else value for name, value in values.items()}
-    return TrainConfig(**given)
+    values = _read(path)
+    given: dict[str, Any] = {name: None if value == NONE else value for name, value in values.items() if name in known}
+    std = values.get("embedding_std")
+    if std is not None and not (checks.number(std) or 0) > 0:
+        raise TrainError(f"{jsonfile.shown_path(path)}: embedding_std must be a positive number, not {shown(std)}")
+    return TrainConfig(**given), None if std is None else float(std)
 
 
 def of_run(args: argparse.Namespace) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from nasrec.compiler import compile as compile_model
+from nasrec.compiler import compile_graph
 from nasrec.data.dataset import Log, Splits
 from nasrec.genotype import Genotype
-from nasrec.graphs import cost
+from nasrec.graphs import cost, graph_of
 from nasrec.meter import Meter
 from nasrec.rank.table import Entry, TableFile
 from nasrec.space import SearchSpace
@@ -18,7 +18,9 @@ from nasrec.train import TrainConfig, evaluate, train
 __all__ = ["identity_of", "train_entry", "train_missing"]
 
 
-def identity_of(space: SearchSpace, splits: Splits[Log], embedding_dim: int, config: TrainConfig) -> dict[str, Any]:
+def identity_of(
+    space: SearchSpace, splits: Splits[Log], embedding_dim: int, config: TrainConfig, embedding_std: float | None = None
+) -> dict[str, Any]:
     """What the entries of a table have in common; seeds are theirs."""
     settings: Mapping[str, Any] = {name: value for name, value in asdict(config).items() if name != "seed"}
     return {
@@ -26,13 +28,19 @@ def identity_of(space: SearchSpace, splits: Splits[Log], embedding_dim: int, con
         "data": {"train": splits.train.sha256, "valid": splits.valid.sha256, "test": splits.test.sha256},
         "embedding_dim": embedding_dim,
         "config": settings,
+        **({} if embedding_std is None else {"embedding_std": embedding_std}),
     }
 
 
-def train_entry(genotype: Genotype, splits: Splits[Log], embedding_dim: int, config: TrainConfig) -> Entry:
-    """One architecture, trained with the configuration's seed; scored with the weights that were best on validation."""
+def train_entry(
+    genotype: Genotype, splits: Splits[Log], embedding_dim: int, config: TrainConfig, embedding_std: float | None = None
+) -> Entry:
+    """One architecture, trained with the configuration's seed; scored with the weights that were best on validation.
+
+    `embedding_std` is that of `nasrec.compiler.compile_graph`.
+    """
     features = splits.train.features(embedding_dim)
-    model = compile_model(genotype, features, seed=config.seed)
+    model = compile_graph(graph_of(genotype, features), seed=config.seed, embedding_std=embedding_std)
     result = train(model, splits.train, splits.valid, config)
     if result.interrupted:
         raise KeyboardInterrupt
@@ -61,6 +69,7 @@ def train_missing(
     config: TrainConfig,
     file: TableFile,
     *,
+    embedding_std: float | None = None,
     seeds: int = 1,
     meter: Meter | None = None,
 ) -> None:
@@ -77,7 +86,7 @@ def train_missing(
         meter.begin("ground truth", len(wanted), "trainings", done)
     try:
         for genotype, seed in missing:
-            entry = train_entry(genotype, splits, embedding_dim, replace(config, seed=seed))
+            entry = train_entry(genotype, splits, embedding_dim, replace(config, seed=seed), embedding_std)
             file.add(entry)
             done += 1
             if meter is not None:

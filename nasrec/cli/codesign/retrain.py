@@ -26,6 +26,7 @@ from nasrec_pim import Hardware
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
+    from nasrec.cli.search.retrain import Recipe
     from nasrec.codesign.noise import NoiseTuned
     from nasrec.compiler import CompiledModel
     from nasrec.train import TrainConfig
@@ -101,8 +102,7 @@ def handcrafted_of(args: argparse.Namespace) -> dict[str, Architecture]:
 
 
 def retrain(
-    models: Sequence[Model], data: Rows, dim: int, config: TrainConfig, rates: Sequence[float], count: int,
-    check: Verification, target: Path,
+    models: Sequence[Model], data: Rows, dim: int, recipe: Recipe, count: int, check: Verification, target: Path
 ) -> tuple[list[Report], bool]:  # fmt: skip
     """Trains every model with each rate, then with `count` seeds at the best, and runs all of these on its chip.
 
@@ -112,7 +112,7 @@ def retrain(
     reports: list[Report] = []
     for model in models:
         try:
-            found = _one(model, data, dim, config, rates, count, check, folder(target / model.name, TrainError))
+            found = _one(model, data, dim, recipe, count, check, folder(target / model.name, TrainError))
         except KeyboardInterrupt:
             found = None
         if found is None:
@@ -122,12 +122,11 @@ def retrain(
 
 
 def _one(
-    model: Model, data: Rows, dim: int, config: TrainConfig, rates: Sequence[float], count: int, check: Verification,
-    target: Path,
+    model: Model, data: Rows, dim: int, recipe: Recipe, count: int, check: Verification, target: Path
 ) -> Report | None:  # fmt: skip
-    job = _job(model, data, dim)
+    config, job = recipe.config, _job(model, data, dim, recipe)
     tried = []
-    for lr in rates:
+    for lr in recipe.rates:
         found = _seeds(job, replace(config, lr=lr), [config.seed], target, test=False)
         if found is None:
             return None
@@ -163,7 +162,7 @@ def _seeds(job: Job, config: TrainConfig, own: Sequence[int], target: Path, *, t
     return None if len(reports) < len(own) or reports[-1]["interrupted"] else reports
 
 
-def _job(model: Model, data: Rows, dim: int) -> Job:
+def _job(model: Model, data: Rows, dim: int, recipe: Recipe) -> Job:
     import torch
 
     from nasrec.train.ranks import Ranks
@@ -171,7 +170,7 @@ def _job(model: Model, data: Rows, dim: int) -> Job:
     features = data.splits.train.features(dim)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     named = replace(model.architecture, name=model.name)
-    return Job(named, features, model.graph, data, Ranks(device=device), {})
+    return Job(named, features, model.graph, data, Ranks(device=device), recipe.settings)
 
 
 def _verified(job: Job, model: Model, config: TrainConfig, check: Verification, run: Path) -> Report | None:

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from nasrec.files import folder
 
     spec = DesignSpec.of(args)
-    settings = training.config_of(args) if args.retrain else None
+    recipe = training.recipe_of(args) if args.retrain else None
     handcrafted = retrain.handcrafted_of(args)
     hardware = spec.hardware()
     net, data = spec.search.load()
@@ -71,11 +71,10 @@ def run(args: argparse.Namespace) -> int:
         _save(target, spec, space, found, chosen, said)
         if not args.json:
             print(_table(found, said))
-        if settings is not None and chosen:
-            config, rates = settings
+        if recipe is not None and chosen:
             models = _models(chosen[: args.retrain], handcrafted, net)
             trained, interrupted = retrain.retrain(
-                models, data, net.features.embedding_dim, config, rates, args.seeds,
+                models, data, net.features.embedding_dim, recipe, args.seeds,
                 retrain.Verification.of(args), folder(target / "retrain", TrainError),
             )  # fmt: skip
             said["retrain"] = _trained(trained, interrupted, said, list(handcrafted))

@@ -106,12 +106,12 @@ def _study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
     from nasrec.environment import environment
     from nasrec.train import TrainConfig
 
-    config = settings.from_file(args.train_config) if args.train_config else TrainConfig()
+    config, std = settings.from_file(args.train_config) if args.train_config else (TrainConfig(), None)
     data = rows.load(args, seed=args.seed)
     candidates = _candidates(args, data, target)
     spaces_of = dict.fromkeys(candidate.space for candidate in candidates)
     # The truth first: what is wrong with its table or settings shows before a supernet is trained.
-    tables = {space: _truth(args, space, data, config, target) for space in spaces_of}
+    tables = {space: _truth(args, space, data, config, std, target) for space in spaces_of}
     ranked = [one for candidate in candidates for one in _ranked(args, candidate, tables[candidate.space], data)]
     pictures.draw_scatter(ranked, target / "scatter.png")
     pictures.draw_cdf(ranked, target / "cdf.png")
@@ -119,7 +119,7 @@ def _study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
         print(f"\n{_table(ranked)}")
     return {
         "command": "rank",
-        "settings": _settings(args, candidates[0].space, config),
+        "settings": _settings(args, candidates[0].space, config, std),
         "data": data.summary(),
         "environment": environment(),
         "architectures": len(ranked[0].truth),
@@ -165,7 +165,9 @@ def _candidates(args: argparse.Namespace, data: Rows, target: Path) -> list[_Can
     ]
 
 
-def _truth(args: argparse.Namespace, space: SearchSpace, data: Rows, config: TrainConfig, target: Path) -> Table:
+def _truth(
+    args: argparse.Namespace, space: SearchSpace, data: Rows, config: TrainConfig, std: float | None, target: Path
+) -> Table:
     from nasrec.meter import console_meter
     from nasrec.rank import Table, TableFile
     from nasrec.rank.truth import identity_of, train_missing
@@ -174,10 +176,11 @@ def _truth(args: argparse.Namespace, space: SearchSpace, data: Rows, config: Tra
     if not space.balanced_dot:
         path = path.with_stem(f"{path.stem}-unbalanced")
     genotypes = _architectures(args, space)
-    with TableFile(path, identity_of(space, data.splits, args.embedding_dim, config)) as file:
+    with TableFile(path, identity_of(space, data.splits, args.embedding_dim, config, std)) as file:
         train_missing(
-            genotypes, data.splits, args.embedding_dim, config, file, seeds=args.truth_seeds, meter=console_meter()
-        )
+            genotypes, data.splits, args.embedding_dim, config, file,
+            embedding_std=std, seeds=args.truth_seeds, meter=console_meter(),
+        )  # fmt: skip
     table = Table.load(path)
     wanted = set(genotypes)
     return Table(table.identity, tuple(entry for entry in table.entries if entry.genotype in wanted))
@@ -253,14 +256,17 @@ def _contest(args: argparse.Namespace, target: Path) -> dict[str, Any]:
     }
 
 
-def _settings(args: argparse.Namespace, space: SearchSpace, config: TrainConfig) -> dict[str, Any]:
+def _settings(args: argparse.Namespace, space: SearchSpace, config: TrainConfig, std: float | None) -> dict[str, Any]:
     """Of a study; those of a supernet's training only where one was trained."""
     of_training = ("supernet_epochs", "supernet_lr", "supernet_batch_size", "matrix", "unbalanced")
     names = ("finetune", "finetune_rows", "valid_rows", "embedding_dim", "truth_seeds", "seed")
     return {
         **{name: getattr(args, name) for name in (*names, *(("supernet",) if args.supernet else of_training))},
         "space": space.to_dict(),
-        "training_from_scratch": {name: value for name, value in asdict(config).items() if name != "seed"},
+        "training_from_scratch": {
+            **{name: value for name, value in asdict(config).items() if name != "seed"},
+            "embedding_std": std,
+        },
     }
 
 

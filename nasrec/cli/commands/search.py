@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from nasrec.files import folder
 
     goal = goal_of(args)
-    training = retrain.config_of(args) if args.retrain else None
+    recipe = retrain.recipe_of(args) if args.retrain else None
     data_options = {name: getattr(args, name) for name in ("data", "rows", "kind", "split", "min_count")}
     spec = MeasureSpec(
         args.supernet, data_options, args.seed, goal, args.hardware, args.finetune, args.finetune_rows, args.valid_rows
@@ -64,12 +64,10 @@ def run(args: argparse.Namespace) -> int:
         _save(target, goal, found, said)
         if not args.json:
             print(_table(goal, found, net.features))
-        if training is not None:
+        if recipe is not None:
             best = _best(goal, found, net.features, args.retrain)
-            config, rates = training
-            dim = net.features.embedding_dim
             place = folder(target / "retrain", TrainError)
-            trained = retrain.retrain(best, data, dim, config, rates, args.seeds, place)
+            trained = retrain.retrain(best, data, net.features.embedding_dim, recipe, args.seeds, place)
             said["retrain"] = trained.to_dict()
             runs.write_report(target, said)
             report.write(target)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nasrec.search import Trial
     from nasrec.train import TrainConfig
 
-__all__ = ["Candidate", "Retrained", "add_options", "config_of", "retrain", "table"]
+__all__ = ["Candidate", "Recipe", "Retrained", "add_options", "recipe_of", "retrain", "table"]
 
 RATES = 3
 
@@ -49,6 +49,26 @@ class Candidate:
         """On the validation rows, by what the training watches; smaller is better."""
         value: float = self.report["scores"]["valid"][monitor]
         return -value if monitor == "auc" else value
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How models are trained from scratch.
+
+    Attributes:
+        config: settings of the loop.
+        rates: learning rates to choose from.
+        embedding_std: of the tables' initial values, see `nasrec.compiler.compile_graph`.
+    """
+
+    config: TrainConfig
+    rates: tuple[float, ...]
+    embedding_std: float | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of a run besides the loop's, as in `nasrec.cli.training.Job`."""
+        return {} if self.embedding_std is None else {"embedding_std": self.embedding_std}
 
 
 @dataclass(frozen=True)
@@ -112,33 +132,32 @@ def add_options(
     )
 
 
-def config_of(args: argparse.Namespace) -> tuple[TrainConfig, list[float]]:
-    """The settings of the training, and the learning rates to choose from.
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """How candidates are to be trained.
 
     Raises:
         TrainError: the file cannot be read, or a setting is out of range.
     """
     from nasrec.train import TrainConfig
 
-    config = settings.from_file(args.train_config) if args.train_config else TrainConfig()
+    config, std = settings.from_file(args.train_config) if args.train_config else (TrainConfig(), None)
     if args.rates is None and config.lr is not None:
-        return config, [config.peak_lr]
+        return Recipe(config, (config.peak_lr,), std)
     low, high = args.rates or tune.RANGE
-    return config, list(tune.rates(low, high, args.rate_trials))
+    return Recipe(config, tuple(tune.rates(low, high, args.rate_trials)), std)
 
 
 def retrain(
-    best: Sequence[Trial[Genotype]], data: Rows, embedding_dim: int, config: TrainConfig, rates: Sequence[float],
-    count: int, target: Path,
-) -> Retrained:  # fmt: skip
+    best: Sequence[Trial[Genotype]], data: Rows, embedding_dim: int, recipe: Recipe, count: int, target: Path
+) -> Retrained:
     """Trains candidates, then the chosen one with `count` seeds from the configuration's own on.
 
     Every run has a folder below `target` and goes on where it was interrupted.
     """
-    candidates: list[Candidate] = []
+    config, candidates = recipe.config, list[Candidate]()
     for trial in best:
-        job = _job(trial, data, embedding_dim)
-        for lr in rates:
+        job = _job(trial, data, embedding_dim, recipe)
+        for lr in recipe.rates:
             name = f"trial-{trial.number}-lr-{lr:g}"
             found = seeds.train_seeds(
                 job, replace(config, lr=lr), [config.seed], target, name=f"{name}-seed-{{}}", test=False
@@ -147,7 +166,7 @@ def retrain(
                 return Retrained(tuple(candidates), config.monitor, None, (), True)
             candidates.append(Candidate(trial.number, trial.candidate, lr, found[0]))
     chosen = min(candidates, key=lambda candidate: candidate.loss(config.monitor))
-    job = _job(next(trial for trial in best if trial.number == chosen.trial), data, embedding_dim)
+    job = _job(next(trial for trial in best if trial.number == chosen.trial), data, embedding_dim, recipe)
     own = range(config.seed, config.seed + count)
     runs = seeds.train_seeds(job, replace(config, lr=chosen.lr), own, folder(target / "chosen", TrainError))
     interrupted = len(runs) < count or bool(runs[-1]["interrupted"])
@@ -170,7 +189,7 @@ def table(found: Retrained) -> str:
     return output.table(("trial", "learning rate", "valid log loss", "valid AUC", ""), lines, left=1)
 
 
-def _job(trial: Trial[Genotype], data: Rows, embedding_dim: int) -> Job:
+def _job(trial: Trial[Genotype], data: Rows, embedding_dim: int, recipe: Recipe) -> Job:
     import torch
 
     from nasrec.train.ranks import Ranks
@@ -178,4 +197,4 @@ def _job(trial: Trial[Genotype], data: Rows, embedding_dim: int) -> Job:
     features = data.splits.train.features(embedding_dim)
     architecture = Architecture(f"trial-{trial.number}", trial.candidate)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Job(architecture, features, architecture.graph(features), data, Ranks(device=device), {})
+    return Job(architecture, features, architecture.graph(features), data, Ranks(device=device), recipe.settings)
