@@ -35,8 +35,8 @@ from nasrec.cli import output
 from nasrec.errors import TrainError
 
 MIXED = "LAST=8"
-LAST = {"dlrm": "top", "deepfm": "deep"} | dict.fromkeys(("dcn_v2", "xdeepfm", "autoint_plus"), "output")
-"""The kind of the product that reaches the logit, of models that do not call it `final`."""
+LAST = {"dlrm": "top.out", "deepfm": "deep.out"} | dict.fromkeys(("dcn_v2", "xdeepfm", "autoint_plus"), "output")
+"""The product that reaches the logit, of models that do not call it `final`."""
 
 SCHEMES: Mapping[str, Sequence[str]] = {
     "float": ("--weight-bits", "float", "--act-bits", "float"),
@@ -46,7 +46,7 @@ SCHEMES: Mapping[str, Sequence[str]] = {
     "mixed": ("--weight-bits", "4", "--bits", MIXED),
     "W4A4": ("--weight-bits", "4", "--act-bits", "4"),
 }
-"""Options of `nasrec quantize`; mixed: matrices of 4 bits, the last one, or the last perceptron, of 8."""
+"""Options of `nasrec quantize`; mixed: matrices of 4 bits, the last one of 8."""
 
 WAYS: Mapping[str, Sequence[str]] = {"calibrated": (), "trained": ("--epochs", "1")}
 

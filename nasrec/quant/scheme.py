@@ -38,7 +38,8 @@ class Scheme:
     Attributes:
         weight_bits: of the matrices, 2 to 16, None for float.
         act_bits: of what they multiply, None for float.
-        kinds: (weight bits, activation bits) of some kinds of product, see `kind_of`; they go before all else.
+        kinds: (weight bits, activation bits) of some kinds of product, see `kind_of`, or of single ones by their node's
+            id; they go before all else.
         per_tensor: one scale for a matrix instead of one for each of its rows (output channels).
         keep: products that have bits already, from a genotype's genes, keep those unless their kind is named.
 
@@ -61,6 +62,8 @@ class Scheme:
 
     def of(self, node: Node) -> Precision:
         """The bits of one product."""
+        if node.id in self.kinds:
+            return self.kinds[node.id]
         attrs = attributes(node)
         return self._chosen(kind_of(node), (attrs["weight_bits"], attrs.get("act_bits")))
 
@@ -99,9 +102,9 @@ def annotate(graph: Graph, scheme: Scheme) -> Graph:
         scheme: the bits.
 
     Raises:
-        QuantError: the scheme names a kind that the graph does not have.
+        QuantError: the scheme names a kind, or a node, that the graph does not have.
     """
-    unknown = sorted(set(scheme.kinds) - kinds_in(graph))
+    unknown = sorted(set(scheme.kinds) - kinds_in(graph) - {node.id for node in _products(graph)})
     if unknown:
         raise QuantError(
             f"graph {graph.name}: no stored product is of kind {shown(unknown[0])}; kinds are "

@@ -43,5 +43,5 @@ def test_float_models_of_the_frappe_benchmark(tmp_path: Path, monkeypatch: pytes
         quantisation.one_seed("deepfm", seed, options)
     (words,) = given  # seed 1 has no float model
     assert words[:2] == ["quantize", "deepfm"] and words[words.index("--weights") + 1].endswith("floats/deepfm/seed-0")
-    assert words[words.index("--bits") + 1] == "deep=8" and words[words.index("--hidden") + 1] == "400,400,400"
+    assert words[words.index("--bits") + 1] == "deep.out=8" and words[words.index("--hidden") + 1] == "400,400,400"
     assert "--epochs" not in words and "--patience" not in words

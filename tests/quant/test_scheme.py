@@ -58,6 +58,9 @@ def test_kinds_are_operators_mergers_and_scopes() -> None:
     assert {bits for node, bits in found.items() if node.endswith(".fc")} == {(4, 5)}
     assert found["final"] == (None, None)
     assert {bits for node, bits in found.items() if ".attn" in node} == {(8, 8)}
+    first, *others = (node for node in found if node.endswith(".fc"))
+    one = bits_of(annotate(full, Scheme(8, 8, kinds={first: (3, 3), "fc": (4, 5)})))
+    assert one[first] == (3, 3) and all(one[node] == (4, 5) for node in others)
     with pytest.raises(QuantError, match="no stored product is of kind 'sum'; kinds are attention, dot_product, efc"):
         annotate(full, Scheme(kinds={"sum": (4, 4)}))
 
