@@ -45,8 +45,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default={},
         metavar="KIND=W[/A],...",
         help="of some kinds of product, such as fc=8,efc=4/6,final=float: operators (fc, dot_product, sigmoid_gating, "
-        "sum, attention, efc), fm, dense_to_sparse, final, the layers of a baseline (top, bottom, ...), or one node by its id (top.out=8). Other "
-        "operators that have bits in the genotype keep those",
+        "sum, attention, efc), fm, dense_to_sparse, final, the layers of a baseline (top, bottom, ...), or one node by "
+        "its id (top.out=8). Other operators that have bits in the genotype keep those",
     )
     group.add_argument("--per-tensor", action="store_true", help="one scale for a matrix, not one for each output")
     group.add_argument(
