@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from nasrec.data.dataset import Log
 from nasrec.errors import QuantError
 from nasrec.layers import Quantisable
+from nasrec.modes import evaluating
 from nasrec.quant.model import in_floats
 from nasrec.train.predict import device_of, forward
 from nasrec_ir.quantise import largest_integer, scale_of
@@ -147,19 +147,9 @@ def _observe(
     device, like = device_of(model), next(model.parameters())
     hooks = [layer.register_forward_pre_hook(watch(name)) for name, layer in layers.items()]
     try:
-        with _evaluating(model), in_floats(model), torch.no_grad():
+        with evaluating(model), in_floats(model), torch.no_grad():
             for dense, sparse, *_ in rows.reader(batch_size, shuffle="none").epoch():
                 forward(model, dense.to(like), sparse.to(device))
     finally:
         for hook in hooks:
             hook.remove()
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import torch
 from torch import nn
@@ -11,6 +10,7 @@ from torch import nn
 from nasrec.compiler import CompiledModel, compile_graph, tensor_of
 from nasrec.errors import QuantError
 from nasrec.layers import FieldAttention, Quantisable
+from nasrec.modes import switched
 from nasrec.quant.scheme import Scheme, annotate
 from nasrec_ir import Graph, ParamRef
 from nasrec_ir.ops import OPS
@@ -51,18 +51,10 @@ def with_graph(model: CompiledModel, graph: Graph) -> CompiledModel:
     return made.train(model.training)
 
 
-@contextmanager
-def in_floats(model: nn.Module) -> Iterator[None]:
+def in_floats(model: nn.Module) -> AbstractContextManager[None]:
     """Within the block a quantised model computes with its float weights and activations."""
     layers = [module for module in model.modules() if isinstance(module, (Quantisable, FieldAttention))]
-    before = [layer.floating for layer in layers]
-    for layer in layers:
-        layer.floating = True
-    try:
-        yield
-    finally:
-        for layer, floating in zip(layers, before, strict=True):
-            layer.floating = floating
+    return switched(layers, "floating")
 
 
 def _shown(ref: ParamRef) -> str:

@@ -14,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.layers import Embedding, Quantisable
+from nasrec.modes import switched
 from nasrec.train.config import TrainConfig
 from nasrec.train.gradients import is_sparse, share_gradients
 from nasrec.train.metrics import Metrics
@@ -206,15 +207,7 @@ def clip(grads: Sequence[Tensor], largest: float) -> None:
     torch._foreach_mul_(list(grads), factor.clamp(max=1.0))
 
 
-@contextmanager
-def _sparse_tables(model: nn.Module, wanted: bool) -> Iterator[None]:
+def _sparse_tables(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
     """Within the block the tables of generated models get sparse gradients, if that is wanted."""
     tables = [module for module in model.modules() if isinstance(module, Embedding)] if wanted else []
-    before = [table.sparse for table in tables]
-    for table in tables:
-        table.sparse = True
-    try:
-        yield
-    finally:
-        for table, sparse in zip(tables, before, strict=True):
-            table.sparse = sparse
+    return switched(tables, "sparse")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch import nn
 
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
+from nasrec.modes import evaluating
 from nasrec.train.metrics import Metrics, score
 from nasrec.train.ranks import ALONE, Ranks
 
@@ -42,7 +42,7 @@ def evaluate(model: nn.Module, log: Log, batch_size: int = 4096, *, ranks: Ranks
 def predict(model: nn.Module, log: Log, batch_size: int = 4096, *, ranks: Ranks = ALONE) -> Predictions:
     """Logits, labels and weights of all rows, in the log's order; each of several ranks computes its share of them,
     and gets all, a batch of one rank after that of another."""
-    with _evaluation_mode(model):
+    with evaluating(model):
         return predict_with(model, device_of(model), log, batch_size, ranks)
 
 
@@ -103,13 +103,3 @@ def check_logits(logits: object, label: torch.Tensor) -> None:
         return
     got = f"{logits.dtype} {list(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
     raise TrainError(f"the model's forward gave {got}, expected float logits {list(label.shape)}, one for each row")
-
-
-@contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

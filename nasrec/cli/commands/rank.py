@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import output, report, rows, runs, settings
+from nasrec.cli.search.setup import add_finetune_rows
 from nasrec.cli.supernet import spaces
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.errors import TrainError
@@ -46,10 +47,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--finetune", type=number(1), default=500, metavar="STEPS",
         help="score without and with so many steps of fine-tuning the last layer (default 500, the paper's)",
     )  # fmt: skip
-    group.add_argument(
-        "--finetune-rows", type=number(1), default=32_768, metavar="N",
-        help="that these steps read over and over (default 32,768): the fewer, the faster",
-    )  # fmt: skip
+    add_finetune_rows(group)
     group.add_argument("--valid-rows", type=number(1), metavar="N", help="validation rows to score on (default: all)")
     for name, kind, default, text in (
         ("supernet-epochs", number(1), 1, "passes over the rows (default 1)"),

@@ -26,6 +26,7 @@ __all__ = [
     "ALGORITHMS",
     "MeasureSpec",
     "add_algorithm",
+    "add_finetune_rows",
     "add_goal",
     "add_options",
     "add_scoring",
@@ -91,14 +92,19 @@ def add_scoring(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--finetune", type=number(0), default=0, metavar="STEPS",
         help="of the last layer before a score is taken (default 0; the paper takes 500)",
     )  # fmt: skip
-    group.add_argument(
-        "--finetune-rows", type=number(1), default=32_768, metavar="N",
-        help="that these steps read over and over (default 32,768): the fewer, the faster",
-    )  # fmt: skip
+    add_finetune_rows(group)
     group.add_argument(
         "--valid-rows", type=number(1), default=20_000, metavar="N", help="validation rows to score on (default 20,000)"
     )
     return group
+
+
+def add_finetune_rows(group: argparse._ArgumentGroup) -> None:
+    """Adds --finetune-rows, which belongs to --finetune."""
+    group.add_argument(
+        "--finetune-rows", type=number(1), default=32_768, metavar="N",
+        help="that these steps read over and over (default 32,768): the fewer, the faster",
+    )  # fmt: skip
 
 
 def add_algorithm(parser: argparse.ArgumentParser, default_algorithm: str) -> argparse._ArgumentGroup:
