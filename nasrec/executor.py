@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrec import kernels
+from nasrec.fake_quantize import fake_quantize_inputs, fake_quantize_matrices, fake_quantize_weight
 from nasrec.slices import pieces, take
 from nasrec_ir import Graph, Node
 from nasrec_ir.ops import attributes
@@ -97,11 +98,11 @@ def _in_precision(product: Execute) -> Execute:
 
     def run(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
         if bits := attrs["act_bits"]:
-            xs = kernels.fake_quantize_inputs(xs, bits, params.get("act_scale"))
+            xs = fake_quantize_inputs(xs, bits, params.get("act_scale"))
         if bits := attrs["weight_bits"]:
             weight = params["weight"]
             pieces = (weight,) if isinstance(weight, Tensor) else weight
-            pieces = kernels.fake_quantize_weight(pieces, bits, per_tensor=attrs["per_tensor"])
+            pieces = fake_quantize_weight(pieces, bits, per_tensor=attrs["per_tensor"])
             params = {**params, "weight": pieces[0] if isinstance(weight, Tensor) else pieces}
         return product(xs, attrs, params)
 
@@ -122,7 +123,7 @@ def _batch_norm(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
 
 def _field_attention(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
     options = {key: attrs[key] for key in ("padded", "eps")}
-    parameters = kernels.fake_quantize_matrices(params.values(), attrs["weight_bits"], per_tensor=attrs["per_tensor"])
+    parameters = fake_quantize_matrices(params.values(), attrs["weight_bits"], per_tensor=attrs["per_tensor"])
     return kernels.field_attention(xs[0], parameters, attrs["heads"], **options)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrec import kernels
+from nasrec.fake_quantize import fake_quantize_inputs, fake_quantize_matrices, fake_quantize_weight, input_scale
 from nasrec.kernels.reference import FIELD_ATTENTION_ROLES
 
 __all__ = [
@@ -62,14 +63,14 @@ class Quantisable(nn.Module):
         if self.act_bits is None or self.floating:
             return inputs
         if self.observing and self.training and self.act_scale is not None:
-            self.act_scale.lerp_(kernels.input_scale(inputs, self.act_bits).to(self.act_scale), 0.01)
-        return kernels.fake_quantize_inputs(inputs, self.act_bits, self.act_scale)
+            self.act_scale.lerp_(input_scale(inputs, self.act_bits).to(self.act_scale), 0.01)
+        return fake_quantize_inputs(inputs, self.act_bits, self.act_scale)
 
     def quantized_weight(self) -> Tensor:
         """The matrix as it multiplies."""
         if self.weight_bits is None or self.floating:
             return self.weight
-        (weight,) = kernels.fake_quantize_weight([self.weight], self.weight_bits, per_tensor=self.per_tensor)
+        (weight,) = fake_quantize_weight([self.weight], self.weight_bits, per_tensor=self.per_tensor)
         return weight
 
     @property
@@ -340,7 +341,7 @@ class FieldAttention(nn.Module):
     def quantized_parameters(self) -> list[Tensor]:
         """The parameters in order, the matrices as they multiply."""
         bits = None if self.floating else self.weight_bits
-        return kernels.fake_quantize_matrices(self.parameters(recurse=False), bits, per_tensor=self.per_tensor)
+        return fake_quantize_matrices(self.parameters(recurse=False), bits, per_tensor=self.per_tensor)
 
     def extra_repr(self) -> str:
         """What `print(module)` shows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from hypothesis import settings
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell's background jobs ignore Ctrl-C, and so would all processes that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Fewer where every example costs many times as much, as under sanitizers.
 EXAMPLES = int(os.environ.get("NASREC_TEST_EXAMPLES", "50"))

@@ -13,7 +13,6 @@ from __future__ import annotations
 from nasrec.kernels.embedding import embedding
 from nasrec.kernels.extension import use_reference
 from nasrec.kernels.factorization_machine import factorization_machine
-from nasrec.kernels.fake_quantize import fake_quantize_inputs, fake_quantize_matrices, fake_quantize_weight, input_scale
 from nasrec.kernels.field_attention import field_attention
 from nasrec.kernels.field_linear import field_linear
 from nasrec.kernels.linear import linear
@@ -34,13 +33,9 @@ __all__ = [
     "channel_linear",
     "embedding",
     "factorization_machine",
-    "fake_quantize_inputs",
-    "fake_quantize_matrices",
-    "fake_quantize_weight",
     "field_attention",
     "field_linear",
     "hadamard_pairs",
-    "input_scale",
     "layer_norm",
     "linear",
     "numeric_embedding",

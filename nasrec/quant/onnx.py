@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nasrec import kernels
 from nasrec.errors import ExportError
-from nasrec.kernels.fake_quantize import weight_scale
+from nasrec.fake_quantize import input_scale, weight_scale
 from nasrec.kernels.reference import FIELD_ATTENTION_ROLES
 from nasrec.layers import FieldAttention, Quantisable
 from nasrec_ir.quantise import largest_integer
@@ -128,7 +127,7 @@ def _rounded(layer: Quantisable, inputs: Sequence[Tensor], zero: Tensor, operato
     """Operands through integers and back."""
     assert layer.act_bits is not None
     top, static = largest_integer(layer.act_bits), layer.act_scale is not None
-    scale = layer.act_scale.reshape(()) if layer.act_scale is not None else kernels.input_scale(inputs, layer.act_bits)
+    scale = layer.act_scale.reshape(()) if layer.act_scale is not None else input_scale(inputs, layer.act_bits)
     out = []
     for x in inputs:
         clipped = x.clamp(-top * scale, top * scale) if static else x
