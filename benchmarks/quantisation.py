@@ -15,22 +15,18 @@ in few bits is also a pass more of training, so "float, trained on" gives one in
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.common import machine
-from benchmarks.frappe import SETTINGS
+from benchmarks.frappe import SETTINGS, run
 from nasrec import jsonfile
-from nasrec.cli import main as nasrec
 from nasrec.cli import output
 from nasrec.errors import TrainError
 
@@ -113,15 +109,6 @@ def float_run(model: str, seed: int, options: argparse.Namespace) -> Path:
 def place(scheme: str, way: str) -> str:
     """Name of a run's folder."""
     return f"{scheme.replace(' ', '-')}-{way}"
-
-
-def run(command: Sequence[str]) -> None:
-    """One command line of nasrec, without what it prints; ends the program where it fails."""
-    print(f"nasrec {' '.join(command)}", file=sys.stderr, flush=True)
-    with redirect_stdout(io.StringIO()):
-        status = nasrec(command)
-    if status:
-        sys.exit(status)
 
 
 def rows_of(model: str, options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -88,15 +88,11 @@ class QuantJob(Job):
 
     def float_model(self, seed: int) -> CompiledModel:
         """What is quantised, in floats."""
-        from nasrec.compiler import compile_graph
         from nasrec.quant import stripped
         from nasrec.quant.model import with_graph
 
         assert self.base is not None
-        model = compile_graph(self.base, seed=seed, embedding_std=self.settings.get("embedding_std"))
-        if self.start is not None:
-            weights.copy_into(model, self.start[1], self.start[0])
-        return with_graph(model, stripped(self.base)).to(self.ranks.device)
+        return with_graph(self._begun(self.base, seed), stripped(self.base)).to(self.ranks.device)
 
     def save_source(self, target: Path, model: CompiledModel) -> None:
         super().save_source(target, model)

@@ -59,9 +59,12 @@ class Job:
 
     def model(self, seed: int) -> CompiledModel:
         """With initial values of its own, or those of the file."""
+        return self._begun(self.graph, seed)
+
+    def _begun(self, graph: Graph, seed: int) -> CompiledModel:
         from nasrec.compiler import compile_graph
 
-        model = compile_graph(self.graph, seed=seed, embedding_std=self.settings.get("embedding_std"))
+        model = compile_graph(graph, seed=seed, embedding_std=self.settings.get("embedding_std"))
         if self.start is not None:
             weights.copy_into(model, self.start[1], self.start[0])
         return model

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nasrec import jsonfile
 from nasrec.cli import architectures, output, seeds, weights
 from nasrec.cli.architectures import Architecture
+from nasrec.cli.search.retrain import watched
 from nasrec.cli.training import Job
 from nasrec.cli.usage import number
 from nasrec.errors import TrainError
@@ -131,8 +132,7 @@ def _one(
         if found is None:
             return None
         tried.append((found[0]["best_valid"]["metrics"], lr))
-    sign = -1 if config.monitor == "auc" else 1
-    _, lr = min(tried, key=lambda pair: (sign * pair[0][config.monitor], pair[1]))
+    _, lr = min(tried, key=lambda pair: (watched(pair[0], config.monitor), pair[1]))
     chosen = replace(config, lr=lr)
     runs = _seeds(job, chosen, range(config.seed, config.seed + count), target, test=True)
     if runs is None:
@@ -163,14 +163,8 @@ def _seeds(job: Job, config: TrainConfig, own: Sequence[int], target: Path, *, t
 
 
 def _job(model: Model, data: Rows, dim: int, recipe: Recipe) -> Job:
-    import torch
-
-    from nasrec.train.ranks import Ranks
-
-    features = data.splits.train.features(dim)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     named = replace(model.architecture, name=model.name)
-    return Job(named, features, model.graph, data, Ranks(device=device), recipe.settings)
+    return recipe.job(named, data.splits.train.features(dim), model.graph, data)
 
 
 def _verified(job: Job, model: Model, config: TrainConfig, check: Verification, run: Path) -> Report | None:

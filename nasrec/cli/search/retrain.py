@@ -7,7 +7,7 @@ validation rows choose among them, and the test rows are looked at once, for the
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,13 @@ from nasrec.files import folder
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
+    from nasrec.features import FeatureSpec
     from nasrec.genotype import Genotype
     from nasrec.search import Trial
     from nasrec.train import TrainConfig
+    from nasrec_ir import Graph
 
-__all__ = ["Candidate", "Recipe", "Retrained", "add_options", "recipe_of", "retrain", "table"]
+__all__ = ["Candidate", "Recipe", "Retrained", "add_options", "recipe_of", "retrain", "table", "watched"]
 
 RATES = 3
 
@@ -47,8 +49,13 @@ class Candidate:
 
     def loss(self, monitor: str) -> float:
         """On the validation rows, by what the training watches; smaller is better."""
-        value: float = self.report["scores"]["valid"][monitor]
-        return -value if monitor == "auc" else value
+        return watched(self.report["scores"]["valid"], monitor)
+
+
+def watched(scores: Mapping[str, Any], monitor: str) -> float:
+    """What the training watches, smaller is better."""
+    value: float = scores[monitor]
+    return -value if monitor == "auc" else value
 
 
 @dataclass(frozen=True)
@@ -65,10 +72,15 @@ class Recipe:
     rates: tuple[float, ...]
     embedding_std: float | None = None
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """Of a run besides the loop's, as in `nasrec.cli.training.Job`."""
-        return {} if self.embedding_std is None else {"embedding_std": self.embedding_std}
+    def job(self, architecture: Architecture, features: FeatureSpec, graph: Graph, data: Rows) -> Job:
+        """The runs of one model, on a card where there is one."""
+        import torch
+
+        from nasrec.train.ranks import Ranks
+
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        settings = {} if self.embedding_std is None else {"embedding_std": self.embedding_std}
+        return Job(architecture, features, graph, data, Ranks(device=device), settings)
 
 
 @dataclass(frozen=True)
@@ -190,11 +202,6 @@ def table(found: Retrained) -> str:
 
 
 def _job(trial: Trial[Genotype], data: Rows, embedding_dim: int, recipe: Recipe) -> Job:
-    import torch
-
-    from nasrec.train.ranks import Ranks
-
     features = data.splits.train.features(embedding_dim)
     architecture = Architecture(f"trial-{trial.number}", trial.candidate)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return Job(architecture, features, architecture.graph(features), data, Ranks(device=device), recipe.settings)
+    return recipe.job(architecture, features, architecture.graph(features), data)
