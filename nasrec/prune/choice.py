@@ -14,7 +14,7 @@ from nasrec.prune.settings import PruneSettings
 from nasrec_ir import Graph, cost
 from nasrec_ir.pruning import FIXED, Coupling, Pruned, couple, remove
 
-__all__ = ["prune_lowest", "require_room"]
+__all__ = ["may_leave", "prune_lowest", "require_room"]
 
 
 def prune_lowest(graph: Graph, coupling: Coupling, scores: Floats, settings: PruneSettings) -> Pruned:
@@ -54,14 +54,20 @@ def require_room(graph: Graph, settings: PruneSettings) -> None:
         prune_lowest(graph, coupling, structure_scores(coupling, worth), replace(settings, share=wanted))
 
 
-def _ranked(graph: Graph, coupling: Coupling, scores: Floats, settings: PruneSettings) -> npt.NDArray[np.int64]:
-    """Structures that may leave, lowest first."""
-    known = np.isfinite(scores)
+def may_leave(graph: Graph, coupling: Coupling, settings: PruneSettings) -> npt.NDArray[np.bool_]:
+    """Which structures [coupling.count] the settings let leave: without `features` none that is an input column."""
+    allowed = np.ones(coupling.count, bool)
     if not settings.features:
         for node in graph:
             if node.op in ("input", "embedding") and node.id in coupling.rows:
                 labels = coupling.rows[node.id]
-                known[labels[labels != FIXED]] = False
+                allowed[labels[labels != FIXED]] = False
+    return allowed
+
+
+def _ranked(graph: Graph, coupling: Coupling, scores: Floats, settings: PruneSettings) -> npt.NDArray[np.int64]:
+    """Structures that may leave, lowest first."""
+    known = np.isfinite(scores) & may_leave(graph, coupling, settings)
     rank = scores.copy()
     if settings.ranking == "matrix":  # the share of its layer that is lower
         for members in _layers(coupling):

@@ -60,7 +60,7 @@ class _Trainer:
         return self._kept(train(model, *self._logs, self._config, self._progress))
 
     def learn_masks(self, number: int, model: MaskedModel) -> None:
-        learner = MaskLearner(model, self._settings.sparsity, self._config)
+        learner = MaskLearner(model, self._settings, self._config)
         self._kept(run(learner, *self._logs, self._config, self._progress))
 
     def _kept(self, result: TrainResult) -> TrainResult:

@@ -71,7 +71,7 @@ def run_rounds(initial: CompiledModel, settings: PruneSettings, seed: int, train
     trained = initial
     for number in range(1, settings.rounds + 1):
         if settings.method == "mask":
-            masked = MaskedModel(_copy(start), settings.mask_units, seed)
+            masked = MaskedModel(_copy(start), settings, seed)
             trainer.learn_masks(number, masked)
             figures = masked.figures()
         else:

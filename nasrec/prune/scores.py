@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nasrec_ir import Graph
 from nasrec_ir.pruning import FIXED, Coupling
 
-__all__ = ["Figures", "Floats", "magnitudes", "matrices", "structure_scores"]
+__all__ = ["Figures", "Floats", "magnitudes", "matrices", "relative", "structure_scores"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -53,8 +53,12 @@ def _norms(weight: npt.NDArray[np.floating], axis: int, norm: str) -> Floats:
     exact = weight.astype(np.float64)
     if not exact.size:
         return np.zeros(exact.shape[1 - axis])
-    sizes = np.sqrt((exact**2).mean(axis=axis)) if norm == "l2" else np.abs(exact).mean(axis=axis)
-    return np.asarray(sizes / max(float(sizes.mean()), np.finfo(np.float64).tiny))
+    return relative(np.sqrt((exact**2).mean(axis=axis)) if norm == "l2" else np.abs(exact).mean(axis=axis))
+
+
+def relative(values: Floats) -> Floats:
+    """In units of their mean, where they have one."""
+    return np.asarray(values / max(float(values.mean()), np.finfo(np.float64).tiny)) if values.size else values
 
 
 def structure_scores(coupling: Coupling, figures: Mapping[str, Figures]) -> Floats:

@@ -34,9 +34,9 @@ class PruneSettings:
     - `ranking`: "global", one order over the model, or "matrix", each layer's structures among themselves.
     - `norm`: "l2" or "l1", of rows and columns, for the magnitudes.
     - `min_units`: rows that every matrix keeps, and fields that every embedding keeps (or all, where it has fewer).
-    - `features`: whether input columns may leave: dense features, and fields with their embedding tables.
-    - `sparsity`: weight of the mean mask in the loss that masks are learned by. `mask_units`: hidden
-      units of the mask generators.
+    - `features`: whether input columns may leave too: dense features, and fields with their embedding tables.
+    - `sparsity`: weight of the mean mask in the loss that masks are learned by. `mask_units`: hidden units of the mask
+      generators. `mask_lr`: their peak learning rate, by Adam, whatever the weights are trained by.
     """
 
     rounds: int = 5
@@ -46,9 +46,10 @@ class PruneSettings:
     ranking: str = "global"
     norm: str = "l2"
     min_units: int = 2
-    features: bool = True
+    features: bool = False
     sparsity: float = 0.01
     mask_units: int = 16
+    mask_lr: float = 0.003
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -58,6 +59,7 @@ class PruneSettings:
             self._require(name, lambda v: type(v) is int and v >= 1, "a whole number of at least 1")
         self._require("share", lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1")
         self._require("sparsity", lambda v: _real(v) and v >= 0, "a number of at least 0")
+        self._require("mask_lr", lambda v: _real(v) and v > 0, "a number above 0")
         self._require("features", lambda v: type(v) is bool, "true or false")
 
     def _require(self, name: str, allowed: Callable[[Any], bool], what: str) -> None:

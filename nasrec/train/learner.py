@@ -128,9 +128,7 @@ class ModelLearner(Learner):
         share_gradients(self.parameters, self.ranks)
         if self.config.clip_norm is not None:
             clip(self._gradients(), self.config.clip_norm)
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        self._optimizer.step()
+        self._update(lr)
         self._share_statistics()
         return loss
 
@@ -165,6 +163,12 @@ class ModelLearner(Learner):
             )
         self._checked = True
         return loss.detach()
+
+    def _update(self, lr: float) -> None:
+        """Moves the weights by their gradients."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._optimizer.step()
 
     def _objective(self, logits: Tensor, batch: StepBatch) -> Tensor:
         """What a step minimises: this rank's share, of which the sum over the ranks counts."""

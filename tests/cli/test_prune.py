@@ -18,7 +18,7 @@ from nasrec.prune import PruneSettings
 
 MODEL = ("dlrm", "--bottom", "8", "--hidden", "24,16", "--embedding-dim", 8)
 ROWS = ("--data", "synth:criteo", "--rows", 800, "--batch-size", 128, "--optimizer", "adam", "--lr", 0.01)
-SHORT = (*MODEL, *ROWS, "--max-steps", 4, "--share", 0.3, "--min-units", 3)
+SHORT = (*MODEL, *ROWS, "--max-steps", 4, "--share", 0.3, "--min-units", 3, "--features")
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def test_a_round_drops_its_share_of_the_macs(name: str, ranking: str) -> None:
 
 def test_a_share_of_the_structures_is_counted() -> None:
     graph = tower((20, 20))
-    settings = PruneSettings(share=0.25, by="structures", features=False)
+    settings = PruneSettings(share=0.25, by="structures")
     pruned = pruned_once(graph, random_figures(graph), settings)
     assert couple(graph).count - couple(pruned.graph).count == round(0.25 * 40)
 
@@ -100,20 +100,20 @@ def test_the_lowest_leave() -> None:
     figures = {node: Figures(np.arange(len(f.rows)) * 1.0, np.zeros(len(f.columns))) for node, f in
                random_figures(graph).items()}  # fmt: skip
     figures["fc1"].rows[:] += 100
-    pruned = pruned_once(graph, figures, PruneSettings(share=0.2, by="structures", features=False))
+    pruned = pruned_once(graph, figures, PruneSettings(share=0.2, by="structures"))
     kept = pruned.kept["fc0.weight"]
     assert kept.rows == tuple(range(8, 20)) and attributes(pruned.graph["fc1"])["out"] == 20
-    by_layer = pruned_once(graph, figures, PruneSettings(share=0.2, by="structures", features=False, ranking="matrix"))
+    by_layer = pruned_once(graph, figures, PruneSettings(share=0.2, by="structures", ranking="matrix"))
     assert by_layer.kept["fc0.weight"].rows == by_layer.kept["fc1.weight"].rows == tuple(range(4, 20))
 
 
-def test_features_may_be_kept() -> None:
+def test_features_stay_unless_they_may_leave() -> None:
     graph = baselines.build("deepfm", FEATURES, hidden=(16,))
     figures = random_figures(graph)
     for found in figures.values():
         found.rows[:] = 1.0
-    some = pruned_once(graph, figures, PruneSettings(share=0.3))
-    none = pruned_once(graph, figures, PruneSettings(share=0.3, features=False))
+    some = pruned_once(graph, figures, PruneSettings(share=0.3, features=True))
+    none = pruned_once(graph, figures, PruneSettings(share=0.3))
     assert any(node.op == "take" for node in some.graph) and not any(node.op == "take" for node in none.graph)
 
 
@@ -122,7 +122,7 @@ def test_too_much_is_an_error() -> None:
     with pytest.raises(PruneError, match=r"tower: at most .* of its MACs can go with every layer keeping its least"):
         pruned_once(graph, random_figures(graph), PruneSettings(share=0.9, min_units=3))
     with pytest.raises(PruneError, match="only 2 of the 10 structures asked for can leave"):
-        pruned_once(graph, random_figures(graph), PruneSettings(share=0.9, min_units=3, by="structures"))
+        pruned_once(graph, random_figures(graph), PruneSettings(share=0.9, min_units=3, by="structures", features=True))
     with pytest.raises(PruneError, match="tower: at most"):  # in five rounds together
         require_room(graph, PruneSettings(share=0.3, min_units=3))
     require_room(graph, PruneSettings(share=0.3, min_units=3, rounds=1))
@@ -141,7 +141,7 @@ def test_columns_that_no_round_left_are_not_counted_as_kept() -> None:
     for seed in range(4):  # one feature of three stays, though nothing else keeps the others
         figures = random_figures(graph, seed)
         figures["fc0"].columns[:] = 0
-        graph = pruned_once(graph, figures, PruneSettings(share=0.15, min_units=1)).graph
+        graph = pruned_once(graph, figures, PruneSettings(share=0.15, min_units=1, features=True)).graph
     assert [len(attributes(node)["positions"]) for node in graph if node.op == "take"] == [1]
 
 
@@ -152,6 +152,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"method": "guess"}, "method must be mask or magnitude"),
     ({"by": "cells"}, "by must be macs or structures"),
     ({"sparsity": -1}, "sparsity must be a number of at least 0"),
+    ({"mask_lr": 0}, "mask_lr must be a number above 0"),
     ({"features": 1}, "features must be true or false"),
     ({"min_units": True}, "min_units must be a whole number"),
 ]

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["add_options", "settings_of"]
 
 # Not read off `nasrec.prune.PruneSettings`, whose package imports torch; a test holds the two together.
-NAMES = ("rounds", "share", "method", "by", "ranking", "norm", "min_units", "features", "sparsity", "mask_units")
+NAMES = ("rounds", "share", "method", "by", "ranking", "norm", "min_units", "features", "sparsity", "mask_units",
+         "mask_lr")  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +40,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--norm", choices=("l2", "l1"), help="of rows and columns, for magnitude (default l2)")
     group.add_argument("--min-units", type=number(1), metavar="N", help="rows that every matrix keeps (default 2)")
     group.add_argument(
-        "--features", action=argparse.BooleanOptionalAction, help="let input columns leave too (default)"
+        "--features", action=argparse.BooleanOptionalAction, help="let input columns leave too (default: they stay)"
     )
     group.add_argument("--sparsity", type=float, metavar="X", help="weight of the mean mask in the loss (default 0.01)")
     group.add_argument(
         "--mask-units", type=number(1), metavar="N", help="hidden units of a mask generator (default 16)"
+    )
+    group.add_argument(
+        "--mask-lr", type=float, metavar="X", help="peak learning rate of the mask generators, by Adam (default 0.003)"
     )
 
 

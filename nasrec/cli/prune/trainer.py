@@ -80,7 +80,7 @@ class FolderTrainer:
 
         target = self._place(f"round-{number}/masks")
         path, label = target / "masks.pt", self._label(number, "masks")
-        how = {"sparsity": self.settings.sparsity, "mask_units": self.settings.mask_units}
+        how = {name: getattr(self.settings, name) for name in ("features", "sparsity", "mask_units", "mask_lr")}
         identity = {**self.job.identity, "weights": digest(model.state_dict()), "masks": how}
         whole = {"config": asdict(self.config), **identity}
         if path.exists():
@@ -89,7 +89,7 @@ class FolderTrainer:
             copy_tensors(found["weights"], model.state_dict(), shown_path(str(path)))
             print(f"{label}: finished before; --fresh would begin anew", file=sys.stderr)
             return
-        learner = MaskLearner(model.to(self.job.ranks.device), self.settings.sparsity, self.config)
+        learner = MaskLearner(model.to(self.job.ranks.device), self.settings, self.config)
         train, valid, _ = self.job.data.splits
         watchers = Several(Journal(target), console_progress(label))
         store = FolderStore(target / "checkpoints", self.job.every)
