@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy import stats
 
 from nasrec.errors import SearchError
 
-__all__ = ["STATISTICS", "Agreement", "Interval", "agreement"]
+__all__ = ["STATISTICS", "Agreement", "Interval", "agreement", "percentiles"]
 
 Floats = NDArray[np.float64]
 
@@ -37,11 +37,14 @@ class Agreement:
         count: architectures.
         statistics: by name, see `STATISTICS`.
         level: of the intervals, 0.95 for 95 per cent.
+        drawn: each statistic [resamples] of samples of the architectures; rankings of as many architectures with the
+            same seed share the samples, so that their differences have intervals too.
     """
 
     count: int
     statistics: dict[str, Interval]
     level: float
+    drawn: dict[str, Floats] = field(compare=False, repr=False)
 
 
 def _correlation(of: Callable[..., Any]) -> Callable[[Floats, Floats], float]:
@@ -102,15 +105,16 @@ def agreement(
         raise SearchError("a ranking needs finite losses; leave out architectures whose training failed")
     rng = np.random.default_rng(seed)
     samples = rng.integers(len(true), size=(resamples, len(true)))
-    found = {}
+    found, drawn = {}, {}
     for name, statistic in STATISTICS.items():
-        drawn = np.array([statistic(true[rows], guess[rows]) for rows in samples])
-        low, high = _percentiles(drawn[np.isfinite(drawn)], level)
+        drawn[name] = np.array([statistic(true[rows], guess[rows]) for rows in samples])
+        low, high = percentiles(drawn[name][np.isfinite(drawn[name])], level)
         found[name] = Interval(statistic(true, guess), low, high)
-    return Agreement(len(true), found, level)
+    return Agreement(len(true), found, level, drawn)
 
 
-def _percentiles(values: Floats, level: float) -> tuple[float, float]:
+def percentiles(values: Floats, level: float) -> tuple[float, float]:
+    """The ends of the middle `level` of the values; NaN where there are none."""
     if len(values) == 0:
         return math.nan, math.nan
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,16 +30,27 @@ class Variant:
         strategy: of path sampling, see `nasrec.supernet.STRATEGIES`.
         masking: what masks mean, "sliced" or "published".
         balanced_dot: whether dot-products are operator-balanced.
+        seed: added to that of the training.
     """
 
     strategy: str = "single-operator-any-connection"
     masking: Masking = "sliced"
     balanced_dot: bool = True
+    seed: int = 0
 
     @property
     def name(self) -> str:
         """For folders and tables."""
-        return f"{self.strategy}-{self.masking}{'' if self.balanced_dot else '-unbalanced'}"
+        parts = [self.strategy, self.masking]
+        parts += [] if self.balanced_dot else ["unbalanced"]
+        parts += [f"seed-{self.seed}"] if self.seed else []
+        return "-".join(parts)
+
+    @property
+    def traits(self) -> dict[str, str | int]:
+        """By what variants are told apart."""
+        dot = "balanced" if self.balanced_dot else "unbalanced"
+        return {"paths": self.strategy, "masking": self.masking, "dot-product": dot, "seed": self.seed}
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,7 @@ class Ranked:
     Attributes:
         name: of the variant.
         finetune: steps of the last layer before scoring.
+        traits: what is known of how the scores came about, the steps included.
         truth: test log loss of every architecture, trained from scratch.
         predicted: its validation log loss by the shared weights.
         agreement: of the two.
@@ -56,14 +68,17 @@ class Ranked:
 
     name: str
     finetune: int
+    traits: Mapping[str, str | int]
     truth: tuple[float, ...]
     predicted: tuple[float, ...]
     agreement: Agreement
 
 
-def matrix(maskings: Sequence[Masking] = ("sliced", "published"), balanced: Sequence[bool] = (True,)) -> list[Variant]:
+def matrix(
+    maskings: Sequence[Masking] = ("sliced", "published"), balanced: Sequence[bool] = (True,), seeds: int = 1
+) -> list[Variant]:
     """All strategies with all of these."""
-    return [Variant(*choice) for choice in itertools.product(STRATEGIES, maskings, balanced)]
+    return [Variant(*choice) for choice in itertools.product(STRATEGIES, maskings, balanced, range(seeds))]
 
 
 def trained(
@@ -80,6 +95,7 @@ def trained(
         TrainError: training fails, or the folder holds another run.
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
+    config = replace(config, seed=config.seed + variant.seed)
     place = folder(target / variant.name, TrainError)
     path = place / "supernet.pt"
     if path.exists():
@@ -129,10 +145,19 @@ def score_all(
     return found
 
 
-def rank(name: str, finetune: int, truth: Sequence[float], predicted: Sequence[float]) -> Ranked:
-    """Compares a variant's scores with the truth.
+def rank(
+    name: str,
+    finetune: int,
+    traits: Mapping[str, str | int],
+    truth: Sequence[float],
+    predicted: Sequence[float],
+    *,
+    resamples: int = 1000,
+) -> Ranked:
+    """Compares a variant's scores with the truth; `traits` are those of the variant, `resamples` of the intervals.
 
     Raises:
         SearchError: too few architectures, or losses that are not finite.
     """
-    return Ranked(name, finetune, tuple(truth), tuple(predicted), agreement(truth, predicted))
+    found = agreement(truth, predicted, resamples=resamples)
+    return Ranked(name, finetune, {**traits, "fine-tuned": finetune}, tuple(truth), tuple(predicted), found)

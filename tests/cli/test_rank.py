@@ -46,6 +46,14 @@ def test_a_study_and_the_table_it_shares(cli: Any, options: Any, tmp_path: Path,
     assert (tmp_path / "c" / "contest.png").exists()
 
 
+def test_further_supernets_of_a_kind(cli: Any, options: Any, tmp_path: Path) -> None:
+    report = cli("rank", *options, "--supernet-seeds", 2, "-o", tmp_path / "run", "--json").json
+    first, _, second, _ = report["ranked"]
+    assert second["name"] == f"{first['name']}-seed-1" and second["predicted"] != first["predicted"]
+    assert [(one["trait"], one["of"], one["pairs"]) for one in report["differences"]] == [("fine-tuned", 3, 2)]
+    assert "What each choice gains" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 def test_the_matrix(cli: Any, options: Any, tmp_path: Path) -> None:
     report = cli("rank", *options, "--matrix", "-o", tmp_path / "run", "--json").json

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
     from nasrec.genotype import Genotype
     from nasrec.rank import Table
+    from nasrec.rank.contrast import Contrast
     from nasrec.rank.study import Ranked, Variant
     from nasrec.space import SearchSpace
     from nasrec.supernet import Supernet
@@ -50,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_finetune_rows(group)
     group.add_argument("--valid-rows", type=number(1), metavar="N", help="validation rows to score on (default: all)")
     for name, kind, default, text in (
+        ("supernet-seeds", number(1), 1, "supernets of each kind (default 1)"),
         ("supernet-epochs", number(1), 1, "passes over the rows (default 1)"),
         ("supernet-lr", float, 0.12, "peak learning rate (default 0.12)"),
         ("supernet-batch-size", number(1), 512, "rows of a step (default 512)"),
@@ -102,6 +104,7 @@ def run(args: argparse.Namespace) -> int:
 def _study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
     from nasrec.cli.rank import pictures
     from nasrec.environment import environment
+    from nasrec.rank.contrast import contrasts
     from nasrec.train import TrainConfig
 
     config, std = settings.from_file(args.train_config) if args.train_config else (TrainConfig(), None)
@@ -113,8 +116,9 @@ def _study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
     ranked = [one for candidate in candidates for one in _ranked(args, candidate, tables[candidate.space], data)]
     pictures.draw_scatter(ranked, target / "scatter.png")
     pictures.draw_cdf(ranked, target / "cdf.png")
+    differences = contrasts(ranked)
     if not args.json:
-        print(f"\n{_table(ranked)}")
+        print(f"\n{_table(ranked)}\n\n{_differences(differences)}")
     return {
         "command": "rank",
         "settings": _settings(args, candidates[0].space, config, std),
@@ -122,6 +126,10 @@ def _study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
         "environment": environment(),
         "architectures": len(ranked[0].truth),
         "ranked": [_plain(one) for one in ranked],
+        "differences": [
+            {**vars(one), "statistics": {name: found._asdict() for name, found in one.statistics.items()}}
+            for one in differences
+        ],
     }
 
 
@@ -130,6 +138,7 @@ class _Candidate:
     """A supernet to examine, trained or read when it is asked for."""
 
     name: str
+    traits: Mapping[str, str | int]
     space: SearchSpace
     make: Callable[[], Supernet]
 
@@ -145,20 +154,21 @@ def _candidates(args: argparse.Namespace, data: Rows, target: Path) -> list[_Can
         net = load(args.supernet)
         if data.splits.train.features(net.features.embedding_dim) != net.features:
             raise TrainError(f"{args.supernet}: was trained on other columns than those of {data.source}")
-        return [_Candidate(Path(args.supernet).stem, net.space, lambda: net)]
+        return [_Candidate(Path(args.supernet).stem, {"masking": net.masking}, net.space, lambda: net)]
     space = spaces.load(args)
     config = TrainConfig(
         epochs=args.supernet_epochs, lr=args.supernet_lr, batch_size=args.supernet_batch_size, seed=args.seed
     )
-    variants: Sequence[Variant] = [Variant(balanced_dot=space.balanced_dot)]
+    seeds = args.supernet_seeds
+    variants: Sequence[Variant] = [Variant(balanced_dot=space.balanced_dot, seed=seed) for seed in range(seeds)]
     if args.matrix:
-        variants = matrix(balanced=(True, False) if args.unbalanced else (space.balanced_dot,))
+        variants = matrix(balanced=(True, False) if args.unbalanced else (space.balanced_dot,), seeds=seeds)
 
     def make(variant: Variant) -> Callable[[], Supernet]:
         return lambda: trained(variant, space, data.splits, args.embedding_dim, config, target / "supernets")
 
     return [
-        _Candidate(variant.name, replace(space, balanced_dot=variant.balanced_dot), make(variant))
+        _Candidate(variant.name, variant.traits, replace(space, balanced_dot=variant.balanced_dot), make(variant))
         for variant in variants
     ]
 
@@ -216,7 +226,7 @@ def _ranked(args: argparse.Namespace, candidate: _Candidate, table: Table, data:
             net, table.genotypes, data.splits, tuning, valid_rows=args.valid_rows, meter=console_meter(),
             label=f"{candidate.name}, {finetune} steps",
         )  # fmt: skip
-        found.append(rank(candidate.name, finetune, truth, predicted))
+        found.append(rank(candidate.name, finetune, candidate.traits, truth, predicted))
     return found
 
 
@@ -256,7 +266,7 @@ def _contest(args: argparse.Namespace, target: Path) -> dict[str, Any]:
 
 def _settings(args: argparse.Namespace, space: SearchSpace, config: TrainConfig, std: float | None) -> dict[str, Any]:
     """Of a study; those of a supernet's training only where one was trained."""
-    of_training = ("supernet_epochs", "supernet_lr", "supernet_batch_size", "matrix", "unbalanced")
+    of_training = ("supernet_seeds", "supernet_epochs", "supernet_lr", "supernet_batch_size", "matrix", "unbalanced")
     names = ("finetune", "finetune_rows", "valid_rows", "embedding_dim", "truth_seeds", "seed")
     return {
         **{name: getattr(args, name) for name in (*names, *(("supernet",) if args.supernet else of_training))},
@@ -273,6 +283,7 @@ def _plain(one: Ranked) -> dict[str, Any]:
     return {
         "name": one.name,
         "finetune": one.finetune,
+        "traits": dict(one.traits),
         "statistics": statistics,
         "truth": list(one.truth),
         "predicted": list(one.predicted),
@@ -288,3 +299,13 @@ def _table(ranked: Sequence[Ranked]) -> str:
     ]  # fmt: skip
     header = ("supernet", "fine-tuned", *(name.replace("_", " ") for name in names))
     return f"{len(ranked[0].truth)} architectures; 95 per cent intervals\n\n{output.table(header, lines)}"
+
+
+def _differences(found: Sequence[Contrast]) -> str:
+    names = ("kendall", "spearman", "kendall_top_half", "regret_top_5")
+    lines = [
+        [one.trait, f"{one.of} over {one.over}", str(one.pairs), *(str(one.statistics[name]) for name in names)]
+        for one in found
+    ]
+    header = ("what differs", "gain of", "pairs", *(name.replace("_", " ") for name in names))
+    return f"what each choice gains, everything else equal\n\n{output.table(header, lines, left=2)}"

@@ -22,6 +22,8 @@ _STATISTICS = {
     "regret_top_15": "of 15",
 }
 
+_GAINS = ("kendall", "spearman", "kendall_top_half", "regret_top_5")
+
 
 def page(run: Path, found: Report) -> Page:
     """Of the report in the run's folder."""
@@ -51,6 +53,15 @@ def _study(run: Path, found: Report) -> Page:
         "architecture the best one is among those that are predicted to be best, in test log loss.",
         marked=[] if best is None else [best],
     )
+    if found.get("differences"):
+        made.heading("What each choice gains, everything else equal")
+        made.table(
+            ("what differs", "gain of", "pairs", *(_STATISTICS[name] for name in _GAINS)),
+            [[one["trait"], f"{one['of']} over {one['over']}", str(one["pairs"]),
+              *(_statistic(one, name) for name in _GAINS)] for one in found["differences"]],
+            caption="Mean differences over pairs of rankings that differ in nothing else, with 95 per cent bootstrap "
+            "intervals over the architectures. More correlation and less regret are better.",
+        )  # fmt: skip
     _picture(made, run, "scatter.png", "true against predicted log loss, a panel for each way of predicting", _SCATTER)
     _picture(made, run, "cdf.png", "distribution of true log losses of the quarter predicted best", _CDF)
     settings = dict(found.get("settings", {}))
