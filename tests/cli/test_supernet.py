@@ -47,6 +47,7 @@ def test_train_leaves_weights_curves_and_a_report(cli, tmp_path: Path) -> None:
     assert report["config"]["lr"] == 0.12 and report["config"]["max_steps"] == 6
     assert len(report["data"]["sha256"]["train"]) == 64 and report["environment"]["packages"]["torch"]
     assert len((run / "metrics.csv").read_text().splitlines()) == 4
+    assert "data:image/png" in (run / "report.html").read_text(encoding="utf-8")
     net = load(run / "supernet.pt")
     assert not net.layer_norm and not net.space.balanced_dot and net.space.max_inputs == 1
     assert net.masking == "sliced" and report["supernet"]["space"] == net.space.to_dict()

@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import devices, output, rows, runs
+from nasrec.cli import devices, output, report, rows, runs
 from nasrec.cli.supernet import spaces
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.jsonfile import shown_path
@@ -106,13 +106,14 @@ def run(args: argparse.Namespace) -> int:
     return INTERRUPTED if result.interrupted else 0
 
 
-def _finish(args: argparse.Namespace, net: Supernet, report: dict[str, Any], target: Path) -> None:
+def _finish(args: argparse.Namespace, net: Supernet, found: dict[str, Any], target: Path) -> None:
     from nasrec.supernet import save
 
-    if not report["interrupted"]:
+    if not found["interrupted"]:
         save(net, target / RESULT)
-    runs.write_report(target, report)
-    print(output.json_text(report) if args.json else _closing(report, target))
+    runs.write_report(target, found)
+    report.write(target)
+    print(output.json_text(found) if args.json else _closing(found, target))
 
 
 def _build(args: argparse.Namespace, space: SearchSpace, data: Rows) -> Supernet:
@@ -205,4 +206,4 @@ def _closing(report: dict[str, Any], target: Path) -> str:
         scores = f"log loss {look['log_loss']:.5f}, AUC {look['auc']:.5f} ({look['rows']:,} rows)"
         lines = [f"validation, mean of five paths: {scores}"]
     speed = f"{report['rows']:,} rows in {report['train_s']:.1f} s ({report['rows_per_s']:,.0f} rows/s)"
-    return "\n".join([*lines, f"{speed}; {RESULT}, curves and report.json are in {where}"])
+    return "\n".join([*lines, f"{speed}; {RESULT}, curves and report.html are in {where}"])
