@@ -34,7 +34,7 @@ class Variant:
     """
 
     strategy: str = "single-operator-any-connection"
-    masking: Masking = "sliced"
+    masking: Masking = "published"
     balanced_dot: bool = True
     seed: int = 0
 

@@ -37,7 +37,7 @@ def test_a_study_and_the_table_it_shares(cli: Any, options: Any, tmp_path: Path,
         assert f"data:image/png;base64,{base64.b64encode((tmp_path / 'a' / name).read_bytes()).decode()}" in page
     assert first["settings"]["space"] == table.space.to_dict() and first["settings"]["supernet_lr"] == 0.12
     size = truth.stat().st_size
-    supernet = tmp_path / "a" / "supernets" / "single-operator-any-connection-sliced" / "supernet.pt"
+    supernet = tmp_path / "a" / "supernets" / "single-operator-any-connection-published" / "supernet.pt"
     again = cli("rank", *options, "--truth", truth, "--supernet", supernet, "-o", tmp_path / "b", "--json").json
     assert truth.stat().st_size == size  # nothing was trained again
     assert [one["predicted"] for one in again["ranked"]] == [one["predicted"] for one in first["ranked"]]

@@ -19,7 +19,7 @@ from nasrec.search import Found, Goal, Journal, Objective, Trial, read_journal
 from nasrec.supernet import load, save
 
 DATA = ("--data", "synth:criteo", "--rows", 2000)
-SMALL = ("--population", 6, "--iterations", 3, "--sample", 3, "--children", 2, "--valid-rows", 100)
+SMALL = ("--population", 6, "--iterations", 3, "--sample", 3, "--children", 2, "--valid-rows", 100, "--finetune", 0)
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,7 @@ def test_train_leaves_weights_curves_and_a_report(cli, tmp_path: Path) -> None:
     assert "data:image/png" in (run / "report.html").read_text(encoding="utf-8")
     net = load(run / "supernet.pt")
     assert not net.layer_norm and not net.space.balanced_dot and net.space.max_inputs == 1
-    assert net.masking == "sliced" and report["supernet"]["space"] == net.space.to_dict()
+    assert net.masking == "published" and report["supernet"]["space"] == net.space.to_dict()
 
 
 def test_the_same_command_goes_on(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

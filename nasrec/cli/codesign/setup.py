@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the chip to start from and the choices for its fields (default: the preset 'default' with crossbar size, "
         "bits of cells and converters, and copies)",
     )  # fmt: skip
-    group = add_scoring(parser)
+    group = add_scoring(parser, finetune=0)
     group.add_argument(
         "--chip-rows", type=number(1), default=512, metavar="N",
         help="validation rows to simulate on crossbars for chip.log_loss (default 512)",

@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "or package.module:function of a genotype",
     )
     group.add_argument("--hardware", metavar="HW", default="default", help="for pim values: a preset or a TOML file")
-    add_scoring(parser)
+    add_scoring(parser, finetune=500)
     add_algorithm(parser, "evolution").add_argument(
         "--operators", choices=("single", "any"), default="single",
         help="in each branch of a block: a single one (default), as in the paths that supernets are trained on, or any "
@@ -85,12 +85,12 @@ def add_goal(parser: argparse.ArgumentParser, known: str) -> argparse._ArgumentG
     return group
 
 
-def add_scoring(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Adds how the supernet scores, in the group that is returned."""
+def add_scoring(parser: argparse.ArgumentParser, finetune: int) -> argparse._ArgumentGroup:
+    """Adds how the supernet scores, in the group that is returned. `finetune`: default number of steps."""
     group = parser.add_argument_group("scores from the supernet")
     group.add_argument(
-        "--finetune", type=number(0), default=0, metavar="STEPS",
-        help="of the last layer before a score is taken (default 0; the paper takes 500)",
+        "--finetune", type=number(0), default=finetune, metavar="STEPS",
+        help=f"of the last layer before a score is taken (default {finetune}; the paper takes 500)",
     )  # fmt: skip
     add_finetune_rows(group)
     group.add_argument(

@@ -54,9 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     paths.add_argument(
         "--masking",
-        default="sliced",
+        default="published",
         metavar="NAME",
-        help="sliced: a path is its own compiled model (default); published: norms over the full width, as the release",
+        help="published: norms over the full width, as the release (default); sliced: a path is its own compiled model",
     )
     group = parser.add_argument_group("training")
     for name, kind, default, text in (
