@@ -130,7 +130,8 @@ def _rounded(layer: Quantisable, inputs: Sequence[Tensor], zero: Tensor, operato
     scale = layer.act_scale.reshape(()) if layer.act_scale is not None else input_scale(inputs, layer.act_bits)
     out = []
     for x in inputs:
-        clipped = x.clamp(-top * scale, top * scale) if static else x
+        # ONNX's own Clip: the exporter rewrites a clamp, and writes a broken file where one value is clamped twice.
+        clipped = operator("Clip", [x, -top * scale, top * scale], x.dtype, x.shape, {}) if static else x
         integers = operator("QuantizeLinear", [clipped, scale, zero], zero.dtype, x.shape, {})
         out.append(operator("DequantizeLinear", [integers, scale, zero], x.dtype, x.shape, {}))
     return out

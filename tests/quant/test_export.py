@@ -18,6 +18,7 @@ from nasrec.data import synthesize
 from nasrec.errors import ExportError
 from nasrec.export import export_onnx, export_pt2
 from nasrec.layers import Quantisable
+from nasrec_ir import GraphBuilder, ParamRef, TensorType
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -56,6 +57,21 @@ def test_matrices_are_integers_and_operands_go_through_them(tmp_path: Path) -> N
     assert model.state_dict().keys() == state.keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items()), "the model stays"
     assert "quantized_weight" not in vars(next(iter(model.modules())))
+
+
+def test_an_operand_of_two_products_is_clipped_for_each(tmp_path: Path) -> None:
+    b = GraphBuilder("twice")
+    dense, sparse = b.input("dense", TensorType((3,))), b.input("sparse", TensorType((2,), "i64"))
+    tables = {f"tables.{j}": ParamRef(f"embedding.tables.{j}", (5, 4)) for j in range(2)}
+    flat = b.add("reshape", [b.add("embedding", [sparse], params=tables, dim=4)], shape=(8,))
+    units = [b.add("linear", [dense], params={"weight": ParamRef(f"fc{j}.weight", (4, 3))}, out=4) for j in range(2)]
+    final = b.add("linear", [*units, flat], params={"weight": ParamRef("final.weight", (1, 16))}, out=1)
+    graph = b.finish(b.add("reshape", [final], id="logit", shape=()))
+    model = quant.quantize(nasrec.compile_graph(graph, seed=0), quant.Scheme())
+    for place, layer in enumerate(module for module in model.modules() if isinstance(module, Quantisable)):
+        assert layer.act_scale is not None
+        layer.act_scale.fill_(0.01 + 0.01 * place)
+    assert export_onnx(model, tmp_path / "m.onnx").max_difference < 0.05
 
 
 @pytest.mark.slow
