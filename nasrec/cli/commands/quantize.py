@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from nasrec import jsonfile
 from nasrec.checks import shown
 from nasrec.cli import architectures, describe, devices, output, report, rows, runs, settings, weights
-from nasrec.cli.quantised import QuantJob, calibrated, trained
+from nasrec.cli.quantize.job import QuantJob, calibrated, trained
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.genotype import MAX_BITS, MIN_BITS, Precision
 

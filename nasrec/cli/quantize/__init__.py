@@ -1,0 +1,1 @@
+"""What `nasrec quantize` consists of."""
