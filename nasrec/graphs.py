@@ -15,25 +15,33 @@ from nasrec.genotype import Genotype
 from nasrec.lowering import lower
 from nasrec_ir import Cost, Graph
 from nasrec_ir.ops import attributes
-from nasrec_ir.passes import OPTIMISE, PruneDead
+from nasrec_ir.passes import OPTIMISE, Dropout, PruneDead
 
 __all__ = ["Observer", "cost", "features_of", "graph_of", "ir_dumper", "read_graph", "require_columns"]
 
 Observer = Callable[[str, Graph], None]
 
 
-def graph_of(genotype: Genotype, features: FeatureSpec, *, observe: Observer | None = None) -> Graph:
+def graph_of(
+    genotype: Genotype, features: FeatureSpec, *, dropout: float = 0.0, observe: Observer | None = None
+) -> Graph:
     """The optimised graph of a genotype's stand-alone model.
 
     Args:
         genotype: the architecture.
         features: the data's columns.
+        dropout: share of every operator's result that training drops, see `nasrec_ir.passes.Dropout`.
         observe: called with the name and result of each pass, `"lowered"` first.
 
     Raises:
         FeatureError: the features do not fit the genotype.
+        PassError: the dropout is no share.
     """
-    return OPTIMISE.run(lower(genotype, features), observe)
+    graph = OPTIMISE.run(lower(genotype, features), observe)
+    dropped = Dropout(dropout).apply(graph)
+    if dropped is not graph and observe is not None:
+        observe(Dropout.name, dropped)
+    return dropped
 
 
 def cost(genotype: Genotype, features: FeatureSpec, *, optimised: bool = False) -> Cost:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,7 +38,7 @@ class Architecture:
         name: for people.
         genotype: None for a baseline and a graph.
         preset: facts about the data set of a published genotype.
-        options: of a baseline, where they are not the defaults.
+        options: of a baseline, or the dropout of a genotype, where they are not the defaults.
         fixed: a graph that was read from a file, which is for its own columns only.
     """
 
@@ -56,7 +56,7 @@ class Architecture:
     def graph(self, features: FeatureSpec, observe: Observer | None = None) -> Graph:
         """The optimised graph. `observe` sees a genotype's after each pass, a baseline's as its builder gives it."""
         if self.genotype is not None:
-            return graph_of(self.genotype, features, observe=observe)
+            return graph_of(self.genotype, features, dropout=self.options.get("dropout", 0.0), observe=observe)
         if self.fixed is not None:
             require_columns(self.fixed, features)
         graph = self.fixed or baselines.build(self.name, features, **self.options)
@@ -74,7 +74,9 @@ def add_argument(parser: argparse.ArgumentParser, *, required: bool = True) -> N
         help="a JSON file in nasrec's own form (genotype or design) or the published release's, a preset "
         f"({', '.join(PRESETS)}), a baseline ({', '.join(BASELINES)}), or a graph in its text form ({GRAPH_FILE})",
     )
-    group = parser.add_argument_group("shape of a baseline", "which of these there are depends on the model")
+    group = parser.add_argument_group(
+        "shape of a baseline", "which of these there are depends on the model; --dropout is for genotypes too"
+    )
     for option, (kind, text) in OPTIONS.items():
         if kind is bool:
             group.add_argument(_flag(option), action=argparse.BooleanOptionalAction, help=text)
@@ -92,7 +94,7 @@ def _widths(text: str) -> tuple[int, ...]:
 
 OPTIONS: Mapping[str, tuple[Any, str]] = {
     "hidden": (_widths, "units of each hidden layer, such as 400,400,400, or none"),
-    "dropout": (float, "share of a hidden layer's units that training drops"),
+    "dropout": (float, "share of a hidden layer's units, or of what a genotype's operators give, that training drops"),
     "batch_norm": (bool, "batch norm in hidden layers"),
     "bottom": (_widths, "dlrm: units of the bottom perceptron's layers"),
     "interaction": (str, "dlrm: dot (default) or cat"),
@@ -120,13 +122,19 @@ def from_args(args: argparse.Namespace) -> Architecture:
     """
     found = load(args.genotype)
     given = {option: value for option in OPTIONS if (value := getattr(args, option)) is not None}
-    allowed = baselines.options_of(found.name) if found.kind == "baseline" else {}
+    allowed = _options_of(found)
     for option in given:
         if option not in allowed:
             what = f"a {found.kind}" + (", which says itself what it is made of" if found.kind != "baseline" else "")
             takes = f"; it takes {', '.join(map(_flag, allowed))}" if allowed else ""
             raise BaselineError(f"{_flag(option)} is no option of {found.name}, {what}{takes}")
     return replace(found, options=given)
+
+
+def _options_of(found: Architecture) -> Sequence[str]:
+    if found.kind == "baseline":
+        return tuple(baselines.options_of(found.name))
+    return ("dropout",) if found.kind == "genotype" else ()
 
 
 def from_text(text: str) -> Architecture:

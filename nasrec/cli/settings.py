@@ -9,7 +9,7 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nasrec import checks, jsonfile
 from nasrec.checks import shown
@@ -20,7 +20,7 @@ from nasrec.errors import TrainError
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
 
-__all__ = ["add_options", "from_file", "merge", "of_run", "to_toml", "train_config"]
+__all__ = ["FromScratch", "add_options", "from_file", "merge", "of_run", "to_toml", "train_config"]
 
 NONE = "none"
 """How a setting that may be absent is turned off."""
@@ -125,8 +125,17 @@ def train_config(args: argparse.Namespace) -> TrainConfig:
     return dataclasses.replace(config, **{name: getattr(config, of) for name, of in _RESOLVED.items()})
 
 
-def from_file(path: str) -> tuple[TrainConfig, float | None]:
-    """The settings of the loop in a file, and its `embedding_std`; what is trained, on what and where, is left out.
+class FromScratch(NamedTuple):
+    """How any genotype is trained: the loop's settings, those of `nasrec.compiler.compile_graph` and of
+    `nasrec.graphs.graph_of`."""
+
+    config: TrainConfig
+    embedding_std: float | None = None
+    dropout: float = 0.0
+
+
+def from_file(path: str) -> FromScratch:
+    """The settings of a training in a file; what is trained, on what and where, is left out.
 
     Raises:
         TrainError: the file cannot be read, or a setting is unknown or out of range.
@@ -136,10 +145,13 @@ def from_file(path: str) -> tuple[TrainConfig, float | None]:
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     values = _read(path)
     given: dict[str, Any] = {name: None if value == NONE else value for name, value in values.items() if name in known}
-    std = values.get("embedding_std")
+    std, dropout = values.get("embedding_std"), checks.number(values.get("dropout", 0.0))
     if std is not None and not (checks.number(std) or 0) > 0:
         raise TrainError(f"{jsonfile.shown_path(path)}: embedding_std must be a positive number, not {shown(std)}")
-    return TrainConfig(**given), None if std is None else float(std)
+    if dropout is None or not 0 <= dropout < 1:
+        wrong = shown(values["dropout"])
+        raise TrainError(f"{jsonfile.shown_path(path)}: dropout must be a number from 0 to below 1, not {wrong}")
+    return FromScratch(TrainConfig(**given), None if std is None else float(std), dropout)
 
 
 def of_run(args: argparse.Namespace) -> dict[str, Any]:

@@ -19,7 +19,12 @@ __all__ = ["identity_of", "train_entry", "train_missing"]
 
 
 def identity_of(
-    space: SearchSpace, splits: Splits[Log], embedding_dim: int, config: TrainConfig, embedding_std: float | None = None
+    space: SearchSpace,
+    splits: Splits[Log],
+    embedding_dim: int,
+    config: TrainConfig,
+    embedding_std: float | None = None,
+    dropout: float = 0.0,
 ) -> dict[str, Any]:
     """What the entries of a table have in common; seeds are theirs."""
     settings: Mapping[str, Any] = {name: value for name, value in asdict(config).items() if name != "seed"}
@@ -29,18 +34,25 @@ def identity_of(
         "embedding_dim": embedding_dim,
         "config": settings,
         **({} if embedding_std is None else {"embedding_std": embedding_std}),
+        **({"dropout": dropout} if dropout else {}),
     }
 
 
 def train_entry(
-    genotype: Genotype, splits: Splits[Log], embedding_dim: int, config: TrainConfig, embedding_std: float | None = None
+    genotype: Genotype,
+    splits: Splits[Log],
+    embedding_dim: int,
+    config: TrainConfig,
+    embedding_std: float | None = None,
+    dropout: float = 0.0,
 ) -> Entry:
     """One architecture, trained with the configuration's seed; scored with the weights that were best on validation.
 
-    `embedding_std` is that of `nasrec.compiler.compile_graph`.
+    `embedding_std` is that of `nasrec.compiler.compile_graph`, `dropout` that of `nasrec.graphs.graph_of`.
     """
     features = splits.train.features(embedding_dim)
-    model = compile_graph(graph_of(genotype, features), seed=config.seed, embedding_std=embedding_std)
+    graph = graph_of(genotype, features, dropout=dropout)
+    model = compile_graph(graph, seed=config.seed, embedding_std=embedding_std)
     result = train(model, splits.train, splits.valid, config)
     if result.interrupted:
         raise KeyboardInterrupt
@@ -70,6 +82,7 @@ def train_missing(
     file: TableFile,
     *,
     embedding_std: float | None = None,
+    dropout: float = 0.0,
     seeds: int = 1,
     meter: Meter | None = None,
 ) -> None:
@@ -86,7 +99,7 @@ def train_missing(
         meter.begin("ground truth", len(wanted), "trainings", done)
     try:
         for genotype, seed in missing:
-            entry = train_entry(genotype, splits, embedding_dim, replace(config, seed=seed), embedding_std)
+            entry = train_entry(genotype, splits, embedding_dim, replace(config, seed=seed), embedding_std, dropout)
             file.add(entry)
             done += 1
             if meter is not None:

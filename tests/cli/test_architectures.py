@@ -91,7 +91,8 @@ def test_simulated_hardware_takes_running_statistics(cli: Any) -> None:
 
 
 def test_bad_options(cli: Any, own: Path, columns: tuple[object, ...], tmp_path: Path) -> None:
-    cli("compile", own, *columns, "--dropout", 0.1).fails_with("--dropout", "little", "genotype")
+    cli("compile", own, *columns, "--hidden", 8).fails_with("--hidden", "little", "genotype", "it takes --dropout")
+    cli("compile", own, *columns, "--dropout", 1).fails_with("dropout", "below 1")
     cli("compile", "deepfm", *columns, "--heads", 2).fails_with("--heads", "deepfm", "--hidden, --dropout")
     cli("compile", "logistic_regression", *columns, "--batch-norm").fails_with("--batch-norm", "logistic_regression")
     cli("compile", "deepfm", *columns, "--hidden", "4,,4").fails_with("--hidden", "4,,4")

@@ -97,7 +97,7 @@ def test_a_users_own_objective(cli: Any, supernet: Path, tmp_path: Path, monkeyp
 
 def test_the_best_are_trained_from_scratch(cli: Any, supernet: Path, tmp_path: Path) -> None:
     config = tmp_path / "train.toml"
-    config.write_text('batch_size = 256\nmax_steps = 3\nmonitor = "auc"\nembedding_std = 1e-6\n')
+    config.write_text('batch_size = 256\nmax_steps = 3\nmonitor = "auc"\nembedding_std = 1e-6\ndropout = 0.25\n')
     command = (
         "search", "--supernet", supernet, *DATA, *SMALL, "-o", tmp_path / "run", "--json", "--retrain", 2,
         "--rate-trials", 2, "--seeds", 2, "--train-config", config,
@@ -109,6 +109,7 @@ def test_the_best_are_trained_from_scratch(cli: Any, supernet: Path, tmp_path: P
     assert [entry["seed"] for entry in report["runs"]] == [0, 1]
     assert set(report["scores"]) == {"valid", "test"}
     first = tmp_path / "run" / "retrain" / "chosen" / "seed-0"
+    assert "dropout" in (first / "model.py").read_text() and "dropout = 0.25" in (first / "config.toml").read_text()
     weights = torch.load(first / "weights.pt", weights_only=True)
     (table,) = [value for name, value in weights.items() if name.endswith("tables.0")]
     assert table.abs().median() < 1e-5  # most ids are not met in three steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nasrec_ir.passes.base import Pass, Pipeline
+from nasrec_ir.passes.dropout import Dropout
 from nasrec_ir.passes.elide_zeros import ElideZeros
 from nasrec_ir.passes.expand import Expand
 from nasrec_ir.passes.fuse import Fuse
@@ -10,7 +11,18 @@ from nasrec_ir.passes.fuse_attention import FuseAttention
 from nasrec_ir.passes.merge_equal import MergeEqual
 from nasrec_ir.passes.prune_dead import PruneDead
 
-__all__ = ["OPTIMISE", "ElideZeros", "Expand", "Fuse", "FuseAttention", "MergeEqual", "Pass", "Pipeline", "PruneDead"]
+__all__ = [
+    "OPTIMISE",
+    "Dropout",
+    "ElideZeros",
+    "Expand",
+    "Fuse",
+    "FuseAttention",
+    "MergeEqual",
+    "Pass",
+    "Pipeline",
+    "PruneDead",
+]
 
 OPTIMISE = Pipeline(
     (PruneDead(), MergeEqual(), ElideZeros(), MergeEqual(), Fuse(), FuseAttention()), level="executable"

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from nasrec.rank.study import Ranked, Variant
     from nasrec.space import SearchSpace
     from nasrec.supernet import Supernet
-    from nasrec.train import TrainConfig
 
 __all__ = ["study"]
 
@@ -33,12 +32,12 @@ def study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
     from nasrec.rank.contrast import contrasts
     from nasrec.train import TrainConfig
 
-    config, std = settings.from_file(args.train_config) if args.train_config else (TrainConfig(), None)
+    scratch = settings.from_file(args.train_config) if args.train_config else settings.FromScratch(TrainConfig())
     data = rows.load(args, seed=args.seed)
     candidates = _candidates(args, data, target)
     spaces_of = dict.fromkeys(candidate.space for candidate in candidates)
     # The truth first: what is wrong with its table or settings shows before a supernet is trained.
-    tables = {space: _truth(args, space, data, config, std, target) for space in spaces_of}
+    tables = {space: _truth(args, space, data, scratch, target) for space in spaces_of}
     ranked = [one for candidate in candidates for one in _ranked(args, candidate, tables[candidate.space], data)]
     pictures.draw_scatter(ranked, target / "scatter.png")
     pictures.draw_cdf(ranked, target / "cdf.png")
@@ -47,7 +46,7 @@ def study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
         print(f"\n{_table(ranked)}\n\n{_differences(differences)}")
     return {
         "command": "rank",
-        "settings": _settings(args, candidates[0].space, config, std),
+        "settings": _settings(args, candidates[0].space, scratch),
         "data": data.summary(),
         "environment": environment(),
         "architectures": len(ranked[0].truth),
@@ -100,7 +99,7 @@ def _candidates(args: argparse.Namespace, data: Rows, target: Path) -> list[_Can
 
 
 def _truth(
-    args: argparse.Namespace, space: SearchSpace, data: Rows, config: TrainConfig, std: float | None, target: Path
+    args: argparse.Namespace, space: SearchSpace, data: Rows, scratch: settings.FromScratch, target: Path
 ) -> Table:
     from nasrec.meter import console_meter
     from nasrec.rank import Table, TableFile
@@ -110,10 +109,11 @@ def _truth(
     if not space.balanced_dot:
         path = path.with_stem(f"{path.stem}-unbalanced")
     genotypes = _architectures(args, space)
-    with TableFile(path, identity_of(space, data.splits, args.embedding_dim, config, std)) as file:
+    config, std, dropout = scratch
+    with TableFile(path, identity_of(space, data.splits, args.embedding_dim, config, std, dropout)) as file:
         train_missing(
             genotypes, data.splits, args.embedding_dim, config, file,
-            embedding_std=std, seeds=args.truth_seeds, meter=console_meter(),
+            embedding_std=std, dropout=dropout, seeds=args.truth_seeds, meter=console_meter(),
         )  # fmt: skip
     table = Table.load(path)
     wanted = set(genotypes)
@@ -156,7 +156,7 @@ def _ranked(args: argparse.Namespace, candidate: _Candidate, table: Table, data:
     return found
 
 
-def _settings(args: argparse.Namespace, space: SearchSpace, config: TrainConfig, std: float | None) -> dict[str, Any]:
+def _settings(args: argparse.Namespace, space: SearchSpace, scratch: settings.FromScratch) -> dict[str, Any]:
     """Of a study; those of a supernet's training only where one was trained."""
     of_training = ("supernet_seeds", "supernet_epochs", "supernet_lr", "supernet_batch_size", "matrix", "unbalanced")
     names = ("finetune", "finetune_rows", "valid_rows", "embedding_dim", "truth_seeds", "seed")
@@ -164,8 +164,9 @@ def _settings(args: argparse.Namespace, space: SearchSpace, config: TrainConfig,
         **{name: getattr(args, name) for name in (*names, *(("supernet",) if args.supernet else of_training))},
         "space": space.to_dict(),
         "training_from_scratch": {
-            **{name: value for name, value in asdict(config).items() if name != "seed"},
-            "embedding_std": std,
+            **{name: value for name, value in asdict(scratch.config).items() if name != "seed"},
+            "embedding_std": scratch.embedding_std,
+            "dropout": scratch.dropout,
         },
     }
 

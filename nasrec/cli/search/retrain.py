@@ -18,6 +18,7 @@ from nasrec.cli.training import Job
 from nasrec.cli.usage import number
 from nasrec.errors import TrainError
 from nasrec.files import folder
+from nasrec_ir.passes import Dropout
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
@@ -66,11 +67,13 @@ class Recipe:
         config: settings of the loop.
         rates: learning rates to choose from.
         embedding_std: of the tables' initial values, see `nasrec.compiler.compile_graph`.
+        dropout: of genotypes, see `nasrec.graphs.graph_of`; baselines have their own.
     """
 
     config: TrainConfig
     rates: tuple[float, ...]
     embedding_std: float | None = None
+    dropout: float = 0.0
 
     def job(self, architecture: Architecture, features: FeatureSpec, graph: Graph, data: Rows) -> Job:
         """The runs of one model, on a card where there is one."""
@@ -79,7 +82,10 @@ class Recipe:
         from nasrec.train.ranks import Ranks
 
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        settings = {} if self.embedding_std is None else {"embedding_std": self.embedding_std}
+        settings: dict[str, Any] = {} if self.embedding_std is None else {"embedding_std": self.embedding_std}
+        if self.dropout and architecture.genotype is not None:
+            settings["dropout"] = self.dropout
+            graph = Dropout(self.dropout).apply(graph)
         return Job(architecture, features, graph, data, Ranks(device=device), settings)
 
 
@@ -152,11 +158,11 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
     """
     from nasrec.train import TrainConfig
 
-    config, std = settings.from_file(args.train_config) if args.train_config else (TrainConfig(), None)
-    if args.rates is None and config.lr is not None:
-        return Recipe(config, (config.peak_lr,), std)
+    found = settings.from_file(args.train_config) if args.train_config else settings.FromScratch(TrainConfig())
     low, high = args.rates or tune.RANGE
-    return Recipe(config, tuple(tune.rates(low, high, args.rate_trials)), std)
+    given = args.rates is None and found.config.lr is not None
+    rates = [found.config.peak_lr] if given else tune.rates(low, high, args.rate_trials)
+    return Recipe(found.config, tuple(rates), found.embedding_std, found.dropout)
 
 
 def retrain(
