@@ -17,6 +17,7 @@ from nasrec.cli.commands import search
 from nasrec.data import synthesize
 from nasrec.search import Found, Goal, Journal, Objective, Trial, read_journal
 from nasrec.supernet import load, save
+from nasrec.train.learner import ModelLearner
 
 DATA = ("--data", "synth:criteo", "--rows", 2000)
 SMALL = ("--population", 6, "--iterations", 3, "--sample", 3, "--children", 2, "--valid-rows", 100, "--finetune", 0)
@@ -95,14 +96,19 @@ def test_a_users_own_objective(cli: Any, supernet: Path, tmp_path: Path, monkeyp
     assert report["best"]["values"] == {"mine_for_search:widest": 32.0}
 
 
-def test_the_best_are_trained_from_scratch(cli: Any, supernet: Path, tmp_path: Path) -> None:
+def test_the_best_are_trained_from_scratch(
+    cli: Any, supernet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tmp_path / "train.toml"
     config.write_text('batch_size = 256\nmax_steps = 3\nmonitor = "auc"\nembedding_std = 1e-6\ndropout = 0.25\n')
     command = (
         "search", "--supernet", supernet, *DATA, *SMALL, "-o", tmp_path / "run", "--json", "--retrain", 2,
         "--rate-trials", 2, "--seeds", 2, "--train-config", config,
     )  # fmt: skip
+    steps, step = [], ModelLearner.step
+    monkeypatch.setattr(ModelLearner, "step", lambda *given: steps.append(1) or step(*given))
     report = cli(*command).json["retrain"]
+    assert len(steps) == 3 * (4 + 1)  # the chosen one's first seed is that of the candidate
     assert len(report["candidates"]) == 4 and {entry["lr"] for entry in report["candidates"]} == {0.1, 0.2}
     best = max(report["candidates"], key=lambda entry: entry["valid"]["auc"])
     assert report["chosen"] == {"trial": best["trial"], "lr": best["lr"]}

@@ -7,6 +7,9 @@ validation rows choose among them, and the test rows are looked at once, for the
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +21,7 @@ from nasrec.cli.training import Job
 from nasrec.cli.usage import number
 from nasrec.errors import TrainError
 from nasrec.files import folder
+from nasrec.jsonfile import shown_path
 from nasrec_ir.passes import Dropout
 
 if TYPE_CHECKING:
@@ -176,19 +180,36 @@ def retrain(
     for trial in best:
         job = _job(trial, data, embedding_dim, recipe)
         for lr in recipe.rates:
-            name = f"trial-{trial.number}-lr-{lr:g}"
-            found = seeds.train_seeds(
-                job, replace(config, lr=lr), [config.seed], target, name=f"{name}-seed-{{}}", test=False
-            )
+            name = _run_of(trial.number, lr)
+            found = seeds.train_seeds(job, replace(config, lr=lr), [config.seed], target, name=name, test=False)
             if not found or found[-1]["interrupted"]:
                 return Retrained(tuple(candidates), config.monitor, None, (), True)
             candidates.append(Candidate(trial.number, trial.candidate, lr, found[0]))
     chosen = min(candidates, key=lambda candidate: candidate.loss(config.monitor))
     job = _job(next(trial for trial in best if trial.number == chosen.trial), data, embedding_dim, recipe)
     own = range(config.seed, config.seed + count)
-    runs = seeds.train_seeds(job, replace(config, lr=chosen.lr), own, folder(target / "chosen", TrainError))
+    place = folder(target / "chosen", TrainError)
+    # Its first seed was trained as a candidate, and is only scored on the test rows now.
+    _copy(target / _run_of(chosen.trial, chosen.lr).format(config.seed), place / f"seed-{config.seed}")
+    runs = seeds.train_seeds(job, replace(config, lr=chosen.lr), own, place)
     interrupted = len(runs) < count or bool(runs[-1]["interrupted"])
     return Retrained(tuple(candidates), config.monitor, chosen, tuple(runs), interrupted)
+
+
+def _run_of(trial: int, lr: float) -> str:
+    """Name of a candidate's run, but for the seed."""
+    return f"trial-{trial}-lr-{lr:g}-seed-{{}}"
+
+
+def _copy(run: Path, target: Path) -> None:
+    """The whole folder or nothing; none where there is one already."""
+    if target.exists():
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix=".nasrec-", dir=target.parent) as scratch:
+            os.replace(shutil.copytree(run, Path(scratch) / run.name), target)
+    except OSError as failure:
+        raise TrainError(f"{shown_path(str(target))}: cannot be written: {failure.strerror}") from None
 
 
 def table(found: Retrained) -> str:
