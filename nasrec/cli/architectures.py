@@ -16,7 +16,7 @@ from nasrec.cli.usage import Parser, number
 from nasrec.errors import GenotypeError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import FORMAT, MAX_NAME_LENGTH, Genotype
-from nasrec.graphs import Observer, graph_of, read_graph, require_columns
+from nasrec.graphs import Observer, features_of, graph_of, read_graph, require_columns
 from nasrec.interop import release
 from nasrec.presets import PRESETS, Preset
 from nasrec_ir import Graph
@@ -52,6 +52,11 @@ class Architecture:
     def kind(self) -> str:
         """What it is, in words."""
         return "genotype" if self.genotype is not None else "graph" if self.fixed is not None else "baseline"
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of an embedding, where only one number will do: of a graph's."""
+        return features_of(self.fixed).embedding_dim if self.fixed is not None else None
 
     def graph(self, features: FeatureSpec, observe: Observer | None = None) -> Graph:
         """The optimised graph. `observe` sees a genotype's after each pass, a baseline's as its builder gives it."""

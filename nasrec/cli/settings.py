@@ -9,7 +9,7 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from nasrec import checks, jsonfile
 from nasrec.checks import shown
@@ -20,12 +20,31 @@ from nasrec.errors import TrainError
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
 
-__all__ = ["FromScratch", "add_options", "from_file", "merge", "of_run", "to_toml", "train_config"]
+__all__ = [
+    "FromScratch",
+    "add_options",
+    "complete",
+    "from_file",
+    "merge",
+    "of_folder",
+    "of_run",
+    "read_in",
+    "to_toml",
+    "train_config",
+]
+
+COMMAND = "command"
+"""The setting that names the command that a file is for, where it has settings of that command alone."""
+
+Own = Callable[[argparse.ArgumentParser], None]
+"""What adds the options of one command alone; those not given must be None. In files they are read as on the command
+line."""
 
 NONE = "none"
 """How a setting that may be absent is turned off."""
 
-_DEFAULTS: dict[str, Any] = {"embedding_dim": 16, "device": "auto", "seeds": 1}
+_DEFAULTS: dict[str, Any] = {"device": "auto", "seeds": 1}
+_CHANNELS = 16
 _TEXTS = ("genotype", "data", "kind", "split", "device", "weights", "shard_tables")
 _REALS = ("embedding_std",)
 _COUNTS = ("rows", "min_count", "embedding_dim", "seeds", "checkpoint_every")
@@ -79,7 +98,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of several processes each holds a part of the embedding tables, whole ones (table, the default) or rows "
         "of all (row); needs torchrec and --clip-norm none",
     )
-    group.add_argument("--embedding-dim", type=whole, metavar="E", help="channels of an embedding (default 16)")
+    group.add_argument(
+        "--embedding-dim", type=whole, metavar="E", help="channels of an embedding (default 16, or those of a graph)"
+    )
     group.add_argument(
         "--embedding-std",
         type=real,
@@ -94,21 +115,39 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def merge(args: argparse.Namespace, command: str = "train") -> None:
+def merge(args: argparse.Namespace, command: str = "train", own: Own | None = None) -> None:
     """Fills in what the command line left out: from the file of --config, then by default.
 
     Raises:
         TrainError: the file cannot be read, or a setting in it is unknown or of the wrong type.
     """
-    for name, value in (_read(args.config) if args.config else {}).items():
+    read_in(args, command, own)
+    complete(args, command)
+
+
+def read_in(args: argparse.Namespace, command: str, own: Own | None = None) -> None:
+    """Fills in what the command line left out from the file of --config. Raises as `merge`."""
+    for name, value in (_read(args.config, command, own) if args.config else {}).items():
         if getattr(args, name) is None:
             setattr(args, name, value)
+
+
+def complete(args: argparse.Namespace, command: str) -> None:
+    """Fills in defaults.
+
+    Raises:
+        UsageError: what is to be trained, or on what, is missing.
+        GenotypeError: it is a graph, and cannot be read.
+    """
     for name, value in _DEFAULTS.items():
         if getattr(args, name) is None:
             setattr(args, name, value)
     for name, what in (("genotype", "GENOTYPE"), ("data", "--data PATH")):
         if getattr(args, name) is None:
             raise UsageError(f"nasrec {command}: {what} is missing; see 'nasrec {command} --help'")
+    if args.embedding_dim is None:
+        graph = args.genotype.endswith(architectures.GRAPH_FILE)
+        args.embedding_dim = (architectures.load(args.genotype).channels if graph else None) or _CHANNELS
 
 
 def train_config(args: argparse.Namespace) -> TrainConfig:
@@ -161,30 +200,73 @@ def of_run(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def to_toml(run: Mapping[str, Any], config: TrainConfig) -> str:
-    """A file for --config that gives the same run again; `run` as `of_run` gives it."""
-    training = {name: NONE if value is None else value for name, value in dataclasses.asdict(config).items()}
+def to_toml(run: Mapping[str, Any], config: TrainConfig | None) -> str:
+    """A file for --config that gives the same run again; `run` as `of_run` gives it; None: nothing is trained."""
+    values = dataclasses.asdict(config) if config is not None else {}
+    training = {name: NONE if value is None else value for name, value in values.items()}
     return "".join(f"{name} = {_toml(value)}\n" for name, value in (*run.items(), *training.items()))
 
 
-def _read(path: str) -> Mapping[str, Any]:
-    name = jsonfile.shown_path(path)
+def of_folder(path: Path) -> tuple[str, dict[str, Any]]:
+    """The command whose settings a file holds, and those of them that all commands know.
+
+    Raises:
+        TrainError: the file cannot be read, or such a setting is of the wrong type.
+    """
+    values = dict(_content(str(path)))
+    command = values.pop(COMMAND, "train")
+    _check(jsonfile.shown_path(str(path)), common := {name: values[name] for name in _known() if name in values})
+    return command if isinstance(command, str) else "train", common
+
+
+def _read(path: str, command: str = "train", own: Own | None = None) -> Mapping[str, Any]:
+    name, values = jsonfile.shown_path(path), dict(_content(path))
+    known, theirs = _known(), _FileParser(prog=name, add_help=False, allow_abbrev=False)
+    if own is not None:
+        own(theirs)
+    if (meant := values.pop(COMMAND, command)) != command:
+        raise TrainError(f"{name}: holds settings of 'nasrec {meant}', not of 'nasrec {command}'; give it to that")
+    alone = vars(theirs.parse_args([])).keys()
+    for key in values:
+        if key not in known and key not in alone:
+            raise TrainError(f"{name}: there is no setting {shown(key)}; settings are {', '.join((*known, *alone))}")
+    _check(name, values)
+    words = [_word(key, values.pop(key)) for key in alone if key in values]
+    given = vars(theirs.parse_args(words))
+    return values | {key: value for key, value in given.items() if value is not None}
+
+
+class _FileParser(argparse.ArgumentParser):
+    """Of the settings that are options of one command alone."""
+
+    def error(self, message: str) -> NoReturn:
+        raise TrainError(f"{self.prog}: {message}")
+
+
+def _word(name: str, value: Any) -> str:
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{flag}" if value else f"--no-{flag}"
+    return f"--{flag}={value if isinstance(value, str) else _toml(value)}"
+
+
+def _content(path: str) -> Mapping[str, Any]:
     try:
-        values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as failure:  # decoding errors of TOML and UTF-8 are ValueErrors
         reason = getattr(failure, "strerror", None)
         said = f"cannot be read: {reason}" if reason else f"is not TOML: {' '.join(str(failure).split())}"
-        raise TrainError(f"{name}: {said}") from None
-    known = _known()
+        raise TrainError(f"{jsonfile.shown_path(path)}: {said}") from None
+
+
+def _check(name: str, values: Mapping[str, Any]) -> None:
+    """Raises `TrainError` naming the file where a setting is of the wrong type."""
     for key, value in values.items():
-        if key not in known:
-            raise TrainError(f"{name}: there is no setting {shown(key)}; settings are {', '.join(known)}")
         if (key in _TEXTS and not isinstance(value, str)) or (key in _COUNTS and not _is_count(value)):
             wanted = "a text" if key in _TEXTS else "a whole number of at least 1"
             raise TrainError(f"{name}: {key} must be {wanted}, not {shown(value)}")
         if isinstance(value, dict) or (isinstance(value, list) and key not in architectures.OPTIONS):
             raise TrainError(f"{name}: {key} must be a single value, not {shown(value)}")
-    return values
 
 
 def _known() -> tuple[str, ...]:

@@ -58,7 +58,16 @@ class Job:
     shard_tables: str | None = None
 
     def model(self, seed: int) -> CompiledModel:
-        """With initial values of its own, or those of the file."""
+        """With initial values of its own, or those of the file.
+
+        Raises:
+            TrainError: the graph has calibrated scales, and there is no file to take them from.
+        """
+        if self.start is None and any(node.param("act_scale") is not None for node in self.graph):
+            raise TrainError(
+                f"graph {self.graph.name}: its activations have calibrated scales, which are kept with weights; give "
+                "--weights, or calibrate and train it with 'nasrec quantize'"
+            )
         return self._begun(self.graph, seed)
 
     def _begun(self, graph: Graph, seed: int) -> CompiledModel:

@@ -27,17 +27,19 @@ def add_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> Non
     """Adds --weights."""
     parser.add_argument(
         "--weights",
-        metavar="FILE",
-        help="a state dict to copy in (.pt or .safetensors): as nasrec saves it, or the published release's",
+        metavar="FILE|RUN",
+        help="a state dict to copy in (.pt or .safetensors): as nasrec saves it, or the published release's; or the "
+        "folder of a run",
     )
 
 
 def read(path: str) -> dict[str, Tensor]:
-    """The tensors in a file; pickled objects of other kinds are never run.
+    """The tensors in a file, or in the weights.pt of a folder; pickled objects of other kinds are never run.
 
     Raises:
         StateDictError: the file cannot be read, or holds something else.
     """
+    path = os.path.join(path, "weights.pt") if os.path.isdir(path) else path
     shown = shown_path(path)
     if not os.path.isfile(path):
         raise StateDictError(f"{shown}: no such file; give a state dict (.pt or .safetensors)")

@@ -102,3 +102,44 @@ def test_bad_input_is_one_line(cli: Any, weights: Path, tmp_path: Path) -> None:
     cli("quantize", "dlrm").fails_with("--data PATH is missing", "nasrec quantize --help")
     (tmp_path / "g.ir").write_text("graph nothing")
     cli("inspect", tmp_path / "g.ir").fails_with("g.ir")
+
+
+@NO_PICTURES
+def test_a_folder_stands_for_a_run_and_its_settings_give_it_again(cli: Any, weights: Path, tmp_path: Path) -> None:
+    bits = ("--weight-bits", 4, "--bits", "top=6/float", "--per-tensor", "--calibrate", "max", "--calibration-rows", 99)
+    first = cli("quantize", weights, *bits, "--max-steps", 2, "-o", tmp_path / "a", "--json")
+    assert first.status == 0 and first.json["steps"] == 2, first
+    again = cli("quantize", "--config", tmp_path / "a" / "config.toml", "-o", tmp_path / "b", "--json")
+    assert again.status == 0, again
+    for key in ("scores", "identity", "config", "quantisation"):
+        assert again.json[key] == first.json[key], key
+    assert (tmp_path / "a" / "weights.pt").read_bytes() == (tmp_path / "b" / "weights.pt").read_bytes()
+    cli("train", "--config", tmp_path / "a" / "config.toml").fails_with("config.toml: holds settings of", "quantize")
+
+    unscaled = ("train", tmp_path / "a/graph.ir", *SMALL[4:], "-o", tmp_path / "t", "--json")
+    cli(*unscaled).fails_with("calibrated scales, which are kept with weights", "--weights")
+
+    # Calibrated alone; options go before the file.
+    quiet = cli("quantize", weights, "--weight-bits", "float", "-o", tmp_path / "c", "--json").json
+    assert quiet["quantisation"]["scheme"]["weight_bits"] is None and "config" not in quiet
+    words = ("quantize", "--config", tmp_path / "c" / "config.toml", "--json")
+    assert cli(*words, "-o", tmp_path / "d").json["scores"] == quiet["scores"]
+    assert cli(*words, "--act-bits", 5, "-o", tmp_path / "e").json["quantisation"]["scheme"]["act_bits"] == 5
+    (tmp_path / "odd.toml").write_text('command = "quantize"\nweight_bits = 17\n')
+    cli("quantize", "--config", tmp_path / "odd.toml").fails_with("odd.toml: argument --weight-bits", "17")
+    (tmp_path / "odd.toml").write_text("act = 4\n")
+    cli("quantize", "--config", tmp_path / "odd.toml").fails_with("no setting 'act'", "act_bits")
+    cli("quantize", tmp_path, "-o", tmp_path / "x").fails_with("is no folder of a single run")
+
+    # A quantised run is pruned, and quantised anew, as what it is.
+    small = cli("prune", tmp_path / "a", "--rounds", 1, "--method", "magnitude", "-o", tmp_path / "p", "--json")
+    assert small.status == 0, small
+    graph = nasrec_ir.parse((tmp_path / "p/seed-0/round-1/graph.ir").read_text())
+    assert {dict(node.attrs).get("weight_bits") for node in graph if node.op == "linear"} == {4, 6}
+    other = cli("quantize", tmp_path / "p/seed-0/round-1", "--bits", "top=3", "-o", tmp_path / "f", "--json")
+    assert other.status == 0, other
+    assert {each["weight_bits"] for each in other.json["quantisation"]["products"]} == {4, 3}
+    cli("quantize", tmp_path / "p", "-o", tmp_path / "x").fails_with("rounds of pruning", "seed-0/round-1")
+    again = cli("prune", "--config", tmp_path / "p/config.toml", "-o", tmp_path / "q", "--json")
+    assert again.status == 0, again
+    assert [one["scores"] for one in again.json["rounds"]] == [one["scores"] for one in small.json["rounds"]]

@@ -1,15 +1,14 @@
 """Prune a model in rounds: learn what matters, drop the rest for good, train what is left from the same beginning.
 
 Rows, columns and fields really leave: each round gives a smaller graph (graph.ir), its source, weights and scores, in a
-folder of its own; a graph can be used wherever a genotype can. GENOTYPE may also be the folder of a 'nasrec train' run,
-whose model, rows and settings are taken over. The same command on the same folder goes on with what was interrupted or
-killed, and with more --rounds.
+folder of its own; a graph can be used wherever a genotype can. GENOTYPE may also be the folder of a run, whose model,
+rows and settings are taken over. The same command on the same folder goes on with what was interrupted or killed, and
+with more --rounds.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import nasrec_ir
 from nasrec import jsonfile
 from nasrec.cli import architectures, describe, devices, output, report, runs, settings
+from nasrec.cli.folders import take_over
 from nasrec.cli.prune import options, summary
 from nasrec.cli.usage import INTERRUPTED, UsageError
 from nasrec.errors import TrainError
@@ -43,8 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains and prunes, seed by seed; what is done when Ctrl-C comes is kept."""
-    _take_over(args)
-    settings.merge(args, "prune")
+    take_over(args, "prune", trained=False)
+    settings.merge(args, "prune", options.add_options)
     args.tensorboard = False
     pruning, config = options.settings_of(args), settings.train_config(args)
     architecture = architectures.from_args(args)
@@ -62,23 +62,12 @@ def run(args: argparse.Namespace) -> int:
                 runs.clear(target)
             runs.require_kind(target, "pruning")
             _claim(target, pruning)
+            own = {settings.COMMAND: "prune", **job.settings, "seeds": args.seeds, **asdict(pruning)}
+            jsonfile.write_text(target / "config.toml", settings.to_toml(own, config), TrainError)
             if not args.json:
                 print(job.data.describe())
                 print(describe.text(job.architecture, job.features, job.graph), flush=True)
             return _prune(args, job, pruning, config, target)
-
-
-def _take_over(args: argparse.Namespace) -> None:
-    """The folder of a run stands for its settings."""
-    if args.genotype is None or not os.path.isdir(args.genotype):
-        return
-    stored = Path(args.genotype) / "config.toml"
-    if args.config is not None or not stored.is_file():
-        shown = jsonfile.shown_path(args.genotype)
-        raise UsageError(
-            f"nasrec prune: {shown}: is no folder of one 'nasrec train' run, or --config is given beside it"
-        )
-    args.config, args.genotype = str(stored), None
 
 
 def _claim(target: Path, pruning: PruneSettings) -> None:

@@ -1,9 +1,9 @@
 """Quantise a trained model: every stored matrix, and what it multiplies, in 2 to 16 bits instead of floats.
 
-Scales are calibrated on training rows; with --epochs or --max-steps training goes on in these bits, quantisation-aware.
-Prints log loss, AUC and bytes of the float and of the quantised model. The folder then holds graph.ir with weights.pt,
-which other commands take (nasrec export DIR/graph.ir --weights DIR/weights.pt ...). The same command on the same folder
-goes on with a run that was interrupted.
+GENOTYPE may be the folder of a run, whose model, weights and rows are taken over. Scales are calibrated on training
+rows; with --epochs or --max-steps training goes on in these bits, quantisation-aware. Prints log loss, AUC and bytes of
+the float and of the quantised model. The folder then holds graph.ir with weights.pt, which other commands take (nasrec
+export DIR/graph.ir --weights DIR ...). The same command on the same folder goes on with a run that was interrupted.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
-from nasrec.checks import shown
 from nasrec.cli import architectures, describe, devices, output, report, rows, runs, settings, weights
+from nasrec.cli.folders import take_over
+from nasrec.cli.quantize import options
 from nasrec.cli.quantize.job import QuantJob, calibrated, trained
-from nasrec.cli.usage import INTERRUPTED, UsageError, number
-from nasrec.genotype import MAX_BITS, MIN_BITS, Precision
+from nasrec.cli.usage import INTERRUPTED, UsageError
 
 if TYPE_CHECKING:
     from nasrec.quant import Calibration, Scheme
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 HELP = "quantise a trained model, or train it in few bits"
 
-FLOAT = "float"
 FINE_TUNING = 0.1
 """Of the usual learning rate, where training goes on from trained weights."""
 
@@ -36,29 +35,7 @@ FINE_TUNING = 0.1
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
     architectures.add_argument(parser, required=False)
-    group = parser.add_argument_group("bits")
-    group.add_argument("--weight-bits", type=_bits, default=8, metavar="N", help="of matrices, or float (default 8)")
-    group.add_argument("--act-bits", type=_bits, default=8, metavar="N", help="of activations, or float (default 8)")
-    group.add_argument(
-        "--bits",
-        type=_kinds,
-        default={},
-        metavar="KIND=W[/A],...",
-        help="of some kinds of product, such as fc=8,efc=4/6,final=float: operators (fc, dot_product, sigmoid_gating, "
-        "sum, attention, efc), fm, dense_to_sparse, final, the layers of a baseline (top, bottom, ...), or one node by "
-        "its id (top.out=8). Other operators that have bits in the genotype keep those",
-    )
-    group.add_argument("--per-tensor", action="store_true", help="one scale for a matrix, not one for each output")
-    group.add_argument(
-        "--calibrate",
-        choices=("max", "percentile", "mse"),
-        default="mse",
-        help="range of activations: the largest met, the --percentile, or of least squared error (default)",
-    )
-    group.add_argument("--percentile", type=float, default=99.99, metavar="P", help="of magnitudes (default 99.99)")
-    group.add_argument(
-        "--calibration-rows", type=number(1), default=8192, metavar="N", help="training rows to look at (default 8192)"
-    )
+    options.add_options(parser)
     settings.add_options(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="folder for results (default runs/NAME-quantised-TIME)")
     parser.add_argument("--fresh", action="store_true", help="remove what earlier runs left in the folder, and begin")
@@ -67,19 +44,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrates, trains if asked to, saves, scores. What is done when Ctrl-C comes is kept."""
-    start = _start(args.weights)
+    take_over(args, "quantize", trained=True)
+    settings.read_in(args, "quantize", options.add_options)
+    start = (args.weights, weights.read(args.weights)) if args.weights else None
     if args.embedding_dim is None and start is not None and (tables := weights.tables_of(start[1])):
         args.embedding_dim = tables[0][1]
-    if args.lr is None and start is not None and args.config is None:
+    if args.lr is None and start is not None:
         args.lr = FINE_TUNING * (0.1 if args.optimizer in (None, "adagrad") else 1e-3)
     trains = args.epochs is not None or args.max_steps is not None
-    settings.merge(args, "quantize")
+    settings.complete(args, "quantize")
     if args.seeds > 1:
         raise UsageError("nasrec quantize: --seeds is for 'nasrec train'; quantise one of its runs at a time")
     if start is None and not trains:
         raise UsageError("nasrec quantize: there are no weights; give --weights FILE, or --epochs N to train some")
     config = settings.train_config(args)
-    scheme, calibration = _choices(args)
+    scheme, calibration = options.choices_of(args)
     architecture = architectures.from_args(args)
 
     from nasrec.train.ranks import joined
@@ -105,14 +84,6 @@ def run(args: argparse.Namespace) -> int:
             return INTERRUPTED if found["interrupted"] else 0
 
 
-def _choices(args: argparse.Namespace) -> tuple[Scheme, Calibration]:
-    from nasrec.quant import Calibration, Scheme
-
-    kinds = {kind: (w, args.act_bits if a == "" else a) for kind, (w, a) in args.bits.items()}
-    scheme = Scheme(args.weight_bits, args.act_bits, kinds, args.per_tensor)
-    return scheme, Calibration(args.calibrate, args.percentile, args.calibration_rows)
-
-
 def _job(
     args: argparse.Namespace,
     architecture: architectures.Architecture,
@@ -123,18 +94,11 @@ def _job(
 ) -> QuantJob:
     data = rows.load(args, seed=args.seed or 0)
     features = data.splits.train.features(args.embedding_dim)
+    own = {settings.COMMAND: "quantize", **settings.of_run(args), **options.of_run(args)}
     return QuantJob.of(
-        architecture, features, data, ranks, settings.of_run(args), start, args.checkpoint_every, args.shard_tables,
+        architecture, features, data, ranks, own, start, args.checkpoint_every, args.shard_tables,
         scheme=scheme, calibration=calibration,
     )  # fmt: skip
-
-
-def _start(path: str | None) -> tuple[str, dict[str, Any]] | None:
-    """Weights of a file, or of a run's folder."""
-    if path is None:
-        return None
-    file = str(Path(path) / "weights.pt") if Path(path).is_dir() else path
-    return file, weights.read(file)
 
 
 def _closing(found: Mapping[str, Any], target: Path) -> str:
@@ -166,24 +130,3 @@ _STAGES = (("float", "float"), ("calibrated", "calibrated"), ("trained in these 
 def _figure(scores: Mapping[str, Any], part: str, name: str) -> str:
     value = scores[part][name]
     return "-" if value is None else f"{value:.5f}"
-
-
-def _bits(text: str) -> int | None:
-    if text == FLOAT:
-        return None
-    try:
-        return number(MIN_BITS, MAX_BITS)(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"{error}, nor the word {FLOAT}") from None
-
-
-def _kinds(text: str) -> dict[str, Precision]:
-    """`fc=8,efc=4/6`; activations that are not named have the word "" for their bits until the others are known."""
-    found: dict[str, Any] = {}
-    for part in text.split(","):
-        kind, given, bits = part.partition("=")
-        if not kind or not given or kind in found:
-            raise argparse.ArgumentTypeError(f"{shown(part)} is no KIND=W or KIND=W/A, each kind once")
-        weight, both, act = bits.partition("/")
-        found[kind] = (_bits(weight), _bits(act) if both else "")
-    return found

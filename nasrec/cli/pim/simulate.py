@@ -40,7 +40,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="calibrated",
         help="what the converters' largest code stands for (default: the largest sum met in calibration)",
     )
-    parser.add_argument("--embedding-dim", type=number(1), default=16, metavar="E", help="channels (default 16)")
+    parser.add_argument(
+        "--embedding-dim",
+        type=number(1),
+        metavar="E",
+        help="channels (default 16, or those of the graph or the weights)",
+    )
     parser.add_argument("--seed", type=number(0), default=0, help="of chips, initial weights and a twin's rows")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -56,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
     effects = _effects(args)
     state_dict = weights.read(args.weights) if args.weights else None
     data = rows.load(args, seed=args.seed)
-    graph = architecture.graph(data.splits.train.features(args.embedding_dim))
+    tables = weights.tables_of(state_dict) if state_dict else ()
+    channels = args.embedding_dim or architecture.channels or (tables[0][1] if tables else 16)
+    graph = architecture.graph(data.splits.train.features(channels))
     model = compile_graph(graph, seed=args.seed)
     if state_dict is not None:
         weights.copy_into(model, state_dict, args.weights)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import nasrec_ir
 from nasrec import jsonfile
-from nasrec.cli import output, runs, weights
+from nasrec.cli import output, runs, settings, weights
 from nasrec.cli.architectures import Architecture
 from nasrec.cli.training import Job, carry_out
 from nasrec.errors import TrainError
@@ -151,6 +151,8 @@ def calibrated(job: QuantJob, config: TrainConfig, target: Path) -> dict[str, An
     report |= {"seed": config.seed, "scores": report["quantisation"]["scores"]["calibrated"]}
     report["quantisation"]["scales"] = _scales(job.graph, model.state_dict())
     if job.ranks.first:
+        own = settings.to_toml({**job.settings, "seed": config.seed}, None)
+        jsonfile.write_text(target / "config.toml", own, TrainError)
         job.save_source(target, model)
         weights.save(model, target / "weights.pt")
         runs.write_report(target, report)
