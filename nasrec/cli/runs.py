@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from nasrec.train import TrainResult
     from nasrec.train.ranks import Ranks
 
-__all__ = ["MARKS", "clear", "finished", "held", "outcome", "place", "require_kind", "save_source", "write_report"]
+__all__ = ["MARKS", "clear", "finished", "held", "outcome", "place", "require_command", "require_kind",
+           "save_source", "sweep", "write_report"]  # fmt: skip
 
 MARKS = {
     "run": "checkpoints",
@@ -137,11 +138,16 @@ def held(target: Path) -> Iterator[None]:
             ) from None
         except OSError:  # a file system without locks
             pass
-        for left in target.glob(".nasrec-*"):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        sweep(target)
         yield
     finally:
         os.close(descriptor)
+
+
+def sweep(target: Path) -> None:
+    """Removes what a killed process left half written in a folder that this one holds."""
+    for left in target.glob(".nasrec-*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def require_kind(target: Path, kind: str) -> None:
@@ -152,6 +158,18 @@ def require_kind(target: Path, kind: str) -> None:
                 f"{shown_path(os.fspath(target))}: holds {_WORDS[other]}; give the same options to go on, another "
                 "folder, or --fresh to begin anew"
             )
+
+
+def require_command(target: Path, command: str) -> None:
+    """Raise `TrainError` if the folder holds the report of another command, which this one's would replace."""
+    path = target / "report.json"
+    try:
+        found = jsonfile.read(path, TrainError) if path.exists() else None
+    except TrainError:  # says nothing, and is replaced
+        return
+    other = found.get("command") if isinstance(found, dict) else None
+    if isinstance(other, str) and other != command:
+        raise TrainError(f"{shown_path(os.fspath(target))}: holds what 'nasrec {other:.40}' found; name another folder")
 
 
 def clear(target: Path) -> None:

@@ -134,6 +134,8 @@ def carry_out(job: Job, config: TrainConfig, target: Path, label: str, *, test: 
     Raises:
         NasrecError: the folder holds another run, training fails, or a file cannot be written.
     """
+    if job.ranks.first:
+        runs.sweep(target)
     # Other processes may be on machines that know no such folder.
     found = runs.finished(target, {"config": asdict(config), **job.identity}) if job.ranks.first else None
     known: dict[str, Any] | None = job.ranks.from_first(found)

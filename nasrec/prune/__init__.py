@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec.prune.choice import prune_lowest
+from nasrec.prune.choice import prune_lowest, require_room
 from nasrec.prune.inherit import inherit
 from nasrec.prune.masks import MaskedModel, MaskGenerator, MaskLearner
 from nasrec.prune.memory import prune
@@ -24,6 +24,7 @@ __all__ = [
     "prune",
     "prune_lowest",
     "pruned_once",
+    "require_room",
     "run_rounds",
     "structure_scores",
 ]

@@ -40,7 +40,7 @@ def prune_lowest(graph: Graph, coupling: Coupling, scores: Floats, settings: Pru
 
 
 def require_room(graph: Graph, settings: PruneSettings) -> None:
-    """Raises `PruneError` if the MACs cannot come down as far as all rounds together are to bring them."""
+    """Raises `PruneError` if not as much can leave as all rounds together are to drop."""
     coupling = couple(graph)
     worth = {
         node: Figures(*(np.ones(size) for size in ref.view_shape))
@@ -49,9 +49,8 @@ def require_room(graph: Graph, settings: PruneSettings) -> None:
     }
     if not worth:
         raise PruneError(f"{graph.name}: has no FC, EFC, projection or merger to prune")
-    if settings.by == "macs":
-        wanted = 1 - (1 - settings.share) ** settings.rounds
-        prune_lowest(graph, coupling, structure_scores(coupling, worth), replace(settings, share=wanted))
+    wanted = 1 - (1 - settings.share) ** settings.rounds
+    prune_lowest(graph, coupling, structure_scores(coupling, worth), replace(settings, share=wanted))
 
 
 def may_leave(graph: Graph, coupling: Coupling, settings: PruneSettings) -> npt.NDArray[np.bool_]:

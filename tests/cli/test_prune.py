@@ -199,6 +199,9 @@ def test_mistakes_are_told_in_a_line(cli: Any, tmp_path: Path) -> None:
     cli("prune", "dlrm").fails_with("nasrec prune: --data PATH is missing")
     cli("prune", *SHORT, "--rounds", 1, "--share", 0.99, "--min-units", 9, "--json", "-o", tmp_path / "a",
         ).fails_with("dlrm: at most", "lower share, rounds or min_units")  # fmt: skip
+    assert not list((tmp_path / "a").iterdir()), "other settings may follow"
+    (tmp_path / "a" / "prune.json").write_text("[]")
+    cli("prune", *SHORT, "-o", tmp_path / "a").fails_with("prune.json: holds no settings", "--fresh")
 
 
 def test_the_options_are_those_of_the_settings() -> None:

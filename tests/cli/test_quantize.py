@@ -95,7 +95,7 @@ def test_bad_input_is_one_line(cli: Any, weights: Path, tmp_path: Path) -> None:
     cli(*words).fails_with("there are no weights", "--weights FILE", "--epochs N")
     cli(*words, "--weights", tmp_path / "none.pt").fails_with("none.pt", "no such file")
     cli(*words, "--weights", weights, "--bits", "efc=4").fails_with("no stored product is of kind 'efc'", "bottom, top")
-    cli(*words, "--weight-bits", 17).fails_with("--weight-bits", "17", "float")
+    cli(*words, "--weight-bits", 17).fails_with("--weight-bits: '17'", "from 2 to 16 nor the word float")
     cli(*words, "--bits", "top=4,top=5").fails_with("--bits", "each kind once")
     cli(*words, "--weights", weights, "--percentile", 0).fails_with("percentile must be above 0")
     cli(*words, "--weights", weights, "--seeds", 2).fails_with("--seeds")
@@ -130,6 +130,10 @@ def test_a_folder_stands_for_a_run_and_its_settings_give_it_again(cli: Any, weig
     (tmp_path / "odd.toml").write_text("act = 4\n")
     cli("quantize", "--config", tmp_path / "odd.toml").fails_with("no setting 'act'", "act_bits")
     cli("quantize", tmp_path, "-o", tmp_path / "x").fails_with("is no folder of a single run")
+
+    words = ("quantize", tmp_path / "a", "-o", tmp_path / "x", "--json")
+    cli(*words, "--act-bits", 4).fails_with("--act-bits would change nothing", "name kinds in --bits")
+    cli("prune", weights, "--rounds", 1, "-o", tmp_path / "c").fails_with("what 'nasrec quantize' found")
 
     # A quantised run is pruned, and quantised anew, as what it is.
     small = cli("prune", tmp_path / "a", "--rounds", 1, "--method", "magnitude", "-o", tmp_path / "p", "--json")

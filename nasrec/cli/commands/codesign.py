@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     target = folder(args.output or f"runs/codesign-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
     if not args.json:
         print(data.describe(), flush=True)
+    runs.require_command(target, "codesign")
     with runs.held(target):
         try:
             found = _search(args, spec, net, data, space, target)

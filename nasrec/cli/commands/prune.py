@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     architecture = architectures.from_args(args)
 
     from nasrec.cli.training import job_of
+    from nasrec.prune import require_room
     from nasrec.train.ranks import joined
 
     with joined(devices.choose(args.device, "nasrec prune")) as ranks:
@@ -60,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
         with runs.held(target):
             if args.fresh:
                 runs.clear(target)
+            runs.require_command(target, "prune")
             runs.require_kind(target, "pruning")
+            require_room(job.graph, pruning)  # before anything is written
             _claim(target, pruning)
             own = {settings.COMMAND: "prune", **job.settings, "seeds": args.seeds, **asdict(pruning)}
             jsonfile.write_text(target / "config.toml", settings.to_toml(own, config), TrainError)
@@ -78,7 +81,11 @@ def _claim(target: Path, pruning: PruneSettings) -> None:
     path = target / "prune.json"
     if path.exists():
         found = jsonfile.read(path, TrainError)
-        require_same(found if isinstance(found, dict) else {}, own)
+        if not isinstance(found, dict) or not found:
+            raise TrainError(
+                f"{jsonfile.shown_path(str(path))}: holds no settings of a pruning; give --fresh, or another folder"
+            )
+        require_same(found, own)
     jsonfile.write_text(path, output.json_text(own) + "\n", TrainError)
 
 

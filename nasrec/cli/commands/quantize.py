@@ -44,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Calibrates, trains if asked to, saves, scores. What is done when Ctrl-C comes is kept."""
+    asked = [f"--{name.replace('_', '-')}" for name in ("weight_bits", "act_bits") if getattr(args, name) is not None]
     take_over(args, "quantize", trained=True)
     settings.read_in(args, "quantize", options.add_options)
     start = (args.weights, weights.read(args.weights)) if args.weights else None
@@ -65,12 +66,18 @@ def run(args: argparse.Namespace) -> int:
 
     with joined(devices.choose(args.device, "nasrec quantize")) as ranks:
         job = _job(args, architecture, ranks, start, scheme, calibration)
+        if asked and job.has_all_bits:
+            raise UsageError(
+                f"nasrec quantize: {asked[0]} would change nothing, as every product of {job.graph.name} has bits of "
+                "its own, which stay; name kinds in --bits"
+            )
         default = f"runs/{job.graph.name}-quantised-{time.strftime('%Y%m%d-%H%M%S')}"
         target = runs.place(Path(args.output or default), ranks)
         with runs.held(target) if ranks.first else nullcontext():
             if ranks.first:
                 if args.fresh:
                     runs.clear(target)
+                runs.require_command(target, "quantize")
                 runs.require_kind(target, "run")
                 if not args.json:
                     print(job.data.describe())

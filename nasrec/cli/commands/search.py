@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     target = folder(args.output or f"runs/search-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
     if not args.json:
         print(data.describe(), flush=True)
+    runs.require_command(target, "search")
     with runs.held(target):
         try:
             found = _search(args, goal, spec, net, data, target)

@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
 def _begin(args: argparse.Namespace, job: Job, target: Path) -> None:
     if args.fresh:
         runs.clear(target)
+    runs.require_command(target, "train")
     runs.require_kind(target, "tuning" if args.tune else "seeds" if args.seeds > 1 else "run")
     if not args.json:
         print(job.data.describe())

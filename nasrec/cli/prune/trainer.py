@@ -99,7 +99,9 @@ class FolderTrainer:
         tensorfile.write(path, {"identity": whole, "weights": _values(model)}, TrainError)
 
     def _place(self, name: str) -> Path:
-        return runs.place(self.folder / name, self.job.ranks)
+        target = runs.place(self.folder / name, self.job.ranks)
+        runs.sweep(target)
+        return target
 
     def _label(self, number: int, what: str) -> str:
         return f"{self.folder.name}, round {number}, {what}"

@@ -72,6 +72,14 @@ class QuantJob(Job):
             base=base, scheme=scheme, calibration=calibration,
         )  # fmt: skip
 
+    @property
+    def has_all_bits(self) -> bool:
+        """Whether every product that is quantised has its bits already, so that those of the scheme are for none."""
+        from nasrec.quant import Scheme, annotate
+
+        assert self.base is not None
+        return nasrec_ir.dump(annotate(self.base, Scheme(2, 2))) == nasrec_ir.dump(annotate(self.base, Scheme(3, 3)))
+
     def model(self, seed: int) -> CompiledModel:
         """Quantised and calibrated, with the weights of the file, or else with initial ones."""
         from nasrec.layers import Quantisable

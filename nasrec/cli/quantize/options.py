@@ -86,8 +86,10 @@ def _bits(text: str) -> int | str:
         return text
     try:
         return number(MIN_BITS, MAX_BITS)(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"{error}, nor the word {FLOAT}") from None
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)} is neither a whole number from {MIN_BITS} to {MAX_BITS} nor the word {FLOAT}"
+        ) from None
 
 
 def _number(bits: int | str) -> int | None:
