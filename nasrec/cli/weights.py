@@ -108,7 +108,10 @@ def _copy_own(model: CompiledModel, state_dict: Mapping[str, Tensor]) -> None:
             found = list(state_dict[name].shape)
             raise StateDictError(f"{name} has shape {found}, the model expects {list(tensor.shape)}")
     if left_over := sorted(set(state_dict) - set(own)):
-        raise StateDictError(f"{left_over[0]} is not a parameter of the model; are the weights another model's?")
+        hint = "are the weights another model's?"
+        if left_over[0].endswith(".act_scale"):
+            hint = "it is of a quantised model, whose graph.ir beside the weights stands for a genotype"
+        raise StateDictError(f"{left_over[0]} is not a parameter of the model; {hint}")
     model.load_state_dict(dict(state_dict))
 
 

@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
         with runs.held(target):
             if args.fresh:
                 runs.clear(target)
-            runs.require_command(target, "prune")
             runs.require_kind(target, "pruning")
+            runs.require_command(target, "prune")
             require_room(job.graph, pruning)  # before anything is written
             _claim(target, pruning)
             own = {settings.COMMAND: "prune", **job.settings, "seeds": args.seeds, **asdict(pruning)}

@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
             if ranks.first:
                 if args.fresh:
                     runs.clear(target)
-                runs.require_command(target, "quantize")
                 runs.require_kind(target, "run")
+                runs.require_command(target, "quantize")
                 if not args.json:
                     print(job.data.describe())
                     print(describe.text(job.architecture, job.features, job.graph), flush=True)

@@ -83,8 +83,8 @@ def run(args: argparse.Namespace) -> int:
 def _begin(args: argparse.Namespace, job: Job, target: Path) -> None:
     if args.fresh:
         runs.clear(target)
-    runs.require_command(target, "train")
     runs.require_kind(target, "tuning" if args.tune else "seeds" if args.seeds > 1 else "run")
+    runs.require_command(target, "train")
     if not args.json:
         print(job.data.describe())
         print(describe.text(job.architecture, job.features, job.graph), flush=True)
