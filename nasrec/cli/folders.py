@@ -45,11 +45,13 @@ def take_over(args: argparse.Namespace, command: str, *, trained: bool) -> None:
             f"nasrec {command}: {shown}: holds rounds of pruning; name one of them, as {shown}/seed-0/round-1"
         )
     args.genotype = None
-    graph, weights = folder / "graph.ir", folder / "weights.pt"
-    initial = folder / "initial.pt"
+    graph, genotype = folder / "graph.ir", folder / "genotype.json"
+    weights, initial = folder / "weights.pt", folder / "initial.pt"
     if graph.is_file():
         values = {name: value for name, value in values.items() if name not in architectures.OPTIONS}
         values["genotype"] = str(graph)
+    elif genotype.is_file():
+        values["genotype"] = str(genotype)
     if trained:
         if not weights.is_file():
             raise UsageError(f"nasrec {command}: {shown}: holds no weights.pt yet; let its run come to an end")
