@@ -34,7 +34,7 @@ METHODS = ("mask", "magnitude")
 
 SETS: Mapping[str, Mapping[str, Any]] = {
     "twin": {"data": "synth:criteo", "rows": 200_000, "batch_size": 256},
-    "frappe": {"batch_size": 512, "epochs": 2, "embedding_decay": 0.003},
+    "frappe": {"batch_size": 256, "embedding_decay": 0.003},
 }
 """Rows and budget of each training."""
 
