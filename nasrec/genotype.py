@@ -57,6 +57,9 @@ PRECISIONS = ("operator_bits", "activation_bits")
 FORMAT, VERSION = "nasrec-genotype", 2
 """Version 2 has `activation_bits`; a genotype without them is written as version 1, which older programs read."""
 
+DESIGN_FORMAT = "nasrec-design"
+"""Of files that hold a genotype and the hardware for it, see `nasrec.codesign.Design`."""
+
 
 Precision = tuple[int | None, int | None]
 """Bits of weights and of activations, None for float."""

@@ -15,16 +15,13 @@ from nasrec.baselines import BASELINES, BaselineError
 from nasrec.cli.usage import Parser, number
 from nasrec.errors import GenotypeError
 from nasrec.features import FeatureSpec
-from nasrec.genotype import FORMAT, MAX_NAME_LENGTH, Genotype
+from nasrec.genotype import DESIGN_FORMAT, FORMAT, MAX_NAME_LENGTH, Genotype
 from nasrec.graphs import Observer, features_of, graph_of, read_graph, require_columns
 from nasrec.interop import release
 from nasrec.presets import PRESETS, Preset
 from nasrec_ir import Graph
 
 __all__ = ["Architecture", "add_argument", "from_args", "from_text", "load"]
-
-DESIGN_FORMAT = "nasrec-design"
-"""A design of co-design, of which the model is meant here."""
 
 GRAPH_FILE = ".ir"
 """How the names of files with graphs end."""
@@ -189,7 +186,7 @@ def _load_file(path: str) -> Genotype:
     value = jsonfile.read(path, GenotypeError)
     if not isinstance(value, Mapping):
         raise GenotypeError(f"{jsonfile.shown_path(path)}: a genotype must be a JSON object")
-    if value.get("format") == DESIGN_FORMAT:
+    if value.get("format") == DESIGN_FORMAT:  # its model is meant
         from nasrec.codesign.design import Design
 
         return Design.load(path).genotype

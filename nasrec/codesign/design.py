@@ -11,12 +11,12 @@ from nasrec import jsonfile
 from nasrec.checks import integer, shown
 from nasrec.codesign.hardware import Values
 from nasrec.errors import DesignError, GenotypeError
-from nasrec.genotype import Genotype
+from nasrec.genotype import DESIGN_FORMAT, Genotype
 from nasrec.search.candidates import Form
 
-__all__ = ["DESIGN", "FORMAT", "Design"]
+__all__ = ["DESIGN", "Design"]
 
-FORMAT, VERSION = "nasrec-design", 1
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Design:
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         hardware = {name: list(value) if isinstance(value, tuple) else value for name, value in self.hardware}
-        return {"format": FORMAT, "version": VERSION, "genotype": self.genotype.to_dict(), "hardware": hardware}
+        return {"format": DESIGN_FORMAT, "version": VERSION, "genotype": self.genotype.to_dict(), "hardware": hardware}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Design:
@@ -72,8 +72,8 @@ class Design:
         Raises:
             DesignError: a key is unknown or missing, or a value malformed.
         """
-        if not isinstance(value, Mapping) or value.get("format") != FORMAT:
-            raise DesignError(f"a design must be an object of format {FORMAT!r}")
+        if not isinstance(value, Mapping) or value.get("format") != DESIGN_FORMAT:
+            raise DesignError(f"a design must be an object of format {DESIGN_FORMAT!r}")
         if integer(value.get("version")) != VERSION:
             raise DesignError(f"version must be {VERSION}, not {shown(value.get('version'))}; update nasrec")
         if difference := value.keys() ^ {"format", "version", "genotype", "hardware"}:
