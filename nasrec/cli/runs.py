@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nasrec.train import TrainResult
     from nasrec.train.ranks import Ranks
 
-__all__ = ["MARKS", "clear", "finished", "held", "outcome", "place", "require_command", "require_kind",
+__all__ = ["MARKS", "clear", "finished", "goes_on", "held", "outcome", "place", "require_command", "require_kind",
            "save_source", "sweep", "write_report"]  # fmt: skip
 
 MARKS = {
@@ -142,6 +142,12 @@ def held(target: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def goes_on(target: Path) -> str:
+    """What is told after an interrupt."""
+    where = shown_path(os.fspath(target))
+    return f"interrupted; what is done is kept: the same command with -o {where} goes on"
 
 
 def sweep(target: Path) -> None:

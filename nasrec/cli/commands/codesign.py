@@ -208,25 +208,15 @@ def _table(found: Found[Design], said: dict[str, Any]) -> str:
 
 
 def _trained_table(said: dict[str, Any]) -> str:
-    lines = [
-        [
-            f"{design['name']} against {claim['handcrafted']} on {row['rival']}",
-            f"{design['log_loss']['mean']:.5f} ({design['difference']:+.5f})",
-            "yes" if design["equal"] else "no",
-            f"{row['speed']:.2f}x",
-            f"{row['energy']:.2f}x",
-            f"{row['area']:.2f}x",
-            "holds" if row["holds"] and design["equal"] else "",
-        ]
-        for claim in said["retrain"]["claims"]
-        for design in claim["designs"]
-        for row in design["against"]
-    ]
-    head = ("design", "test log loss", "equal", "faster", "less energy", "less area", "claim")
-    return f"{output.table(head, lines)}\n{said['retrain']['equal']}"
+    from nasrec.cli.codesign.claim import table_of
+
+    tables = []
+    for claim in said["retrain"]["claims"]:
+        head, rows = table_of(claim)
+        tables.append(output.table(head, [[cell.replace("\n", ", ") for cell in row] for row in rows]))
+    return "\n\n".join((*tables, said["retrain"]["equal"]))
 
 
 def _interrupted(target: Path) -> int:
-    where = jsonfile.shown_path(str(target))
-    print(f"interrupted; what is done is kept: the same command with -o {where} goes on")
+    print(runs.goes_on(target))
     return INTERRUPTED

@@ -120,10 +120,10 @@ def _prune(args: argparse.Namespace, job: Job, pruning: PruneSettings, config: T
 
 
 def _closing(found: Mapping[str, Any], target: Path) -> str:
-    where = jsonfile.shown_path(str(target))
     lines = f"\n{summary.table(found['over_seeds'])}\n\n" if found["over_seeds"] else ""
     if found["interrupted"]:
-        return f"{lines}interrupted; what is done is kept: the same command with -o {where} goes on"
+        return f"{lines}{runs.goes_on(target)}"
+    where = jsonfile.shown_path(str(target))
     last = found["rounds"][-1]
     left_out = f"; the last model does not read {', '.join(last['left_out'])}" if last["left_out"] else ""
     return (

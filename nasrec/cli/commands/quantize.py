@@ -109,9 +109,9 @@ def _job(
 
 
 def _closing(found: Mapping[str, Any], target: Path) -> str:
-    where = jsonfile.shown_path(str(target))
     if found["interrupted"]:
-        return f"interrupted; what is done is kept: the same command with -o {where} goes on"
+        return runs.goes_on(target)
+    where = jsonfile.shown_path(str(target))
     made = found["quantisation"]
     lines = [
         [words, *(_figure(scores, part, name) for part in ("valid", "test") for name in ("log_loss", "auc"))]

@@ -14,7 +14,6 @@ from nasrec.cli.search.setup import add_finetune_rows
 from nasrec.cli.supernet import spaces
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.errors import TrainError
-from nasrec.jsonfile import shown_path
 
 HELP = "measure how well a supernet ranks architectures"
 
@@ -80,8 +79,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             said = contest(args, target) if args.contest else study(args, target)
         except KeyboardInterrupt:
-            where = shown_path(str(target))
-            print(f"interrupted; what is done is kept: the same command with -o {where} goes on")
+            print(runs.goes_on(target))
             return INTERRUPTED
         runs.write_report(target, said)
         report.write(target)

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
 from nasrec.cli import output, report, runs, seeds
 from nasrec.cli.search import retrain
 from nasrec.cli.search.progress import Shown, evaluation
@@ -159,6 +158,5 @@ def _table(goal: Goal, found: Found[Genotype], features: FeatureSpec) -> str:
 
 
 def _interrupted(target: Path) -> int:
-    where = jsonfile.shown_path(str(target))
-    print(f"interrupted; what is done is kept: the same command with -o {where} goes on")
+    print(runs.goes_on(target))
     return INTERRUPTED

@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
 from nasrec.cli import architectures, describe, devices, output, report, runs, seeds, settings, tune
 from nasrec.cli.training import Job, carry_out, job_of
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
@@ -136,8 +135,7 @@ def _common(job: Job, trials: Sequence[tune.Trial], chosen: Sequence[Report]) ->
 
 def _closing(found: Report, tables: Sequence[str], chosen: Sequence[Report], target: Path) -> str:
     if found["interrupted"]:
-        where = jsonfile.shown_path(str(target))
-        return f"interrupted; what is done is kept: the same command with -o {where} goes on"
+        return runs.goes_on(target)
     blocks = [*tables] or [_scores(found)]
     if "trials" in found:
         blocks.insert(1, f"learning rate {chosen[0]['config']['lr']:g} it is; with its seeds:")

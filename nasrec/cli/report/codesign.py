@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nasrec.cli.codesign.claim import HOLDS, table_of
 from nasrec.cli.report.page import Page, figure, seconds
 from nasrec.cli.search.setup import goal_from
 from nasrec.codesign import DESIGN, Design
@@ -161,35 +162,14 @@ def _add_trained(made: Page, found: Report) -> None:
 
 
 def _add_claim(made: Page, claim: Report, equal: str, rivals: Sequence[Report]) -> None:
-    rows = [
-        [
-            f"{design['name']}\nagainst {row['rival']}",
-            f"{design['difference']:+.5f}\nnoise {design['noise']:.5f}",
-            "yes" if design["equal"] else "no",
-            f"{row['speed']:.2f}x",
-            f"{row['energy']:.2f}x",
-            f"{row['area']:.2f}x",
-            "holds" if design["equal"] and row["holds"] else "no",
-        ]
-        for design in claim["designs"]
-        for row in design["against"]
-    ]
-    head = (
-        "design",
-        f"log loss less that of {claim['handcrafted']}",
-        "equal",
-        "faster",
-        "less energy",
-        "less area",
-        "claim",
-    )
+    head, rows = table_of(claim)
     claimed = {rival["name"]: _claimed(rival["claims"]) for rival in rivals}
     words = "; ".join(f"{name} {claims}" for name, claims in claimed.items())
     made.table(
         head,
         rows,
         caption=f"{equal} The paper's claims: {words}.",
-        marked=[place for place, row in enumerate(rows) if row[-1] == "holds"],
+        marked=[place for place, row in enumerate(rows) if row[-1] == HOLDS],
     )
 
 

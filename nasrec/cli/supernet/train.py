@@ -197,9 +197,9 @@ def _described(net: Supernet) -> str:
 
 
 def _closing(report: dict[str, Any], target: Path) -> str:
-    where = shown_path(str(target))
     if report["interrupted"]:
-        return f"interrupted; what is done is kept: the same command with -o {where} goes on"
+        return runs.goes_on(target)
+    where = shown_path(str(target))
     lines = []
     if report["evaluations"]:
         look = report["evaluations"][-1]["metrics"]
