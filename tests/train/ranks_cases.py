@@ -17,8 +17,10 @@ import torch
 from torch import Tensor, nn
 
 import nasrec
+from nasrec import quant
 from nasrec.baselines import build
 from nasrec.data import ClickLog, Splits, synthesize
+from nasrec.layers import Quantisable
 from nasrec.train import TrainConfig, TrainResult, evaluate, predict, train
 from nasrec.train.ranks import Ranks, joined
 from nasrec.train.store import FolderStore
@@ -124,6 +126,24 @@ def batch_norm(ranks: Ranks, folder: Path) -> dict[str, Any]:
     return outcome(model, train(model, splits.train, splits.valid, config, ranks=ranks))
 
 
+def few_bits(ranks: Ranks, folder: Path, observing: bool = False) -> dict[str, Any]:
+    """Quantisation-aware, with calibrated scales."""
+    splits = rows(601)
+    graph = build("dlrm", splits.train.features(4), bottom=(8,), hidden=(8,))
+    model = quant.quantize(nasrec.compile_graph(graph, seed=ranks.rank).double(), quant.Scheme(4, 6))
+    for layer in (layer for layer in model.modules() if isinstance(layer, Quantisable)):
+        layer.observing = observing
+    quant.calibrate(model, splits.train)
+    config = TrainConfig(epochs=2, batch_size=64, lr=0.1, log_every=3)
+    whole = InDouble(model)
+    return outcome(whole, train(whole, splits.train, splits.valid, config, ranks=ranks))
+
+
+def few_bits_observed(ranks: Ranks, folder: Path) -> dict[str, Any]:
+    """The scales follow each rank's own rows; two ranks are not one with the same batch then."""
+    return few_bits(ranks, folder, observing=True)
+
+
 class StopAfter(nn.Module):
     """Sends its process what Ctrl-C sends, in the midst of a step."""
 
@@ -199,7 +219,8 @@ def scored(ranks: Ranks, folder: Path) -> dict[str, Any]:
 
 
 CASES: tuple[Case, ...] = (
-    exchanges, scored, dense_gradients, adam, sparse_gradients, gradients_of_few_rows, batch_norm, interrupted, resumed,
+    exchanges, scored, dense_gradients, adam, sparse_gradients, gradients_of_few_rows, batch_norm, few_bits,
+    few_bits_observed, interrupted, resumed,
 )  # fmt: skip
 
 

@@ -60,7 +60,8 @@ def test_two_ranks_end_alike(found: list[dict[str, Any]], case: ranks_cases.Case
         assert all(torch.equal(tensor, two["weights"][name]) for name, tensor in one["weights"].items())
 
 
-ALIKE_ALONE = [case for case in CASES if case not in (ranks_cases.resumed, ranks_cases.batch_norm)]
+OTHERWISE = (ranks_cases.resumed, ranks_cases.batch_norm, ranks_cases.few_bits_observed)
+ALIKE_ALONE = [case for case in CASES if case not in OTHERWISE]
 
 
 @pytest.mark.parametrize("case", ALIKE_ALONE, ids=lambda c: c.__name__)
@@ -73,6 +74,11 @@ def test_cases_reach_what_they_are_for(found: list[dict[str, Any]]) -> None:
     assert found[0]["dense_gradients"]["best"] < found[0]["dense_gradients"]["counts"][0]
     norms = {name: value for name, value in found[0]["batch_norm"]["weights"].items() if "running" in name}
     assert len(norms) == 4 and all(value.std() > 0 for value in norms.values())
+    scales = [
+        torch.cat([value for name, value in found[0][case]["weights"].items() if name.endswith("act_scale")])
+        for case in ("few_bits", "few_bits_observed")
+    ]
+    assert scales[0].isfinite().all() and scales[1].isfinite().all() and (scales[0] != scales[1]).all()
     assert found[0]["interrupted"]["counts"] == [8, 8 * 64, False, True]
 
 
