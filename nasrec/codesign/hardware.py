@@ -253,15 +253,9 @@ def _members(base: Hardware, genes: Sequence[Gene]) -> tuple[Values, ...]:
 def _impossible(base: Hardware, values: Values) -> str | None:
     """Why no chip has these values; None if one does."""
     try:
-        chip = _chip(base, values)
+        return _chip(base, values).converter_problem
     except HardwareError as error:
         return str(error)
-    size, rows = chip.crossbar.size, chip.subarray_rows
-    if chip.adc.per_subarray > size:
-        return f"adc.per_subarray = {chip.adc.per_subarray} is more than the {size} bit lines of an array"
-    if chip.dacs_per_subarray > rows:
-        return f"dac.per_subarray = {chip.dacs_per_subarray} is more than the {rows} word lines of a subarray"
-    return None
 
 
 def _chip(base: Hardware, values: Values) -> Hardware:

@@ -99,6 +99,16 @@ def test_bad_overrides(override: str, text: str) -> None:
     assert text in str(error.value) and "\n" not in str(error.value)
 
 
+def test_converters_need_lines() -> None:
+    chip = Hardware.preset("default")
+    with pytest.raises(HardwareError, match=r"adc.per_subarray = 999 is more than the [0-9]+ bit lines of an array"):
+        chip.override("adc.per_subarray=999")
+    with pytest.raises(HardwareError, match=r"dac.per_subarray = 64 is more than the 32 word lines of a subarray"):
+        chip.override("crossbar.size=32")
+    assert chip.override("crossbar.size=32", "dac.per_subarray=0").dacs_per_subarray == 32
+    assert "999 is more than" in (Hardware.mnsim().override("adc.per_subarray=999").converter_problem or "")
+
+
 def test_a_buffer_without_a_table_is_an_error_at_once() -> None:
     with pytest.raises(HardwareError, match="no CACTI table for 90 nm itrs-lop"):
         Hardware.preset("default").override("buffer.cacti_node_nm=90")

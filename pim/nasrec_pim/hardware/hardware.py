@@ -81,7 +81,9 @@ class Hardware:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "corrections", resolve_corrections(self.corrections))
-        for problem in (self._subarray_problem(), self._dac_problem(), self._choice_problem()):
+        # MNSIM itself lays out any number of converters.
+        converters = self.converter_problem if self.fidelity == "physical" else None
+        for problem in (self._subarray_problem(), self._dac_problem(), self._choice_problem(), converters):
             if problem is not None:
                 raise HardwareError(f"hardware {self.name}: {problem}")
         _ = self.sram  # a bus or node without a table is an error here, not in the middle of an estimate
@@ -98,6 +100,16 @@ class Hardware:
     def _dac_problem(self) -> str | None:
         if self.dac.per_subarray == 0 and "edge_cases" not in self.corrections:
             return "dac.per_subarray = 0 (one a row) needs the correction edge_cases, without which MNSIM stops there"
+        return None
+
+    @property
+    def converter_problem(self) -> str | None:
+        """What is wrong where an array has more converters than lines that they could be at; None if nothing is."""
+        size, rows = self.crossbar.size, self.subarray_rows
+        if self.adc.per_subarray > size:
+            return f"adc.per_subarray = {self.adc.per_subarray} is more than the {size} bit lines of an array"
+        if self.dacs_per_subarray > rows:
+            return f"dac.per_subarray = {self.dacs_per_subarray} is more than the {rows} word lines of a subarray"
         return None
 
     def _choice_problem(self) -> str | None:
