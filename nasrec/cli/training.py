@@ -61,13 +61,9 @@ class Job:
         """With initial values of its own, or those of the file.
 
         Raises:
-            TrainError: the graph has calibrated scales, and there is no file to take them from.
+            StateDictError: the graph has calibrated scales, and there is no file to take them from.
         """
-        if self.start is None and any(node.param("act_scale") is not None for node in self.graph):
-            raise TrainError(
-                f"graph {self.graph.name}: its activations have calibrated scales, which are kept with weights; give "
-                "--weights, or calibrate and train it with 'nasrec quantize'"
-            )
+        weights.require_scales(self.graph, self.start[1] if self.start else None)
         return self._begun(self.graph, seed)
 
     def _begun(self, graph: Graph, seed: int) -> CompiledModel:

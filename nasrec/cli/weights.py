@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nasrec.compiler import CompiledModel
+    from nasrec_ir import Graph
 
-__all__ = ["add_option", "copy_into", "read", "save", "tables_of"]
+__all__ = ["add_option", "copy_into", "read", "require_scales", "save", "tables_of"]
 
 RELEASE_PREFIXES = ("_embedding.", "_blocks.", "_final.")
 TABLE = re.compile(r"(?P<owner>_embedding|\w+\.tables)\.(?P<column>[0-9]{1,6})(?:\.weight)?", re.ASCII)
@@ -85,6 +86,15 @@ def copy_into(model: CompiledModel, state_dict: Mapping[str, Tensor], path: str)
             _copy_own(model, state_dict)
     except StateDictError as error:
         raise StateDictError(f"{shown_path(path)}: {error}") from None
+
+
+def require_scales(graph: Graph, state_dict: Mapping[str, Tensor] | None) -> None:
+    """Raises `StateDictError` if a graph has calibrated scales, and there are no weights to take them from."""
+    if state_dict is None and any(node.param("act_scale") is not None for node in graph):
+        raise StateDictError(
+            f"graph {graph.name}: its activations have calibrated scales, which are kept with weights; give --weights, "
+            "or calibrate and train it with 'nasrec quantize'"
+        )
 
 
 def save(model: CompiledModel, path: str | os.PathLike[str]) -> None:

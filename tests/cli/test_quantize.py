@@ -118,6 +118,8 @@ def test_a_folder_stands_for_a_run_and_its_settings_give_it_again(cli: Any, weig
 
     unscaled = ("train", tmp_path / "a/graph.ir", *SMALL[4:], "-o", tmp_path / "t", "--json")
     cli(*unscaled).fails_with("calibrated scales, which are kept with weights", "--weights")
+    cli("export", tmp_path / "a/graph.ir", "--format", "pt2", "-o", tmp_path / "m.pt2").fails_with("calibrated scales")
+    cli("pim", "simulate", tmp_path / "a/graph.ir", *SMALL[4:]).fails_with("calibrated scales")
 
     # Calibrated alone; options go before the file.
     quiet = cli("quantize", weights, "--weight-bits", "float", "-o", tmp_path / "c", "--json").json

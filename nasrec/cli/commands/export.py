@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from nasrec.compiler import compile_graph
     from nasrec.export import export_onnx, export_pt2
 
+    weights.require_scales(graph, state_dict)
     model = compile_graph(graph, seed=args.seed)
     if state_dict is not None:
         weights.copy_into(model, state_dict, args.weights)

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
     with joined(devices.choose(args.device, "nasrec quantize")) as ranks:
         job = _job(args, architecture, ranks, start, scheme, calibration)
-        if asked and job.has_all_bits:
+        if asked and not scheme.kinds and job.has_all_bits:
             raise UsageError(
                 f"nasrec quantize: {asked[0]} would change nothing, as every product of {job.graph.name} has bits of "
                 "its own, which stay; name kinds in --bits"

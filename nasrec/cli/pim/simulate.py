@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     tables = weights.tables_of(state_dict) if state_dict else ()
     channels = args.embedding_dim or architecture.channels or (tables[0][1] if tables else 16)
     graph = architecture.graph(data.splits.train.features(channels))
+    weights.require_scales(graph, state_dict)
     model = compile_graph(graph, seed=args.seed)
     if state_dict is not None:
         weights.copy_into(model, state_dict, args.weights)
