@@ -84,5 +84,8 @@ def test_bad_input(cli: Any, options: Any, tmp_path: Path) -> None:
     cli("rank", "--contest", "--truth", tmp_path / "none", *run).fails_with("none: cannot be read")
     cli("rank", *options, "--matrix", "--supernet", "x.pt", *run).fails_with("leave out --supernet")
     cli("rank", *DATA, "--space", "full", "--all", *run).fails_with("--all: the space has", "narrow it")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "report.json").write_text('{"command": "train"}')
+    cli("rank", *options, "-o", tmp_path / "other").fails_with("holds what 'nasrec train' found", "another folder")
     (tmp_path / "wrong.jsonl").write_text("[]\n")
     cli("rank", *options, "--truth", tmp_path / "wrong.jsonl", *run).fails_with("is no nasrec-table file")

@@ -124,6 +124,8 @@ def test_bad_input(cli, tmp_path: Path, trained: Path, genotypes: list[Path]) ->
         (("--dense-widths", 16, 16), ("dense_widths",)),
     ):
         train(options, *words)
+    (tmp_path / "bad" / "report.json").write_text('{"command": "search"}')
+    train((), "holds what 'nasrec search' found", "another folder")
     (tmp_path / "bad.toml").write_text("depth = 3\n")
     train(("--space", tmp_path / "bad.toml"), "bad.toml: a search space has no 'depth'")
 

@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     say = _say_nothing if args.json else _say
     architecture = architectures.load(args.genotype)
     target = folder(args.output, TrainError)
+    runs.require_command(target, "demo")
     args.data = args.data or rows.from_environment()
     data = rows.load(args, seed=args.seed, most_rows=MOST_ROWS)
     say(f"{data.describe()}\n")

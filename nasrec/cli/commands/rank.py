@@ -75,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     elif args.data is None:
         raise UsageError(f"{COMMAND}: --data PATH is missing; see '{COMMAND} --help'")
     target = folder(args.output or f"runs/rank-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
+    runs.require_command(target, "rank --contest" if args.contest else "rank")
     with runs.held(target):
         try:
             said = contest(args, target) if args.contest else study(args, target)

@@ -98,6 +98,8 @@ def run(args: argparse.Namespace) -> int:
         with runs.held(target) if ranks.first else nullcontext():
             if ranks.first and args.fresh:
                 runs.clear(target)
+            if ranks.first:
+                runs.require_command(target, "supernet train")
             ranks.wait()
             result = _train(args, net, data, config, sampling, target, ranks)
             if ranks.first:
