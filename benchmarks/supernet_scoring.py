@@ -55,6 +55,7 @@ def main() -> None:
         rows=300_000,
         gate_inputs=1,
         precision={"choices": ("float32", "bfloat16"), "default": "float32"},
+        masking={"choices": ("published", "sliced"), "default": "published"},
         rivals={"nargs": "+", "default": RIVALS, "choices": RIVALS},
     )
     log = synthesize("criteo", options.rows).log
@@ -62,7 +63,7 @@ def main() -> None:
     rows = []
     for name in options.spaces:
         space = SPACES[name](options.blocks, max_gate_inputs=options.gate_inputs or None)
-        net = Supernet(space, log.features(16), masking="sliced", seed=0).to(options.device)
+        net = Supernet(space, log.features(16), masking=options.masking, seed=0).to(options.device)
         paths = draws(space, options.draws, options.seed)
         with tempfile.TemporaryDirectory() as folder:
             given = rivals(net, train, valid, options, Path(folder))
@@ -80,7 +81,7 @@ def main() -> None:
     notes = {
         "tuning": f"{options.steps} steps of {options.batch} rows; kept: {options.distinct:,} rows",
         "validation": f"{options.valid:,} rows",
-        "supernet": f"{options.blocks} blocks, sliced, {options.precision}",
+        "supernet": f"{options.blocks} blocks, {options.masking}, {options.precision}",
     }
     report("supernet_scoring", rows, options.json, notes)
 
