@@ -162,10 +162,9 @@ class MaskLearner(ModelLearner):
         self._masked, self._settings = model, settings
         super().__init__(model, config, ranks)
 
-    def _take_weights(self) -> None:
-        super()._take_weights()
-        self._optimizer = make_optimizer(self._masked.model, self.config)
+    def _make_optimizer(self) -> torch.optim.Optimizer:
         self._of_masks = torch.optim.Adam(self._masked.generators.parameters(), lr=self._settings.mask_lr)
+        return make_optimizer(self._masked.model, self.config)
 
     def _update(self, lr: float) -> None:
         super()._update(lr)

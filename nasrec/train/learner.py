@@ -105,7 +105,10 @@ class ModelLearner(Learner):
         self._statistics = [buffer for name, buffer in self.model.named_buffers() if name.endswith(RUNNING)]
         layers = [module for module in self.model.modules() if isinstance(module, Quantisable) and module.observing]
         self._statistics += [layer.act_scale for layer in layers if layer.act_scale is not None]
-        self._optimizer = make_optimizer(self.model, self.config)
+        self._optimizer = self._make_optimizer()
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        return make_optimizer(self.model, self.config)
 
     @contextmanager
     def running(self) -> Iterator[None]:

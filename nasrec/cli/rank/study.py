@@ -16,7 +16,7 @@ from nasrec.errors import TrainError
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
     from nasrec.genotype import Genotype
-    from nasrec.rank import Table
+    from nasrec.rank import Interval, Table
     from nasrec.rank.contrast import Contrast
     from nasrec.rank.study import Ranked, Variant
     from nasrec.space import SearchSpace
@@ -51,10 +51,7 @@ def study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
         "environment": environment(),
         "architectures": len(ranked[0].truth),
         "ranked": [_plain(one) for one in ranked],
-        "differences": [
-            {**vars(one), "statistics": {name: found._asdict() for name, found in one.statistics.items()}}
-            for one in differences
-        ],
+        "differences": [{**vars(one), "statistics": _intervals(one.statistics)} for one in differences],
     }
 
 
@@ -172,15 +169,18 @@ def _settings(args: argparse.Namespace, space: SearchSpace, scratch: settings.Fr
 
 
 def _plain(one: Ranked) -> dict[str, Any]:
-    statistics = {name: found._asdict() for name, found in one.agreement.statistics.items()}
     return {
         "name": one.name,
         "finetune": one.finetune,
         "traits": dict(one.traits),
-        "statistics": statistics,
+        "statistics": _intervals(one.agreement.statistics),
         "truth": list(one.truth),
         "predicted": list(one.predicted),
     }
+
+
+def _intervals(statistics: Mapping[str, Interval]) -> dict[str, dict[str, float]]:
+    return {name: found._asdict() for name, found in statistics.items()}
 
 
 def _table(ranked: Sequence[Ranked]) -> str:
