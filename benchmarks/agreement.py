@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from nasrec import Genotype, Supernet, graph_of
 from nasrec.compiler import CompiledModel
-from nasrec.slices import take
+from nasrec.compiler.slices import take
 from nasrec_ir import ParamRef
 from nasrec_ir.types import Segments
 

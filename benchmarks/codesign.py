@@ -27,9 +27,10 @@ import torch
 
 from benchmarks.common import machine
 from benchmarks.frappe import prepared, run
-from nasrec import jsonfile
 from nasrec.cli import output
 from nasrec.errors import TrainError
+from nasrec.io.atomic import write_text
+from nasrec.io.json import json_text, read_json
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,11 @@ def main() -> None:
             carry_out(name, SETTINGS[name], options.seeds, options.noise_steps, options.runs / name)
         path = options.runs / name / "search" / "report.json"
         if path.exists():
-            found[name] = rows_of(jsonfile.read(path, TrainError))
+            found[name] = rows_of(read_json(path, TrainError))
             print(text(SETTINGS[name].title, found[name]))
     if options.json is not None:
         result = {"name": "codesign", "machine": machine(), "tables": found}
-        jsonfile.write_text(options.json, output.json_text(result) + "\n", TrainError)
+        write_text(options.json, json_text(result) + "\n", TrainError)
 
 
 def carry_out(name: str, setting: Setting, seeds: int, noise_steps: int, folder: Path) -> None:

@@ -13,7 +13,7 @@ import nasrec
 from benchmarks.common import arguments, interleaved, report
 from nasrec import presets
 from nasrec.compiler import compile_graph
-from nasrec.executor import execute, slices_of
+from nasrec.compiler.executor import execute, slices_of
 from nasrec.interop import release
 
 PAPER_MEGA_MACS = {

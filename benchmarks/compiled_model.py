@@ -27,9 +27,9 @@ from nasrec import presets
 from nasrec.compiler import CompiledModel
 from nasrec.profiling import Peaks, measure_peaks
 from nasrec.profiling.batch import Batch
-from nasrec.profiling.subject import compiled_model
-from nasrec.profiling.sweep import still
+from nasrec.profiling.node_timing import still
 from nasrec.profiling.work import NO_WORK, Work, node_work
+from nasrec.profiling.workload import compiled_model
 
 NAMES = presets.names()
 

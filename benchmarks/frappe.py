@@ -24,11 +24,12 @@ from typing import Any
 import torch
 
 from benchmarks.common import machine
-from nasrec import jsonfile
 from nasrec.cli import architectures, output
 from nasrec.cli import main as nasrec
 from nasrec.data import is_prepared
 from nasrec.errors import TrainError
+from nasrec.io.atomic import write_text
+from nasrec.io.json import json_text
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def main() -> None:
     print(text(rows))
     if options.json is not None:
         result = {"name": "frappe", "machine": machine(), "settings": COMMON, "rows": rows}
-        jsonfile.write_text(options.json, output.json_text(result) + "\n", TrainError)
+        write_text(options.json, json_text(result) + "\n", TrainError)
 
 
 def prepared(data: str, folder: Path) -> str:

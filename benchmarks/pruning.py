@@ -23,11 +23,12 @@ import torch
 
 from benchmarks.common import interleaved, machine
 from benchmarks.frappe import prepared, run
-from nasrec import jsonfile
 from nasrec.cli import output, weights
 from nasrec.compiler import compile_graph
 from nasrec.errors import TrainError
-from nasrec.graphs import features_of, read_graph
+from nasrec.io.atomic import write_text
+from nasrec.io.json import json_text
+from nasrec.lowering.graphs import features_of, read_graph
 
 ROUNDS = (1, 3, 5)
 METHODS = ("mask", "magnitude")
@@ -74,7 +75,7 @@ def main() -> None:
     if given.json is not None:
         settings = {"common": dict(COMMON), "sets": {name: dict(SETS[name]) for name in sets}}
         result = {"name": "pruning", "machine": machine(), "model": given.model, "settings": settings, "rows": rows}
-        jsonfile.write_text(given.json, output.json_text(result) + "\n", TrainError)
+        write_text(given.json, json_text(result) + "\n", TrainError)
 
 
 def text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -26,9 +26,10 @@ import torch
 
 from benchmarks.common import machine
 from benchmarks.frappe import SETTINGS, run
-from nasrec import jsonfile
 from nasrec.cli import output
 from nasrec.errors import TrainError
+from nasrec.io.atomic import write_text
+from nasrec.io.json import json_text
 
 MIXED = "LAST=8"
 LAST = {"dlrm": "top.out", "deepfm": "deep.out"} | dict.fromkeys(("dcn_v2", "xdeepfm", "autoint_plus"), "output")
@@ -73,7 +74,7 @@ def main() -> None:
     print(output.table(HEADER, [[*map(str, row.values())] for row in rows], left=3) if rows else "no run is finished")
     if options.json is not None:
         result = {"name": "quantisation", "machine": machine(), "data": options.data, "rows": rows}
-        jsonfile.write_text(options.json, output.json_text(result) + "\n", TrainError)
+        write_text(options.json, json_text(result) + "\n", TrainError)
 
 
 HEADER = ("model", "bits", "how", "seeds", "test log loss", "difference", "std", "AUC difference", "KiB of matrices")

@@ -30,9 +30,9 @@ from nasrec.baselines import build
 from nasrec.compiler import compile_graph
 from nasrec.features import FeatureSpec
 from nasrec.train import TrainConfig
+from nasrec.train.distributed.context import ALONE, Ranks, joined
+from nasrec.train.distributed.sharded import ShardedLearner
 from nasrec.train.learner import ModelLearner, StepBatch
-from nasrec.train.ranks import ALONE, Ranks, joined
-from nasrec.train.sharded import ShardedLearner
 
 DENSE = 13
 DRAWS = 8

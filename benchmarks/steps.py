@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from nasrec import optim
+from nasrec.train import adagrad as optim
 
 __all__ = ["ADAGRAD", "LEARNING_RATE", "adagrad", "our_adagrad", "train_step"]
 

@@ -32,7 +32,7 @@ from benchmarks.steps import ADAGRAD, LEARNING_RATE, adagrad, train_step
 from benchmarks.supernet_step import SPACES, fresh_step, label
 from nasrec import SearchSpace, Supernet
 from nasrec.data import Log
-from nasrec.data.twin import prepare_twin
+from nasrec.data.synthetic.prepared import prepare_twin
 from nasrec.profiling.batch import Batch
 from nasrec.supernet import PathAdagrad, PathSampler, PathSampling, SupernetLearner
 from nasrec.train import TrainConfig

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     )
     from nasrec.features import FeatureSpec
     from nasrec.genotype import Block, Genotype
-    from nasrec.graphs import cost, graph_of
     from nasrec.lowering import lower
+    from nasrec.lowering.graphs import cost, graph_of
     from nasrec.space import SearchSpace
     from nasrec.supernet import Supernet
     from nasrec_ir import Graph
@@ -52,9 +52,9 @@ _HOME = {
     "TrainError": "nasrec.errors",
     "compile": "nasrec.compiler",
     "compile_graph": "nasrec.compiler",
-    "cost": "nasrec.graphs",
+    "cost": "nasrec.lowering.graphs",
     "draw_architecture": "nasrec.draw",
-    "graph_of": "nasrec.graphs",
+    "graph_of": "nasrec.lowering.graphs",
     "lower": "nasrec.lowering",
 }
 

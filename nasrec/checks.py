@@ -8,10 +8,10 @@ import operator
 from collections.abc import Mapping, Set
 from typing import Any
 
-__all__ = ["first_difference", "integer", "integers", "number", "shown"]
+__all__ = ["first_difference", "format_path", "format_value", "integer", "integers", "number"]
 
-_SHOWN_LENGTH = 60
-_SHOWN_DIGITS = 20
+_MAX_LENGTH = 60
+_MAX_DIGITS = 20
 
 
 def integer(value: Any) -> int | None:
@@ -66,27 +66,32 @@ def _flat(value: Any, prefix: str) -> dict[str, Any]:
     return flat
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value for an error message: one line, short, and never a failure of its own.
 
     Huge integers and deeply nested containers cannot be printed by `repr`, so they are described instead.
     """
     if value is None or isinstance(value, (bool, float, str)):
         text = repr(value)
-        return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 3]}..."
+        return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 3]}..."
     number = integer(value)
     if number is not None:
-        return str(number) if abs(number) < 10**_SHOWN_DIGITS else f"an integer of {number.bit_length()} bits"
+        return str(number) if abs(number) < 10**_MAX_DIGITS else f"an integer of {number.bit_length()} bits"
     if isinstance(value, Mapping):
         return f"an object with {len(value)} keys"
     if isinstance(value, (list, tuple)):
-        return _shown_list(value)
+        return _format_list(value)
     return f"a value of type {type(value).__name__}"
 
 
-def _shown_list(values: list[Any] | tuple[Any, ...]) -> str:
+def format_path(path: str) -> str:
+    """A path for an error message: as it is where it prints in one line, else escaped."""
+    return path if path.isprintable() and path else repr(path)
+
+
+def _format_list(values: list[Any] | tuple[Any, ...]) -> str:
     if len(values) <= 8 and not any(isinstance(value, (list, tuple, Mapping)) for value in values):
-        text = ", ".join(shown(value) for value in values)
-        if len(text) <= _SHOWN_LENGTH:
+        text = ", ".join(format_value(value) for value in values)
+        if len(text) <= _MAX_LENGTH:
             return f"[{text}]"
     return f"a list of {len(values)} items"

@@ -31,7 +31,7 @@ from torch.export import Dim, ExportedProgram
 
 from nasrec import kernels
 from nasrec.errors import ExportError, NasrecError
-from nasrec.files import replacing
+from nasrec.io.atomic import replacing
 from nasrec.quant.model import in_floats
 from nasrec.quant.onnx import RUNTIME_OPTIONS, integer_form, opset_of, rounds_operands
 from nasrec_ir import Graph, Node

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
-from nasrec.checks import integer, integers, shown
+from nasrec.checks import format_path, format_value, integer, integers
 from nasrec.errors import FeatureError
+from nasrec.io.json import read_json
 
 __all__ = ["FeatureSpec"]
 
@@ -47,7 +47,7 @@ class FeatureSpec:
         if rows is None:
             raise FeatureError(
                 f"cardinalities must be a sequence of integers, one per categorical column, "
-                f"not {shown(self.cardinalities)}"
+                f"not {format_value(self.cardinalities)}"
             )
         if not 1 <= len(rows) <= MAX_COLUMNS:
             raise FeatureError(f"cardinalities must name 1 to {MAX_COLUMNS} categorical columns, not {len(rows)}")
@@ -78,11 +78,11 @@ class FeatureSpec:
             FeatureError: a key is unknown or missing, a value has a wrong type or is out of range.
         """
         if not isinstance(values, Mapping):
-            raise FeatureError(f"a feature specification must be an object, not {shown(values)}")
+            raise FeatureError(f"a feature specification must be an object, not {format_value(values)}")
         known = ("num_dense", "cardinalities", "embedding_dim")
         for key in values:
             if key not in known:
-                raise FeatureError(f"a feature specification has no {shown(key)}; allowed: {', '.join(known)}")
+                raise FeatureError(f"a feature specification has no {format_value(key)}; allowed: {', '.join(known)}")
         for key in known[:2]:
             if key not in values:
                 raise FeatureError(f"a feature specification lacks {key!r}")
@@ -95,15 +95,15 @@ class FeatureSpec:
         Raises:
             FeatureError: the file cannot be read or is malformed; one line that names the file and the field.
         """
-        values = jsonfile.read(path, FeatureError)
+        values = read_json(path, FeatureError)
         try:
             return cls.from_dict(values)
         except FeatureError as failure:
-            raise FeatureError(f"{jsonfile.shown_path(os.fspath(path))}: {failure}") from None
+            raise FeatureError(f"{format_path(os.fspath(path))}: {failure}") from None
 
 
 def _bounded(name: str, value: Any, low: int, high: int) -> int:
     number = integer(value)
     if number is None or not low <= number <= high:
-        raise FeatureError(f"{name} must be an integer from {low} to {high}, not {shown(value)}")
+        raise FeatureError(f"{name} must be an integer from {low} to {high}, not {format_value(value)}")
     return number

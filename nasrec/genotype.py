@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from nasrec import jsonfile
-from nasrec.checks import integer, integers, shown
+from nasrec.checks import format_path, format_value, integer, integers
 from nasrec.errors import GenotypeError
+from nasrec.io.atomic import write_text
+from nasrec.io.json import read_json
 
 __all__ = [
     "DENSE_OPERATORS",
@@ -165,7 +166,7 @@ class Genotype:
 
     def __post_init__(self) -> None:
         if not isinstance(self.blocks, (list, tuple)) or not all(isinstance(b, Block) for b in self.blocks):
-            raise GenotypeError(f"blocks must be a sequence of Block, not {shown(self.blocks)}")
+            raise GenotypeError(f"blocks must be a sequence of Block, not {format_value(self.blocks)}")
         _block_count(len(self.blocks))
         object.__setattr__(self, "blocks", tuple(self.blocks))
         for index, block in enumerate(self.blocks):
@@ -180,7 +181,7 @@ class Genotype:
         text = self.name
         if not isinstance(text, str) or len(text) > MAX_NAME_LENGTH or not text.isprintable():
             raise GenotypeError(
-                f"name must be one line of at most {MAX_NAME_LENGTH} printable characters, not {shown(text)}"
+                f"name must be one line of at most {MAX_NAME_LENGTH} printable characters, not {format_value(text)}"
             )
         _space(self.space, self.blocks)
 
@@ -191,15 +192,15 @@ class Genotype:
         Raises:
             GenotypeError: the file cannot be read or is malformed; one line that names file, block and field.
         """
-        value = jsonfile.read(path, GenotypeError)
+        value = read_json(path, GenotypeError)
         try:
             return cls.from_dict(value)
         except GenotypeError as failure:
-            raise GenotypeError(f"{jsonfile.shown_path(os.fspath(path))}: {failure}") from None
+            raise GenotypeError(f"{format_path(os.fspath(path))}: {failure}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the JSON form, as a whole or not at all. GenotypeError if the file cannot be written."""
-        jsonfile.write_text(path, _layout(self.to_dict()), GenotypeError)
+        write_text(path, _layout(self.to_dict()), GenotypeError)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form as plain dicts and lists, keys in a fixed order."""
@@ -223,7 +224,7 @@ class Genotype:
         """
         _object("a genotype", value)
         if value.get("format") != FORMAT:
-            found = shown(value["format"]) if "format" in value else "absent"
+            found = format_value(value["format"]) if "format" in value else "absent"
             raise GenotypeError(f"format must be {FORMAT!r}, not {found}")
         version = _integer("version", value.get("version"), 1, 1 << 31)
         if version > VERSION:
@@ -233,7 +234,7 @@ class Genotype:
         _keys("a genotype", value, ("format", "version", "layer_norm", "blocks"), ("name", "space", "balanced_dot"))
         blocks = value["blocks"]
         if not isinstance(blocks, (list, tuple)):
-            raise GenotypeError(f"blocks must be a list, not {shown(blocks)}")
+            raise GenotypeError(f"blocks must be a list, not {format_value(blocks)}")
         _block_count(len(blocks))
         return cls(
             tuple(_block(index, block) for index, block in enumerate(blocks)),
@@ -295,7 +296,7 @@ def _block(index: int, value: object) -> Block:
 
 def _object(what: str, value: object) -> None:
     if not isinstance(value, Mapping):
-        raise GenotypeError(f"{what} must be an object, not {shown(value)}")
+        raise GenotypeError(f"{what} must be an object, not {format_value(value)}")
 
 
 def _keys(what: str, value: Mapping[Any, Any], required: Any, optional: Any) -> None:
@@ -304,18 +305,18 @@ def _keys(what: str, value: Mapping[Any, Any], required: Any, optional: Any) -> 
             raise GenotypeError(f"{what} lacks {key!r}")
     for key in value:
         if key not in required and key not in optional:
-            raise GenotypeError(f"{what} has no {shown(key)}; allowed: {', '.join((*required, *optional))}")
+            raise GenotypeError(f"{what} has no {format_value(key)}; allowed: {', '.join((*required, *optional))}")
 
 
 def _operators(names: Any) -> tuple[str, ...]:
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise GenotypeError(f"operators must be a list of names, not {shown(names)}")
+        raise GenotypeError(f"operators must be a list of names, not {format_value(names)}")
     for name in names:
         if name not in OPERATORS:
-            raise GenotypeError(f"operators may name {', '.join(OPERATORS)}, not {shown(name)}")
+            raise GenotypeError(f"operators may name {', '.join(OPERATORS)}, not {format_value(name)}")
     ordered = tuple(name for name in OPERATORS if name in names)
     if len(ordered) != len(names):
-        raise GenotypeError(f"operators must name none twice, not {shown(names)}")
+        raise GenotypeError(f"operators must name none twice, not {format_value(names)}")
     for kind, members in (("dense", DENSE_OPERATORS), ("sparse", SPARSE_OPERATORS)):
         if not set(members) & set(ordered):
             raise GenotypeError(f"operators must hold at least one {kind} operator ({', '.join(members)})")
@@ -326,17 +327,19 @@ def _inputs(name: str, value: Any) -> tuple[int, ...]:
     found = integers(value)
     if not found or any(not 0 <= i < MAX_BLOCKS for i in found):
         raise GenotypeError(
-            f"{name} must be a list of one or more integers from 0 to {MAX_BLOCKS - 1}, not {shown(value)}"
+            f"{name} must be a list of one or more integers from 0 to {MAX_BLOCKS - 1}, not {format_value(value)}"
         )
     if len(set(found)) != len(found):
-        raise GenotypeError(f"{name} must name no input twice, not {shown(value)}")
+        raise GenotypeError(f"{name} must name no input twice, not {format_value(value)}")
     return tuple(sorted(found))
 
 
 def _bits(name: str, value: Any, count: int) -> tuple[int, ...]:
     found = integers(value)
     if found is None or any(not MIN_BITS <= bits <= MAX_BITS for bits in found):
-        raise GenotypeError(f"{name} must be a list of integers from {MIN_BITS} to {MAX_BITS}, not {shown(value)}")
+        raise GenotypeError(
+            f"{name} must be a list of integers from {MIN_BITS} to {MAX_BITS}, not {format_value(value)}"
+        )
     if len(found) not in (0, count):
         raise GenotypeError(f"{name} must be empty or hold one entry per operator ({count}), not {len(found)}")
     return found
@@ -345,13 +348,13 @@ def _bits(name: str, value: Any, count: int) -> tuple[int, ...]:
 def _integer(name: str, value: Any, low: int, high: int) -> int:
     number = integer(value)
     if number is None or not low <= number <= high:
-        raise GenotypeError(f"{name} must be an integer from {low} to {high}, not {shown(value)}")
+        raise GenotypeError(f"{name} must be an integer from {low} to {high}, not {format_value(value)}")
     return number
 
 
 def _boolean(name: str, value: Any) -> None:
     if not isinstance(value, bool):
-        raise GenotypeError(f"{name} must be true or false, not {shown(value)}")
+        raise GenotypeError(f"{name} must be true or false, not {format_value(value)}")
 
 
 def _block_count(count: int) -> None:
@@ -361,7 +364,7 @@ def _block_count(count: int) -> None:
 
 def _space(space: Any, blocks: tuple[Block, ...]) -> None:
     if not isinstance(space, str) or space not in ("", *SPACE_OPERATORS):
-        raise GenotypeError(f"space must be {', '.join(map(repr, SPACE_OPERATORS))} or '', not {shown(space)}")
+        raise GenotypeError(f"space must be {', '.join(map(repr, SPACE_OPERATORS))} or '', not {format_value(space)}")
     for index, block in enumerate(blocks if space else ()):
         for name in block.operators:
             if name not in SPACE_OPERATORS[space]:

@@ -14,8 +14,8 @@ import nasrec
 import nasrec_ir
 from nasrec import CompiledModel, FeatureSpec, baselines
 from nasrec.compiler import tensor_of
+from nasrec.compiler.executor import execute
 from nasrec.errors import CompileError
-from nasrec.executor import execute
 from nasrec.layers import Embedding
 from nasrec_pim import Hardware, estimate, map_graph
 

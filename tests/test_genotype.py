@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nasrec import jsonfile
 from nasrec.errors import GenotypeError
 from nasrec.genotype import INPUTS, OPERATORS, Block, Genotype
+from nasrec.io.json import MAX_BYTES, parse_json
 from nasrec.space import SearchSpace
 
 
@@ -290,7 +290,7 @@ def test_dicts_round_trip(seed: int) -> None:
     genotype = space.sample(np.random.default_rng(seed))
     text = json.dumps(genotype.to_dict())
     assert Genotype.from_dict(json.loads(text)) == genotype
-    assert jsonfile.parse(text, GenotypeError) == genotype.to_dict()
+    assert parse_json(text, GenotypeError) == genotype.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_paths_that_are_no_files_are_refused(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     large = tmp_path / "large"
-    large.write_bytes(b" " * (jsonfile.MAX_BYTES + 1))
+    large.write_bytes(b" " * (MAX_BYTES + 1))
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert_refused(pipe, "regular file")

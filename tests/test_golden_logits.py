@@ -14,9 +14,9 @@ from nasrec import presets
 from nasrec.errors import StateDictError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
-from nasrec.graphs import graph_of
 from nasrec.interop import release
 from nasrec.lowering import lower
+from nasrec.lowering.graphs import graph_of
 from nasrec.supernet import Supernet
 from nasrec_ir import interpret
 from nasrec_ir.passes import OPTIMISE

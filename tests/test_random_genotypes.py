@@ -15,11 +15,11 @@ import torch
 
 from nasrec import CompiledModel, FeatureSpec, Genotype, SearchSpace, Supernet
 from nasrec.compiler import compile_graph
-from nasrec.graphs import graph_of
+from nasrec.compiler.slices import take
 from nasrec.interop import release
 from nasrec.lowering import lower
+from nasrec.lowering.graphs import graph_of
 from nasrec.lowering.store import lower_path
-from nasrec.slices import take
 from nasrec_ir import Graph, dump, interpret, parse, verify
 from nasrec_ir.codegen import generate
 

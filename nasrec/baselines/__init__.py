@@ -19,7 +19,7 @@ from nasrec.baselines.cross import dcn_v2
 from nasrec.baselines.dot import dlrm
 from nasrec.baselines.factorised import deepfm, xdeepfm
 from nasrec.baselines.wide import logistic_regression, wide_and_deep
-from nasrec.checks import shown
+from nasrec.checks import format_value
 from nasrec.features import FeatureSpec
 from nasrec_ir import Graph
 
@@ -62,7 +62,7 @@ def build(name: str, features: FeatureSpec, **options: Any) -> Graph:
     for option in options:
         if option not in allowed:
             takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
-            raise BaselineError(f"{name} has no option {shown(option)}; {takes}")
+            raise BaselineError(f"{name} has no option {format_value(option)}; {takes}")
     return BASELINES[name](features, **options)
 
 
@@ -73,6 +73,6 @@ def options_of(name: str) -> dict[str, Any]:
         BaselineError: the name is unknown.
     """
     if not isinstance(name, str) or name not in BASELINES:
-        raise BaselineError(f"no baseline is called {shown(name)}; choose from {', '.join(BASELINES)}")
+        raise BaselineError(f"no baseline is called {format_value(name)}; choose from {', '.join(BASELINES)}")
     parameters = inspect.signature(BASELINES[name]).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}

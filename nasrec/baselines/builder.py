@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from nasrec.checks import integer, integers, number, shown
+from nasrec.checks import format_value, integer, integers, number
 from nasrec.errors import FeatureError, NasrecError
 from nasrec.features import FeatureSpec
 from nasrec_ir import Graph, GraphBuilder, TensorType
@@ -51,7 +51,7 @@ class ModelBuilder(GraphBuilder):
         if found is None or not least <= len(found) <= MAX_LAYERS or not all(1 <= n <= MAX_WIDTH for n in found):
             raise BaselineError(
                 f"{self.name}: {option} must be a sequence of {least} to {MAX_LAYERS} widths from 1 to {MAX_WIDTH}, "
-                f"not {shown(value)}"
+                f"not {format_value(value)}"
             )
         return found
 
@@ -59,27 +59,27 @@ class ModelBuilder(GraphBuilder):
         """An integer from 1 to `high`."""
         number = integer(value)
         if number is None or not 1 <= number <= high:
-            raise BaselineError(f"{self.name}: {option} must be an integer from 1 to {high}, not {shown(value)}")
+            raise BaselineError(f"{self.name}: {option} must be an integer from 1 to {high}, not {format_value(value)}")
         return number
 
     def choice(self, option: str, value: Any, allowed: Sequence[str]) -> str:
         """One of some words."""
         if not isinstance(value, str) or value not in allowed:
             words = " or ".join(map(repr, allowed))
-            raise BaselineError(f"{self.name}: {option} must be {words}, not {shown(value)}")
+            raise BaselineError(f"{self.name}: {option} must be {words}, not {format_value(value)}")
         return value
 
     def flag(self, option: str, value: Any) -> bool:
         """True or false."""
         if not isinstance(value, bool):
-            raise BaselineError(f"{self.name}: {option} must be true or false, not {shown(value)}")
+            raise BaselineError(f"{self.name}: {option} must be true or false, not {format_value(value)}")
         return value
 
     def rate(self, option: str, value: Any) -> float:
         """A share of values that training drops, from 0 to below 1."""
         found = number(value)
         if found is None or not 0 <= found < 1:
-            raise BaselineError(f"{self.name}: {option} must be a number from 0 to below 1, not {shown(value)}")
+            raise BaselineError(f"{self.name}: {option} must be a number from 0 to below 1, not {format_value(value)}")
         return found
 
     def regularise(self, dropout: Any, batch_norm: Any) -> None:

@@ -10,14 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nasrec import baselines, jsonfile, presets
+from nasrec import baselines, presets
 from nasrec.baselines import BASELINES, BaselineError
+from nasrec.checks import format_path
 from nasrec.cli.usage import Parser, number
 from nasrec.errors import GenotypeError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import DESIGN_FORMAT, FORMAT, MAX_NAME_LENGTH, Genotype
-from nasrec.graphs import Observer, features_of, graph_of, read_graph, require_columns
 from nasrec.interop import release
+from nasrec.io.json import read_json
+from nasrec.lowering.graphs import Observer, features_of, graph_of, read_graph, require_columns
 from nasrec.presets import PRESETS, Preset
 from nasrec_ir import Graph
 
@@ -171,7 +173,7 @@ def load(text: str) -> Architecture:
         return Architecture(text)
     if not os.path.lexists(text) and os.path.basename(text) == text and "." not in text:
         known = ", ".join((*PRESETS, *BASELINES))
-        raise GenotypeError(f"{jsonfile.shown_path(text)}: neither a file nor a name; names are {known}")
+        raise GenotypeError(f"{format_path(text)}: neither a file nor a name; names are {known}")
     if text.endswith(GRAPH_FILE):
         graph = read_graph(text)
         return Architecture(graph.name, fixed=graph)
@@ -183,9 +185,9 @@ def load(text: str) -> Architecture:
 
 
 def _load_file(path: str) -> Genotype:
-    value = jsonfile.read(path, GenotypeError)
+    value = read_json(path, GenotypeError)
     if not isinstance(value, Mapping):
-        raise GenotypeError(f"{jsonfile.shown_path(path)}: a genotype must be a JSON object")
+        raise GenotypeError(f"{format_path(path)}: a genotype must be a JSON object")
     if value.get("format") == DESIGN_FORMAT:  # its model is meant
         from nasrec.codesign.design import Design
 
@@ -193,9 +195,9 @@ def _load_file(path: str) -> Genotype:
     own = "format" in value
     if not own and not {"micro", "macro", "choice"} & set(value):
         raise GenotypeError(
-            f"{jsonfile.shown_path(path)}: no genotype: key 'format' ({FORMAT!r}) or the release's 'choice' is missing"
+            f"{format_path(path)}: no genotype: key 'format' ({FORMAT!r}) or the release's 'choice' is missing"
         )
     try:
         return Genotype.from_dict(value) if own else release.load_genotype(value)
     except GenotypeError as error:
-        raise GenotypeError(f"{jsonfile.shown_path(path)}: {error}") from None
+        raise GenotypeError(f"{format_path(path)}: {error}") from None

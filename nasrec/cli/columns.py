@@ -10,7 +10,7 @@ from nasrec.cli.architectures import Architecture
 from nasrec.cli.usage import UsageError, number
 from nasrec.errors import FeatureError
 from nasrec.features import FeatureSpec
-from nasrec.graphs import features_of
+from nasrec.lowering.graphs import features_of
 
 __all__ = ["add_options", "resolve"]
 

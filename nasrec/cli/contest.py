@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nasrec.cli import runs
 from nasrec.cli.architectures import Architecture
 from nasrec.errors import TrainError
-from nasrec.files import folder
+from nasrec.io.atomic import ensure_directory
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
@@ -89,7 +89,7 @@ def compete(contestant: Contestant, data: Rows, config: TrainConfig, target: Pat
     own = replace(config, optimizer=contestant.optimizer, lr=contestant.lr)
     result = train(model, data.splits.train, looked_at(data), own, console_progress(name))
     # The graph's name is an identifier, whatever a genotype is called; rivals have a folder of their own.
-    parent = target if contestant.architecture.genotype else folder(target / "baselines", TrainError)
+    parent = target if contestant.architecture.genotype else ensure_directory(target / "baselines", TrainError)
     weights.save(model, parent / f"{graph.name}.pt")
     return Entry(contestant, model, result, None if result.interrupted else evaluate(model, data.splits.test))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nasrec.errors import TrainError
-from nasrec.files import replacing
+from nasrec.io.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

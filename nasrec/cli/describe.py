@@ -8,7 +8,7 @@ import nasrec_ir
 from nasrec.cli import output
 from nasrec.cli.architectures import Architecture
 from nasrec.features import FeatureSpec
-from nasrec.graphs import cost as published_cost
+from nasrec.lowering.graphs import cost as published_cost
 from nasrec_ir import Cost, Graph
 
 __all__ = ["summary", "text"]

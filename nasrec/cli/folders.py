@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from nasrec import jsonfile
+from nasrec.checks import format_path
 from nasrec.cli import architectures, settings
 from nasrec.cli.usage import UsageError
 
@@ -32,7 +32,7 @@ def take_over(args: argparse.Namespace, command: str, *, trained: bool) -> None:
     """
     if args.genotype is None or not os.path.isdir(args.genotype):
         return
-    folder, shown = Path(args.genotype), jsonfile.shown_path(args.genotype)
+    folder, shown = Path(args.genotype), format_path(args.genotype)
     if args.config is not None or not (folder / "config.toml").is_file():
         wrong = "--config is given beside it" if args.config is not None else "it is no folder of a single run"
         raise UsageError(

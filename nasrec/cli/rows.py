@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasrec.checks import format_path
 from nasrec.cli.usage import number
 from nasrec.errors import DataError
-from nasrec.jsonfile import shown_path
 
 if TYPE_CHECKING:
     from nasrec.data import Log, Splits
@@ -129,7 +129,9 @@ def _twin(kind: str, args: argparse.Namespace, seed: int, rows: int) -> Rows:
 def _choose(text: str) -> Path:
     path = Path(text)
     if not path.exists():
-        raise DataError(f"{shown_path(text)}: no such file or folder; name a click log, or a twin such as synth:criteo")
+        raise DataError(
+            f"{format_path(text)}: no such file or folder; name a click log, or a twin such as synth:criteo"
+        )
     sample = path / SAMPLE
     return sample if path.is_dir() and sample.is_file() else path
 

@@ -12,17 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
-from nasrec.cli import output
+from nasrec.checks import format_path
 from nasrec.cli.architectures import Architecture
 from nasrec.errors import TrainError
-from nasrec.files import folder
-from nasrec.jsonfile import shown_path
+from nasrec.io.atomic import ensure_directory, write_text
+from nasrec.io.json import json_text, read_json
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
     from nasrec.train import TrainResult
-    from nasrec.train.ranks import Ranks
+    from nasrec.train.distributed.context import Ranks
 
 __all__ = ["MARKS", "clear", "finished", "goes_on", "held", "outcome", "place", "require_command", "require_kind",
            "save_source", "sweep", "write_report"]  # fmt: skip
@@ -82,7 +81,7 @@ def save_source(folder: Path, architecture: Architecture, model: CompiledModel) 
     Raises:
         NasrecError: one of them cannot be written.
     """
-    jsonfile.write_text(folder / "model.py", model.source, TrainError)
+    write_text(folder / "model.py", model.source, TrainError)
     if architecture.genotype is not None:
         architecture.genotype.save(folder / "genotype.json")
 
@@ -94,7 +93,7 @@ def write_report(folder: str | os.PathLike[str], report: Mapping[str, Any]) -> P
         TrainError: it cannot be written.
     """
     path = Path(folder) / "report.json"
-    jsonfile.write_text(path, output.json_text(dict(report)) + "\n", TrainError)
+    write_text(path, json_text(dict(report)) + "\n", TrainError)
     return path
 
 
@@ -109,7 +108,7 @@ def finished(target: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None
     path = target / "report.json"
     if not path.exists():
         return None
-    report = jsonfile.read(path, TrainError)
+    report = read_json(path, TrainError)
     if not isinstance(report, dict) or "scores" not in report or not isinstance(report.get("identity"), dict):
         return None
     require_same({"config": report.get("config"), **report["identity"]}, identity)
@@ -118,7 +117,7 @@ def finished(target: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None
 
 def place(path: str | os.PathLike[str], ranks: Ranks) -> Path:
     """A folder for results, made if need be, by the first of several processes; others may not know it."""
-    return folder(path, TrainError) if ranks.first else Path(path)
+    return ensure_directory(path, TrainError) if ranks.first else Path(path)
 
 
 @contextmanager
@@ -134,7 +133,7 @@ def held(target: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise TrainError(
-                f"{shown_path(os.fspath(target))}: another process is training there; wait for it or stop it"
+                f"{format_path(os.fspath(target))}: another process is training there; wait for it or stop it"
             ) from None
         except OSError:  # a file system without locks
             pass
@@ -146,7 +145,7 @@ def held(target: Path) -> Iterator[None]:
 
 def goes_on(target: Path) -> str:
     """What is told after an interrupt."""
-    where = shown_path(os.fspath(target))
+    where = format_path(os.fspath(target))
     return f"interrupted; what is done is kept: the same command with -o {where} goes on"
 
 
@@ -161,7 +160,7 @@ def require_kind(target: Path, kind: str) -> None:
     for other, mark in MARKS.items():
         if other != kind and any(target.glob(mark)):
             raise TrainError(
-                f"{shown_path(os.fspath(target))}: holds {_WORDS[other]}; give the same options to go on, another "
+                f"{format_path(os.fspath(target))}: holds {_WORDS[other]}; give the same options to go on, another "
                 "folder, or --fresh to begin anew"
             )
 
@@ -170,12 +169,14 @@ def require_command(target: Path, command: str) -> None:
     """Raise `TrainError` if the folder holds the report of another command, which this one's would replace."""
     path = target / "report.json"
     try:
-        found = jsonfile.read(path, TrainError) if path.exists() else None
+        found = read_json(path, TrainError) if path.exists() else None
     except TrainError:  # says nothing, and is replaced
         return
     other = found.get("command") if isinstance(found, dict) else None
     if isinstance(other, str) and other != command:
-        raise TrainError(f"{shown_path(os.fspath(target))}: holds what 'nasrec {other:.40}' found; name another folder")
+        raise TrainError(
+            f"{format_path(os.fspath(target))}: holds what 'nasrec {other:.40}' found; name another folder"
+        )
 
 
 def clear(target: Path) -> None:

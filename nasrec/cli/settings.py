@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from nasrec import checks, jsonfile
-from nasrec.checks import shown
+from nasrec import checks
+from nasrec.checks import format_path, format_value
 from nasrec.cli import architectures, rows, weights
 from nasrec.cli.usage import UsageError, number
 from nasrec.errors import TrainError
@@ -166,7 +166,7 @@ def train_config(args: argparse.Namespace) -> TrainConfig:
 
 class FromScratch(NamedTuple):
     """How any genotype is trained: the loop's settings, those of `nasrec.compiler.compile_graph` and of
-    `nasrec.graphs.graph_of`."""
+    `nasrec.lowering.graphs.graph_of`."""
 
     config: TrainConfig
     embedding_std: float | None = None
@@ -186,10 +186,10 @@ def from_file(path: str) -> FromScratch:
     given: dict[str, Any] = {name: None if value == NONE else value for name, value in values.items() if name in known}
     std, dropout = values.get("embedding_std"), checks.number(values.get("dropout", 0.0))
     if std is not None and not (checks.number(std) or 0) > 0:
-        raise TrainError(f"{jsonfile.shown_path(path)}: embedding_std must be a positive number, not {shown(std)}")
+        raise TrainError(f"{format_path(path)}: embedding_std must be a positive number, not {format_value(std)}")
     if dropout is None or not 0 <= dropout < 1:
-        wrong = shown(values["dropout"])
-        raise TrainError(f"{jsonfile.shown_path(path)}: dropout must be a number from 0 to below 1, not {wrong}")
+        wrong = format_value(values["dropout"])
+        raise TrainError(f"{format_path(path)}: dropout must be a number from 0 to below 1, not {wrong}")
     return FromScratch(TrainConfig(**given), None if std is None else float(std), dropout)
 
 
@@ -215,12 +215,12 @@ def of_folder(path: Path) -> tuple[str, dict[str, Any]]:
     """
     values = dict(_content(str(path)))
     command = values.pop(COMMAND, "train")
-    _check(jsonfile.shown_path(str(path)), common := {name: values[name] for name in _known() if name in values})
+    _check(format_path(str(path)), common := {name: values[name] for name in _known() if name in values})
     return command if isinstance(command, str) else "train", common
 
 
 def _read(path: str, command: str = "train", own: Own | None = None) -> Mapping[str, Any]:
-    name, values = jsonfile.shown_path(path), dict(_content(path))
+    name, values = format_path(path), dict(_content(path))
     known, theirs = _known(), _FileParser(prog=name, add_help=False, allow_abbrev=False)
     if own is not None:
         own(theirs)
@@ -229,7 +229,9 @@ def _read(path: str, command: str = "train", own: Own | None = None) -> Mapping[
     alone = vars(theirs.parse_args([])).keys()
     for key in values:
         if key not in known and key not in alone:
-            raise TrainError(f"{name}: there is no setting {shown(key)}; settings are {', '.join((*known, *alone))}")
+            raise TrainError(
+                f"{name}: there is no setting {format_value(key)}; settings are {', '.join((*known, *alone))}"
+            )
     _check(name, values)
     words = [_word(key, values.pop(key)) for key in alone if key in values]
     given = vars(theirs.parse_args(words))
@@ -256,7 +258,7 @@ def _content(path: str) -> Mapping[str, Any]:
     except (OSError, ValueError) as failure:  # decoding errors of TOML and UTF-8 are ValueErrors
         reason = getattr(failure, "strerror", None)
         said = f"cannot be read: {reason}" if reason else f"is not TOML: {' '.join(str(failure).split())}"
-        raise TrainError(f"{jsonfile.shown_path(path)}: {said}") from None
+        raise TrainError(f"{format_path(path)}: {said}") from None
 
 
 def _check(name: str, values: Mapping[str, Any]) -> None:
@@ -264,9 +266,9 @@ def _check(name: str, values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if (key in _TEXTS and not isinstance(value, str)) or (key in _COUNTS and not _is_count(value)):
             wanted = "a text" if key in _TEXTS else "a whole number of at least 1"
-            raise TrainError(f"{name}: {key} must be {wanted}, not {shown(value)}")
+            raise TrainError(f"{name}: {key} must be {wanted}, not {format_value(value)}")
         if isinstance(value, dict) or (isinstance(value, list) and key not in architectures.OPTIONS):
-            raise TrainError(f"{name}: {key} must be a single value, not {shown(value)}")
+            raise TrainError(f"{name}: {key} must be a single value, not {format_value(value)}")
 
 
 def _known() -> tuple[str, ...]:

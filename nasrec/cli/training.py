@@ -12,11 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nasrec import jsonfile
-from nasrec.cli import describe, output, rows, runs, settings, weights
+from nasrec.cli import describe, rows, runs, settings, weights
 from nasrec.cli.architectures import Architecture
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
+from nasrec.io.atomic import write_text
+from nasrec.io.json import json_text
 from nasrec_ir import Graph
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
     from nasrec.compiler import CompiledModel
     from nasrec.train import TrainConfig, TrainResult
+    from nasrec.train.distributed.context import Ranks
     from nasrec.train.progress import Progress
-    from nasrec.train.ranks import Ranks
     from nasrec.train.state import State
 
 __all__ = ["Job", "carry_out", "digest", "job_of"]
@@ -151,13 +152,13 @@ def carry_out(job: Job, config: TrainConfig, target: Path, label: str, *, test: 
         if job.ranks.first:
             runs.write_report(target, report)
     job.ranks.wait()
-    plain: dict[str, Any] = json.loads(output.json_text(report))  # as it will be read when the run is found finished
+    plain: dict[str, Any] = json.loads(json_text(report))  # as it will be read when the run is found finished
     return plain
 
 
 def _train(job: Job, config: TrainConfig, model: CompiledModel, target: Path, label: str) -> TrainResult:
+    from nasrec.train.distributed.sharded import learner_for
     from nasrec.train.loop import run
-    from nasrec.train.sharded import learner_for
     from nasrec.train.store import FolderStore
 
     learner = learner_for(model.to(job.ranks.device), config, job.ranks, job.shard_tables)
@@ -177,7 +178,7 @@ def _watchers(job: Job, config: TrainConfig, model: CompiledModel, target: Path,
         """What describes the run is written when it is known that the folder holds no other one."""
 
         def begin(self, total_rows: int, state: State) -> None:
-            jsonfile.write_text(target / "config.toml", settings.to_toml(job.settings, config), TrainError)
+            write_text(target / "config.toml", settings.to_toml(job.settings, config), TrainError)
             job.save_source(target, model)
 
     if not job.ranks.first:

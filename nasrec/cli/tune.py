@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
 from nasrec.cli import output, runs
 from nasrec.cli.seeds import train_seeds
 from nasrec.cli.training import Job
 from nasrec.errors import TrainError
+from nasrec.io.atomic import write_text
 
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
@@ -113,4 +113,4 @@ def _name(lr: float) -> str:
 def _write_journal(trials: Sequence[Trial], target: Path) -> None:
     """Whole each time, so that trials which are found finished after a break stand in it once."""
     lines = "".join(json.dumps(trial.to_dict()) + "\n" for trial in trials)
-    jsonfile.write_text(target / "tune.jsonl", lines, TrainError)
+    write_text(target / "tune.jsonl", lines, TrainError)

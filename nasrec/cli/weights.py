@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nasrec.checks import format_path
 from nasrec.errors import StateDictError
-from nasrec.jsonfile import shown_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +41,7 @@ def read(path: str) -> dict[str, Tensor]:
         StateDictError: the file cannot be read, or holds something else.
     """
     path = os.path.join(path, "weights.pt") if os.path.isdir(path) else path
-    shown = shown_path(path)
+    shown = format_path(path)
     if not os.path.isfile(path):
         raise StateDictError(f"{shown}: no such file; give a state dict (.pt or .safetensors)")
     values = _read_safetensors(path) if path.endswith(".safetensors") else _read_torch(path)
@@ -85,7 +85,7 @@ def copy_into(model: CompiledModel, state_dict: Mapping[str, Tensor], path: str)
         else:
             _copy_own(model, state_dict)
     except StateDictError as error:
-        raise StateDictError(f"{shown_path(path)}: {error}") from None
+        raise StateDictError(f"{format_path(path)}: {error}") from None
 
 
 def require_scales(graph: Graph, state_dict: Mapping[str, Tensor] | None) -> None:
@@ -103,7 +103,7 @@ def save(model: CompiledModel, path: str | os.PathLike[str]) -> None:
     Raises:
         StateDictError: the file cannot be written.
     """
-    from nasrec import tensorfile
+    from nasrec.io import tensors as tensorfile
 
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     tensorfile.write(path, tensors, StateDictError)
@@ -126,23 +126,23 @@ def _copy_own(model: CompiledModel, state_dict: Mapping[str, Tensor]) -> None:
 
 
 def _read_torch(path: str) -> Any:
-    from nasrec import tensorfile
+    from nasrec.io import tensors as tensorfile
 
     try:
         return tensorfile.read(path)
     except ValueError as reason:
-        raise StateDictError(f"{shown_path(path)}: cannot be read as a state dict of tensors ({reason})") from None
+        raise StateDictError(f"{format_path(path)}: cannot be read as a state dict of tensors ({reason})") from None
 
 
 def _read_safetensors(path: str) -> Any:
     if importlib.util.find_spec("safetensors") is None:
-        raise StateDictError(f"{shown_path(path)}: needs the package safetensors; run: pip install safetensors")
+        raise StateDictError(f"{format_path(path)}: needs the package safetensors; run: pip install safetensors")
     from safetensors.torch import load_file  # type: ignore[import-not-found,unused-ignore]
 
     try:
         return load_file(path)
     except Exception as error:
-        raise StateDictError(f"{shown_path(path)}: cannot be read as safetensors ({_first_line(error)})") from None
+        raise StateDictError(f"{format_path(path)}: cannot be read as safetensors ({_first_line(error)})") from None
 
 
 def _first_line(error: Exception) -> str:

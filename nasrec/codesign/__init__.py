@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from nasrec.codesign.design import DESIGN, Design
+from nasrec.codesign.evaluator import ON_CHIP, DesignMeasures
 from nasrec.codesign.front import KNEE, knee, volume_of
 from nasrec.codesign.hardware import Chips, Gene, HardwareSpace, described
-from nasrec.codesign.measures import ON_CHIP, DesignMeasures
 from nasrec.codesign.space import CodesignSpace
 
 __all__ = [

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nasrec import jsonfile
-from nasrec.checks import integer, shown
+from nasrec.checks import format_path, format_value, integer
 from nasrec.codesign.hardware import Values
 from nasrec.errors import DesignError, GenotypeError
 from nasrec.genotype import DESIGN_FORMAT, Genotype
+from nasrec.io.atomic import write_text
+from nasrec.io.json import read_json
 from nasrec.search.candidates import Form
 
 __all__ = ["DESIGN", "Design"]
@@ -36,7 +37,7 @@ class Design:
 
     def __post_init__(self) -> None:
         if not isinstance(self.genotype, Genotype):
-            raise DesignError(f"a design's genotype must be a Genotype, not {shown(self.genotype)}")
+            raise DesignError(f"a design's genotype must be a Genotype, not {format_value(self.genotype)}")
         names = [name for name, _ in self.hardware]
         if names != sorted(set(names)):
             raise DesignError("a design's hardware must name each field once, in the order of the names")
@@ -48,17 +49,17 @@ class Design:
         Raises:
             DesignError: the file cannot be read or is malformed; one line that names it.
         """
-        value = jsonfile.read(path, DesignError)
+        value = read_json(path, DesignError)
         try:
             return cls.from_dict(value)
         except DesignError as failure:
-            raise DesignError(f"{jsonfile.shown_path(os.fspath(path))}: {failure}") from None
+            raise DesignError(f"{format_path(os.fspath(path))}: {failure}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the JSON form, as a whole or not at all. DesignError if the file cannot be written."""
         import json
 
-        jsonfile.write_text(path, json.dumps(self.to_dict(), indent=1) + "\n", DesignError)
+        write_text(path, json.dumps(self.to_dict(), indent=1) + "\n", DesignError)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -75,12 +76,14 @@ class Design:
         if not isinstance(value, Mapping) or value.get("format") != DESIGN_FORMAT:
             raise DesignError(f"a design must be an object of format {DESIGN_FORMAT!r}")
         if integer(value.get("version")) != VERSION:
-            raise DesignError(f"version must be {VERSION}, not {shown(value.get('version'))}; update nasrec")
+            raise DesignError(f"version must be {VERSION}, not {format_value(value.get('version'))}; update nasrec")
         if difference := value.keys() ^ {"format", "version", "genotype", "hardware"}:
-            raise DesignError(f"a design has format, version, genotype and hardware; {shown(min(difference))} is amiss")
+            raise DesignError(
+                f"a design has format, version, genotype and hardware; {format_value(min(difference))} is amiss"
+            )
         hardware = value["hardware"]
         if not isinstance(hardware, Mapping):
-            raise DesignError(f"hardware must be an object of values by SECTION.FIELD, not {shown(hardware)}")
+            raise DesignError(f"hardware must be an object of values by SECTION.FIELD, not {format_value(hardware)}")
         try:
             genotype = Genotype.from_dict(value["genotype"])
         except GenotypeError as failure:
@@ -97,6 +100,6 @@ def _plain(name: str, value: Any) -> Any:
     for item in found if isinstance(found, tuple) else (found,):
         if not isinstance(item, int | float | str):
             raise DesignError(
-                f"hardware: {name:.60} must be a number, true, false, a text or a list, not {shown(value)}"
+                f"hardware: {name:.60} must be a number, true, false, a text or a list, not {format_value(value)}"
             )
     return found

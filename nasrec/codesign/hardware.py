@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nasrec.checks import shown
+from nasrec.checks import format_value
 from nasrec_pim import Hardware, HardwareError
 from nasrec_pim.hardware import Provenance
 
@@ -45,7 +45,7 @@ class Gene:
             for item in choice if isinstance(choice, tuple) else (choice,):
                 if not isinstance(item, int | float | str):
                     raise HardwareError(
-                        f"hardware space: {self.name:.60} has the choice {shown(choice)}; give plain values"
+                        f"hardware space: {self.name:.60} has the choice {format_value(choice)}; give plain values"
                     )
 
 
@@ -105,7 +105,7 @@ class HardwareSpace:
             for choice in gene.choices:
                 if (gene.name, choice) not in possible:
                     raise HardwareError(
-                        f"hardware space: {gene.name} = {shown(choice)} fits no chip: {self._why(gene, choice)}"
+                        f"hardware space: {gene.name} = {format_value(choice)} fits no chip: {self._why(gene, choice)}"
                     )
 
     def _why(self, gene: Gene, choice: Any) -> str:
@@ -158,7 +158,10 @@ class HardwareSpace:
             if gene.name not in given:
                 return f"{gene.name} is missing"
             if given[gene.name] not in gene.choices:
-                return f"{gene.name} = {shown(given[gene.name])} is not one of {', '.join(map(shown, gene.choices))}"
+                return (
+                    f"{gene.name} = {format_value(given[gene.name])} is not one of "
+                    f"{', '.join(map(format_value, gene.choices))}"
+                )
         if strange := next((name for name in given if name not in {gene.name for gene in self.genes}), None):
             return f"{strange} is not chosen here"
         return _impossible(self.base, values) or "its entries are not in the order of their names"

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nasrec.checks import shown
+from nasrec.checks import format_path, format_value
 from nasrec.codesign.hardware import Gene, HardwareSpace
-from nasrec.jsonfile import shown_path
 from nasrec_pim import Hardware, HardwareError, presets
 
 __all__ = ["load"]
@@ -18,7 +17,7 @@ __all__ = ["load"]
 
 def load(path: Path) -> HardwareSpace:
     """The space of a file. Raises `HardwareError` naming the file where it is malformed."""
-    name = shown_path(os.fspath(path))
+    name = format_path(os.fspath(path))
     try:
         content = tomllib.loads(path.read_bytes().decode())
     except (OSError, ValueError, RecursionError) as error:
@@ -35,13 +34,13 @@ def _built(content: Mapping[str, Any], folder: Path) -> HardwareSpace:
         raise HardwareError(f"a hardware space has no {min(unknown)!r:.60}; it has base and choices")
     base = content.get("base", "default")
     if not isinstance(base, str):
-        raise HardwareError(f"base must be a preset or a TOML file, not {shown(base)}")
+        raise HardwareError(f"base must be a preset or a TOML file, not {format_value(base)}")
     chip = Hardware.preset(base) if base in presets() or not base.endswith(".toml") else Hardware.load(folder / base)
     if "choices" not in content:
         return HardwareSpace.around(chip)
     choices = content["choices"]
     if not isinstance(choices, Mapping):
-        raise HardwareError(f"choices must be a table of lists, not {shown(choices)}")
+        raise HardwareError(f"choices must be a table of lists, not {format_value(choices)}")
     return HardwareSpace(chip, tuple(_genes(choices)))
 
 

@@ -22,10 +22,10 @@ from nasrec.compiler import CompiledModel, tensor_of
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.layers import Embedding
+from nasrec.metrics import Metrics
 from nasrec.train import TrainConfig
 from nasrec.train.learner import ModelLearner, StepBatch
 from nasrec.train.loop import run
-from nasrec.train.metrics import Metrics
 from nasrec.train.progress import Progress
 from nasrec.train.result import TrainResult
 from nasrec.train.store import Store

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec.codesign.measures import kept
+from nasrec.codesign.evaluator import kept
 from nasrec.codesign.onchip import CONVERTERS
 from nasrec.data.dataset import Log
 from nasrec.genotype import Genotype
+from nasrec.metrics import Metrics, score
 from nasrec.supernet import Scorer, Supernet
-from nasrec.train.metrics import Metrics, score
 from nasrec_pim import CrossbarModel, Hardware, MappingError, map_graph
 
 __all__ = ["ChipScorer"]

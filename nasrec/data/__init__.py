@@ -16,8 +16,8 @@ from nasrec.data.prepared import Prepared, PreparedLog, is_prepared
 from nasrec.data.prepared import open_folder as open
 from nasrec.data.reader import Reader
 from nasrec.data.synthetic import Twin, ceiling, synthesize
+from nasrec.data.synthetic.writer import write_criteo_tsv
 from nasrec.data.vocabulary import Vocabulary
-from nasrec.data.writer import write_criteo_tsv
 
 __all__ = [
     "Batch",

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from nasrec.errors import DataError
-from nasrec.files import write_bytes
+from nasrec.io.atomic import write_bytes
 
 __all__ = ["Block", "Category", "category", "load_block", "load_words", "save_block", "squash"]
 

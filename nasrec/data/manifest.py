@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
-from nasrec.checks import shown
+from nasrec.checks import format_value
 from nasrec.data.splits import PARTS
 from nasrec.data.staging import SCRATCH
 from nasrec.errors import DataError
+from nasrec.io.atomic import write_text
+from nasrec.io.json import read_json
 
 if TYPE_CHECKING:
     from nasrec.data.dataset import Schema
@@ -118,7 +119,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Makes the folder complete: what has no manifest is not taken for data. Raises `DataError`."""
     values = manifest.to_dict()
     text = json.dumps(values | {"checksum": _checksum(values)}, indent=1, ensure_ascii=False) + "\n"
-    jsonfile.write_text(folder / NAME, text, DataError)
+    write_text(folder / NAME, text, DataError)
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
@@ -132,12 +133,13 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest:
         if (path / SCRATCH).exists():
             raise DataError(f"{path}: the preparation is not finished; run the same command again to go on")
         raise DataError(f"{path}: holds no prepared data (no {NAME}); make it with 'nasrec data prepare'")
-    values = jsonfile.read(path / NAME, DataError)
+    values = read_json(path / NAME, DataError)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise DataError(f"{path / NAME}: is not a manifest of prepared data")
     if values.get("version") != VERSION:
         raise DataError(
-            f"{path / NAME}: is of version {shown(values.get('version'))}, this program reads {VERSION}; prepare anew"
+            f"{path / NAME}: is of version {format_value(values.get('version'))}, this program reads {VERSION}; "
+            f"prepare anew"
         )
     found = values.pop("checksum", None)
     if found != _checksum(values):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nasrec.checks import integer, shown
+from nasrec.checks import format_value, integer
 from nasrec.data.convert import IMPRESSIONS
 from nasrec.data.splits import SPLIT_ORDERS, check_fractions
 from nasrec.data.vocabulary import FIRST
@@ -74,10 +74,10 @@ class Options:
 def _one_of(name: str, value: object, allowed: tuple[str | None, ...]) -> None:
     if value not in allowed:
         known = ", ".join(str(item) for item in allowed)
-        raise DataError(f"{name} {shown(value)} is unknown; use one of {known}")
+        raise DataError(f"{name} {format_value(value)} is unknown; use one of {known}")
 
 
 def _at_least(name: str, value: object, least: int, *, optional: bool = True) -> None:
     number = integer(value)
     if not (optional and value is None) and (number is None or number < least):
-        raise DataError(f"{name} must be a whole number of at least {least}, got {shown(value)}")
+        raise DataError(f"{name} must be a whole number of at least {least}, got {format_value(value)}")

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from nasrec.data.faults import BadRow, fault_of, fault_of_values, is_hour
+from nasrec.data.bad_rows import BadRow, fault_of, fault_of_values, is_hour
 from nasrec.data.formats import Format, Layout
 from nasrec.data.lines import Chunk
 from nasrec.errors import DataError

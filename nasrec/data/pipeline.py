@@ -25,8 +25,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from nasrec.data.bad_rows import BadRows
 from nasrec.data.blocks import Block, array_bytes, load_block, load_words, save_block
-from nasrec.data.faults import BadRows
 from nasrec.data.manifest import NAME, Column, File, Manifest, Part, file_sha256, write_manifest
 from nasrec.data.options import Options
 from nasrec.data.progress import Progress
@@ -37,7 +37,7 @@ from nasrec.data.splits import PARTS, Splitter, check_parts
 from nasrec.data.staging import FULL, Staging, remove, staging, unwritable
 from nasrec.data.vocabulary import FIRST, MISSING, rank_column
 from nasrec.errors import DataError
-from nasrec.files import write_bytes
+from nasrec.io.atomic import write_bytes
 
 __all__ = ["Job", "run"]
 

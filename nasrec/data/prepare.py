@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nasrec.data.convert import Converter
-from nasrec.data.find import Found, find
+from nasrec.data.discovery import Found, find
 from nasrec.data.formats import Format
 from nasrec.data.manifest import NAME, Manifest, file_sha256, read_manifest
 from nasrec.data.options import Options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Protocol, TextIO
 
-from nasrec.meter import Meter, console_meter
+from nasrec.progress import Meter, console_meter
 
 __all__ = ["Progress", "Silent", "console_progress"]
 

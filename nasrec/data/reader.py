@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec.checks import integer, shown
+from nasrec.checks import format_value, integer
 from nasrec.data.order import order_of
 from nasrec.errors import DataError
 
@@ -178,12 +178,15 @@ class Reader:
         for key, value in self._identity().items():
             if key not in state or state[key] != value:
                 raise DataError(
-                    f"the reader's state does not fit: {key} was {shown(state.get(key))}, is {shown(value)}; "
+                    f"the reader's state does not fit: {key} was {format_value(state.get(key))}, is "
+                    f"{format_value(value)}; "
                     "go on with the same data, seed, shuffling and rows of a step"
                 )
         epoch, position = integer(state.get("epoch")), integer(state.get("position"))
         if epoch is None or epoch < 0 or position is None or not 0 <= position < len(self):
-            raise DataError(f"the reader's state is damaged: epoch {shown(epoch)}, position {shown(position)}")
+            raise DataError(
+                f"the reader's state is damaged: epoch {format_value(epoch)}, position {format_value(position)}"
+            )
         self.epoch_number, self.position = epoch, position
 
     def _identity(self) -> dict[str, Any]:

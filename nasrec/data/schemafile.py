@@ -7,10 +7,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from nasrec import jsonfile
-from nasrec.checks import integer, shown
+from nasrec.checks import format_path, format_value, integer
 from nasrec.data.formats import Format
 from nasrec.errors import DataError
+from nasrec.io.json import read_json
 
 __all__ = ["load_schema"]
 
@@ -35,17 +35,17 @@ def load_schema(path: str | os.PathLike[str]) -> Format:
     Raises:
         DataError: the file cannot be read, or a key is unknown, missing or of the wrong type.
     """
-    shown_path = jsonfile.shown_path(os.fspath(path))
+    name = format_path(os.fspath(path))
     values = _read(Path(path))
     try:
         return _format(values, Path(path).stem)
     except DataError as failure:
-        raise DataError(f"{shown_path}: {failure}") from None
+        raise DataError(f"{name}: {failure}") from None
 
 
 def _read(path: Path) -> Any:
     if path.suffix == ".json":
-        return jsonfile.read(path, DataError)
+        return read_json(path, DataError)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as failure:
@@ -59,7 +59,7 @@ def _format(values: Any, name: str) -> Format:
         raise DataError("a schema must be an object with the keys label, dense, categorical")
     for key in values:
         if key not in _KEYS:
-            raise DataError(f"a schema has no key {shown(key)}; allowed: {', '.join(_KEYS)}")
+            raise DataError(f"a schema has no key {format_value(key)}; allowed: {', '.join(_KEYS)}")
     for key in ("label", "categorical"):
         if key not in values:
             raise DataError(f"the schema lacks {key!r}")
@@ -74,7 +74,7 @@ def _format(values: Any, name: str) -> Format:
         raise DataError("categorical names no column; a model needs at least one")
     header = values.get("header", True)
     if not isinstance(header, bool):
-        raise DataError(f"header must be true or false, not {shown(header)}")
+        raise DataError(f"header must be true or false, not {format_value(header)}")
     columns = _texts(values, "columns", ()) or None
     if header == (columns is not None):
         raise DataError("columns must name all columns in order where header is false, and only there")
@@ -82,7 +82,7 @@ def _format(values: Any, name: str) -> Format:
         raise DataError(f"columns lacks {', '.join(missing)}")
     min_count = integer(values.get("min_count", 1))
     if min_count is None or min_count < 1:
-        raise DataError(f"min_count must be a whole number of at least 1, not {shown(values['min_count'])}")
+        raise DataError(f"min_count must be a whole number of at least 1, not {format_value(values['min_count'])}")
     return Format(
         kind="table",
         title=_text(values, "name") if "name" in values else name,
@@ -103,19 +103,21 @@ def _separator(values: dict[str, Any]) -> str:
     text = values.get("separator", ",")
     text = "\t" if text == "tab" else text
     if not isinstance(text, str) or len(text) != 1 or ord(text) > 126 or text in '"\n\r':
-        raise DataError(f"separator must be one ASCII character or 'tab', not {shown(text)}")
+        raise DataError(f"separator must be one ASCII character or 'tab', not {format_value(text)}")
     return text
 
 
 def _text(values: dict[str, Any], key: str) -> str:
     text = values[key]
     if not isinstance(text, str) or not text:
-        raise DataError(f"{key} must be a column's name, not {shown(text)}" if key != "name" else "name must be text")
+        raise DataError(
+            f"{key} must be a column's name, not {format_value(text)}" if key != "name" else "name must be text"
+        )
     return text
 
 
 def _texts(values: dict[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
     found = values.get(key, default)
     if not isinstance(found, (list, tuple)) or not all(isinstance(text, str) for text in found):
-        raise DataError(f"{key} must be a list of texts, not {shown(found)}")
+        raise DataError(f"{key} must be a list of texts, not {format_value(found)}")
     return tuple(found)

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from nasrec.data.bad_rows import BadRow
 from nasrec.data.blocks import Block
 from nasrec.data.convert import Converter
-from nasrec.data.faults import BadRow
 from nasrec.data.formats import Format, Layout, layout_of
 from nasrec.data.lines import chunks
 from nasrec.data.parse import bad_values, parse_chunk, suspects

@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nasrec import jsonfile
-from nasrec.checks import shown
+from nasrec.checks import format_value
 from nasrec.errors import DataError
+from nasrec.io.atomic import write_text
+from nasrec.io.json import read_json
 
 __all__ = ["FULL", "SCRATCH", "Staging", "remove", "staging", "unwritable"]
 
@@ -127,9 +128,9 @@ def unwritable(path: Path, failure: OSError) -> DataError:
 def _agree(scratch: Path, plan: Record) -> None:
     path = scratch / "plan.json"
     if not path.exists():
-        jsonfile.write_text(path, json.dumps(plan, indent=2) + "\n", DataError)
+        write_text(path, json.dumps(plan, indent=2) + "\n", DataError)
         return
-    found = jsonfile.read(path, DataError)
+    found = read_json(path, DataError)
     if found == plan:
         return
     changed = [key for key in plan if not isinstance(found, dict) or found.get(key) != plan[key]]
@@ -141,6 +142,7 @@ def _agree(scratch: Path, plan: Record) -> None:
     else:
         now = plan.get(what)
     raise DataError(
-        f"{scratch.parent}: holds an unfinished preparation with another {what} ({shown(was)}, now {shown(now)}); "
+        f"{scratch.parent}: holds an unfinished preparation with another {what} ({format_value(was)}, now "
+        f"{format_value(now)}); "
         f"run it with the same options and files to go on, or remove the folder to begin anew"
     )

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from nasrec import jsonfile
-from nasrec.checks import integer, shown
+from nasrec.checks import format_path, format_value, integer
 from nasrec.errors import GenotypeError
 from nasrec.genotype import PRECISIONS, SPACE_OPERATORS, Block, Genotype, smallest_space
+from nasrec.io.json import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -51,12 +51,12 @@ def load_genotype(source: str | os.PathLike[str] | Mapping[str, Any]) -> Genotyp
     if isinstance(source, Mapping):
         return _genotype(source)
     if not isinstance(source, (str, os.PathLike)):
-        _fail("genotype", f"must be a path or an object, not {shown(source)}")
-    values = jsonfile.read(source, GenotypeError)
+        _fail("genotype", f"must be a path or an object, not {format_value(source)}")
+    values = read_json(source, GenotypeError)
     try:
         return _genotype(values)
     except GenotypeError as error:
-        raise GenotypeError(f"{jsonfile.shown_path(os.fspath(source))}: {error}") from None
+        raise GenotypeError(f"{format_path(os.fspath(source))}: {error}") from None
 
 
 def dump_genotype(genotype: Genotype, config: str | None = None) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def dump_genotype(genotype: Genotype, config: str | None = None) -> dict[str, An
     if config is None:
         config = CONFIG_OF_SPACE[genotype.space or smallest_space(used)]
     if not isinstance(config, str) or config not in SPACE_OF_CONFIG:
-        _fail("config", f"must be one of {', '.join(SPACE_OF_CONFIG)}, not {shown(config)}")
+        _fail("config", f"must be one of {', '.join(SPACE_OF_CONFIG)}, not {format_value(config)}")
     operators = SPACE_OPERATORS[SPACE_OF_CONFIG[config]]
     if missing := used - set(operators):
         _fail("config", f"{config} has no operator {sorted(missing)[0]}")
@@ -112,18 +112,18 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
 
 def _genotype(values: Any) -> Genotype:
     if not isinstance(values, Mapping):
-        _fail("genotype", f"must be an object, not {shown(values)}")
+        _fail("genotype", f"must be an object, not {format_value(values)}")
     if "choice" in values:
         if not isinstance(values["choice"], Mapping):
-            _fail("choice", f"must be an object, not {shown(values['choice'])}")
+            _fail("choice", f"must be an object, not {format_value(values['choice'])}")
         values = {**values, **values["choice"]}
     config = _get(values, "config")
     if not isinstance(config, str) or config not in SPACE_OF_CONFIG:
-        _fail("config", f"must be one of {', '.join(SPACE_OF_CONFIG)}, not {shown(config)}")
+        _fail("config", f"must be one of {', '.join(SPACE_OF_CONFIG)}, not {format_value(config)}")
     micro, macro = _list("micro", _get(values, "micro")), _list("macro", _get(values, "macro"))
     count = values.get("num_blocks", len(micro))
     if not len(micro) == len(macro) == integer(count):
-        _fail("num_blocks", f"is {shown(count)}, but micro has {len(micro)} blocks and macro {len(macro)}")
+        _fail("num_blocks", f"is {format_value(count)}, but micro has {len(micro)} blocks and macro {len(macro)}")
     layer_norm = _flag("use_layernorm", values.get("use_layernorm", 1))
     with _release_terms():
         blocks = [_block(index, config, *pair) for index, pair in enumerate(zip(micro, macro, strict=True))]
@@ -134,7 +134,7 @@ def _block(index: int, config: str, micro: Any, macro: Any) -> Block:
     try:
         for name, part in (("micro", micro), ("macro", macro)):
             if not isinstance(part, Mapping):
-                _fail(name, f"must hold objects, not {shown(part)}")
+                _fail(name, f"must hold objects, not {format_value(part)}")
         dense, sparse, left, right = (_list(key, _get(macro, key)) for key in INPUTS.values())
         return Block(
             operators=_operators(config, _list("active_nodes", _get(micro, "active_nodes"))),
@@ -157,7 +157,7 @@ def _operators(config: str, numbers: list[Any]) -> tuple[str, ...]:
     for value in numbers:
         number = integer(value)
         if number is None or not 0 <= number < len(names):
-            _fail("active_nodes", f"may hold 0 to {len(names) - 1}, operators of {config}, not {shown(value)}")
+            _fail("active_nodes", f"may hold 0 to {len(names) - 1}, operators of {config}, not {format_value(value)}")
         found.append(names[number])
     return tuple(found)
 
@@ -181,7 +181,7 @@ def _get(values: Mapping[str, Any], key: str) -> Any:
 def _list(name: str, values: Any) -> list[Any]:
     plain = _plain(values)
     if not isinstance(plain, (list, tuple)):
-        _fail(name, f"must be a list, not {shown(values)}")
+        _fail(name, f"must be a list, not {format_value(values)}")
     return list(plain)
 
 
@@ -190,7 +190,7 @@ def _flag(name: str, value: Any) -> bool:
     if isinstance(plain, bool):
         return plain
     if integer(plain) not in (0, 1):
-        _fail(name, f"must be 0 or 1, not {shown(value)}")
+        _fail(name, f"must be 0 or 1, not {format_value(value)}")
     return integer(plain) == 1
 
 

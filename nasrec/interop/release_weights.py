@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from nasrec.compiler import CompiledModel, tensor_of
+from nasrec.compiler.slices import take
 from nasrec.errors import StateDictError
-from nasrec.slices import take
 from nasrec.supernet import Supernet
 from nasrec_ir import ParamRef
 

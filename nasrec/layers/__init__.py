@@ -6,7 +6,7 @@ embedding tables.
 
 from __future__ import annotations
 
-from nasrec.layers.others import BatchNorm, Embedding, LayerNorm, NumericEmbedding, SelfAttention, Take
+from nasrec.layers.norms import BatchNorm, Embedding, LayerNorm, NumericEmbedding, SelfAttention, Take
 from nasrec.layers.products import ChannelLinear, FieldAttention, FieldLinear, Linear, Quantisable
 
 __all__ = [

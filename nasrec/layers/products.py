@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrec import kernels
-from nasrec.fake_quantize import fake_quantize_inputs, fake_quantize_matrices, fake_quantize_weight, input_scale
+from nasrec.kernels.fake_quantize import fake_quantize_inputs, fake_quantize_matrices, fake_quantize_weight, input_scale
 from nasrec.kernels.reference import FIELD_ATTENTION_ROLES
 from nasrec.layers.initial import xavier_uniform
 

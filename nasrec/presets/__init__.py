@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 
-from nasrec.checks import shown
+from nasrec.checks import format_value
 from nasrec.errors import GenotypeError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
@@ -62,5 +62,5 @@ def load(name: str) -> Genotype:
         GenotypeError: there is none of that name.
     """
     if not isinstance(name, str) or name not in PRESETS:
-        raise GenotypeError(f"no preset is called {shown(name)}; there are {', '.join(PRESETS)}")
+        raise GenotypeError(f"no preset is called {format_value(name)}; there are {', '.join(PRESETS)}")
     return Genotype.load(str(files("nasrec.presets") / f"{name}.json"))

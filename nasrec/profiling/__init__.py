@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec.profiling.entry import profile_genotype, profile_graph
+from nasrec.profiling.api import profile_genotype, profile_graph
 from nasrec.profiling.measure import RIVALS
 from nasrec.profiling.peaks import Peaks, measure_peaks
 from nasrec.profiling.result import Event, NodeProfile, Profile, Total, What

@@ -15,11 +15,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nasrec import kernels
 from nasrec.profiling.clock import Clock, clock_of, quiet
+from nasrec.profiling.node_timing import Lap, Part, forward_sweep, step_sweep, still
 from nasrec.profiling.peaks import measure_peaks
 from nasrec.profiling.result import Event, NodeProfile, Profile, Total, What
-from nasrec.profiling.subject import Subject, Training, Way
-from nasrec.profiling.sweep import Lap, Part, forward_sweep, step_sweep, still
 from nasrec.profiling.work import NO_WORK, NodeWork, node_work
+from nasrec.profiling.workload import Subject, Training, Way
 
 __all__ = ["RIVALS", "profile"]
 

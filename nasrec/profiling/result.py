@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from nasrec.profiling.node_timing import Part
 from nasrec.profiling.peaks import Peaks
-from nasrec.profiling.sweep import Part
 from nasrec.profiling.work import NO_WORK, NodeWork, Work
 from nasrec_ir import Graph, TensorType
 

@@ -48,7 +48,7 @@ def node_work(graph: Graph, batch: int, still: tuple[Set[str], Set[str]]) -> dic
     Args:
         graph: an optimised graph.
         batch: rows.
-        still: ids of the nodes that need move nothing, forward and backward: see `nasrec.profiling.sweep.still`.
+        still: ids of the nodes that need move nothing, forward and backward: see `nasrec.profiling.node_timing.still`.
     """
     wanted = _trained(graph)
     found = {cost.id: _node_work(graph, cost, wanted, batch) for cost in nasrec_ir.cost(graph).nodes}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from nasrec.prune.api import prune
 from nasrec.prune.choice import prune_lowest, require_room
 from nasrec.prune.inherit import inherit
 from nasrec.prune.masks import MaskedModel, MaskGenerator, MaskLearner
-from nasrec.prune.memory import prune
 from nasrec.prune.rounds import Round, Trainer, pruned_once, run_rounds
 from nasrec.prune.scores import Figures, magnitudes, matrices, structure_scores
 from nasrec.prune.settings import PruneSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from nasrec.compiler import CompiledModel, tensor_of
-from nasrec.slices import take
+from nasrec.compiler.slices import take
 from nasrec_ir.pruning import Pruned
 
 __all__ = ["inherit"]

@@ -33,9 +33,9 @@ from nasrec.prune.choice import may_leave
 from nasrec.prune.scores import Figures, matrices, relative
 from nasrec.prune.settings import PruneSettings
 from nasrec.train.config import TrainConfig
+from nasrec.train.distributed.context import ALONE, Ranks
 from nasrec.train.learner import ModelLearner, StepBatch
 from nasrec.train.optimizers import make_optimizer
-from nasrec.train.ranks import ALONE, Ranks
 from nasrec_ir import Graph
 from nasrec_ir.pruning import FIXED, couple
 

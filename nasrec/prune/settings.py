@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from nasrec.checks import shown
+from nasrec.checks import format_value
 from nasrec.errors import PruneError
 
 __all__ = ["CHOICES", "PruneSettings"]
@@ -54,7 +54,7 @@ class PruneSettings:
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise PruneError(f"{name} must be {' or '.join(allowed)}, not {shown(getattr(self, name))}")
+                raise PruneError(f"{name} must be {' or '.join(allowed)}, not {format_value(getattr(self, name))}")
         for name in ("rounds", "min_units", "mask_units"):
             self._require(name, lambda v: type(v) is int and v >= 1, "a whole number of at least 1")
         self._require("share", lambda v: _real(v) and 0 < v < 1, "a number between 0 and 1")
@@ -65,7 +65,7 @@ class PruneSettings:
     def _require(self, name: str, allowed: Callable[[Any], bool], what: str) -> None:
         value = getattr(self, name)
         if not allowed(value):
-            raise PruneError(f"{name} must be {what}, not {shown(value)}")
+            raise PruneError(f"{name} must be {what}, not {format_value(value)}")
 
 
 def _real(value: Any) -> bool:

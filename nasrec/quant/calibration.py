@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nasrec.compiler.modes import evaluating
 from nasrec.data.dataset import Log
 from nasrec.errors import QuantError
 from nasrec.layers import Quantisable
-from nasrec.modes import evaluating
 from nasrec.quant.model import in_floats
 from nasrec.train.predict import device_of, forward
 from nasrec_ir.quantise import largest_integer, scale_of

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from nasrec.compiler import CompiledModel, compile_graph, tensor_of
+from nasrec.compiler.modes import switched
 from nasrec.errors import QuantError
 from nasrec.layers import FieldAttention, Quantisable
-from nasrec.modes import switched
 from nasrec.quant.scheme import Scheme, annotate
 from nasrec_ir import Graph, ParamRef
 from nasrec_ir.ops import OPS

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nasrec.errors import ExportError
-from nasrec.fake_quantize import input_scale, weight_scale
+from nasrec.kernels.fake_quantize import input_scale, weight_scale
 from nasrec.kernels.reference import FIELD_ATTENTION_ROLES
 from nasrec.layers import FieldAttention, Quantisable
 from nasrec_ir.quantise import largest_integer

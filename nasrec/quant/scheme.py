@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nasrec.checks import integer, shown
+from nasrec.checks import format_value, integer
 from nasrec.errors import QuantError
 from nasrec.genotype import MAX_BITS, MIN_BITS, Block, Genotype, Precision
 from nasrec_ir import Graph, GraphBuilder, Node, ParamRef
@@ -107,7 +107,7 @@ def annotate(graph: Graph, scheme: Scheme) -> Graph:
     unknown = sorted(set(scheme.kinds) - kinds_in(graph) - {node.id for node in _products(graph)})
     if unknown:
         raise QuantError(
-            f"graph {graph.name}: no stored product is of kind {shown(unknown[0])}; kinds are "
+            f"graph {graph.name}: no stored product is of kind {format_value(unknown[0])}; kinds are "
             f"{', '.join(sorted(kinds_in(graph)))}"
         )
     apart = any(OPS[node.op].expand and scheme.of(node)[1] for node in _products(graph))
@@ -159,5 +159,5 @@ def _require_bits(what: str, bits: Any) -> None:
     number = integer(bits)
     if bits is not None and (number is None or not MIN_BITS <= number <= MAX_BITS):
         raise QuantError(
-            f"{what} must be an integer from {MIN_BITS} to {MAX_BITS}, or None for float, not {shown(bits)}"
+            f"{what} must be an integer from {MIN_BITS} to {MAX_BITS}, or None for float, not {format_value(bits)}"
         )

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from nasrec.data.dataset import Log, Splits
 from nasrec.errors import TrainError
-from nasrec.files import folder
 from nasrec.genotype import Genotype
+from nasrec.io.atomic import ensure_directory
 from nasrec.lowering.layout import Masking
-from nasrec.meter import Meter
+from nasrec.progress import Meter
 from nasrec.rank.agreement import Agreement, agreement
 from nasrec.space import SearchSpace
 from nasrec.supernet import STRATEGIES, PathSampling, Scorer, Supernet, Tuning, load, save, train
@@ -96,7 +96,7 @@ def trained(
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
     config = replace(config, seed=config.seed + variant.seed)
-    place = folder(target / variant.name, TrainError)
+    place = ensure_directory(target / variant.name, TrainError)
     path = place / "supernet.pt"
     if path.exists():
         return load(path)

@@ -15,9 +15,9 @@ from typing import Any
 
 from nasrec.errors import SearchError
 from nasrec.genotype import Genotype
-from nasrec.linefile import LineFile, read_lines
+from nasrec.io.jsonl import LineFile, read_lines
+from nasrec.metrics import Metrics
 from nasrec.space import SearchSpace
-from nasrec.train.metrics import Metrics
 
 __all__ = ["Entry", "Table", "TableFile"]
 

@@ -9,8 +9,8 @@ from typing import Any
 from nasrec.compiler import compile_graph
 from nasrec.data.dataset import Log, Splits
 from nasrec.genotype import Genotype
-from nasrec.graphs import cost, graph_of
-from nasrec.meter import Meter
+from nasrec.lowering.graphs import cost, graph_of
+from nasrec.progress import Meter
 from nasrec.rank.table import Entry, TableFile
 from nasrec.space import SearchSpace
 from nasrec.train import TrainConfig, evaluate, train
@@ -48,7 +48,7 @@ def train_entry(
 ) -> Entry:
     """One architecture, trained with the configuration's seed; scored with the weights that were best on validation.
 
-    `embedding_std` is that of `nasrec.compiler.compile_graph`, `dropout` that of `nasrec.graphs.graph_of`.
+    `embedding_std` is that of `nasrec.compiler.compile_graph`, `dropout` that of `nasrec.lowering.graphs.graph_of`.
     """
     features = splits.train.features(embedding_dim)
     graph = graph_of(genotype, features, dropout=dropout)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nasrec.search.algorithm import Algorithm, RandomSearch, RegularizedEvolution, Score
 from nasrec.search.candidates import Candidate, CrossingSpace, Form, Space
+from nasrec.search.evaluator import Measures
 from nasrec.search.journal import Journal, Trial, read_journal
-from nasrec.search.measures import Measures
 from nasrec.search.objectives import Goal, Limit, Objective, parse_limit, parse_objective
 from nasrec.search.run import Found, in_turn, run_search
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, overload
 
 from nasrec.errors import SearchError
 from nasrec.genotype import Genotype
-from nasrec.linefile import LineFile, read_lines
+from nasrec.io.jsonl import LineFile, read_lines
 from nasrec.search.candidates import GENOTYPE, C, Form
 
 __all__ = ["Journal", "Trial", "read_journal"]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nasrec.checks import integer, integers, shown
+from nasrec.checks import format_value, integer, integers
 from nasrec.errors import SpaceError
 from nasrec.genotype import (
     DENSE_OPERATORS,
@@ -100,9 +100,11 @@ class SearchSpace:
             if getattr(self, name) is not None:
                 self._keep(name, _integer(name, getattr(self, name), 1, MAX_BLOCKS))
         if not isinstance(self.operators_per_branch, str) or self.operators_per_branch not in ("any", "single"):
-            raise SpaceError(f"operators_per_branch must be 'any' or 'single', not {shown(self.operators_per_branch)}")
+            raise SpaceError(
+                f"operators_per_branch must be 'any' or 'single', not {format_value(self.operators_per_branch)}"
+            )
         if not isinstance(self.balanced_dot, bool):
-            raise SpaceError(f"balanced_dot must be true or false, not {shown(self.balanced_dot)}")
+            raise SpaceError(f"balanced_dot must be true or false, not {format_value(self.balanced_dot)}")
 
     def _keep(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
@@ -270,11 +272,11 @@ class SearchSpace:
             SpaceError: a key is unknown or a value malformed.
         """
         if not isinstance(values, Mapping):
-            raise SpaceError(f"a search space must be an object, not {shown(values)}")
+            raise SpaceError(f"a search space must be an object, not {format_value(values)}")
         known = [f.name for f in fields(cls)]
         for key in values:
             if key not in known:
-                raise SpaceError(f"a search space has no {shown(key)}; allowed: {', '.join(known)}")
+                raise SpaceError(f"a search space has no {format_value(key)}; allowed: {', '.join(known)}")
         return cls(**values)
 
 
@@ -282,14 +284,14 @@ def _operators(name: str, values: Any, known: tuple[str, ...]) -> tuple[str, ...
     given = values if isinstance(values, (list, tuple)) else ()
     chosen = tuple(operator for operator in known if any(isinstance(v, str) and v == operator for v in given))
     if not chosen or len(chosen) != len(given):
-        raise SpaceError(f"{name} must be a list of some of {', '.join(known)}, none twice, not {shown(values)}")
+        raise SpaceError(f"{name} must be a list of some of {', '.join(known)}, none twice, not {format_value(values)}")
     return chosen
 
 
 def _integers(name: str, values: Any, low: int, high: int, *, empty: bool) -> tuple[int, ...]:
     numbers = integers(values)
     if numbers is None or any(not low <= n <= high for n in numbers) or len(set(numbers)) != len(numbers):
-        raise SpaceError(f"{name} must be a list of distinct integers from {low} to {high}, not {shown(values)}")
+        raise SpaceError(f"{name} must be a list of distinct integers from {low} to {high}, not {format_value(values)}")
     if not numbers and not empty:
         raise SpaceError(f"{name} must name at least one choice")
     return tuple(sorted(numbers))
@@ -303,12 +305,12 @@ def _flags(name: str, values: Any) -> tuple[bool, ...]:
         or len(set(given)) != len(given)
         or not given
     ):
-        raise SpaceError(f"{name} must be true, false or a list of both, not {shown(values)}")
+        raise SpaceError(f"{name} must be true, false or a list of both, not {format_value(values)}")
     return tuple(sorted(given))
 
 
 def _integer(name: str, value: Any, low: int, high: int) -> int:
     number = integer(value)
     if number is None or not low <= number <= high:
-        raise SpaceError(f"{name} must be an integer from {low} to {high}, not {shown(value)}")
+        raise SpaceError(f"{name} must be an integer from {low} to {high}, not {format_value(value)}")
     return number

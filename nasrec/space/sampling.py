@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from nasrec.checks import shown
+from nasrec.checks import format_value
 from nasrec.errors import SpaceError
 from nasrec.genotype import Block, Genotype
 
@@ -27,7 +27,7 @@ def sample(space: SearchSpace, rng: np.random.Generator, operators: str, counts:
         ("counts", counts, ("uniform", "binomial")),
     ):
         if not isinstance(value, str) or value not in known:
-            raise SpaceError(f"{name} must be {' or '.join(map(repr, known))}, not {shown(value)}")
+            raise SpaceError(f"{name} must be {' or '.join(map(repr, known))}, not {format_value(value)}")
     single = "single" in (operators, space.operators_per_branch)
     blocks = tuple(_draw_block(space, rng, index, single, counts) for index in range(space.num_blocks))
     return Genotype(blocks, pick(rng, space.layer_norm), space=space.published, balanced_dot=space.balanced_dot)
@@ -86,7 +86,7 @@ def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
 def check_generator(rng: object) -> None:
     """Raises SpaceError unless given a numpy Generator."""
     if not isinstance(rng, np.random.Generator):
-        raise SpaceError(f"rng must be a numpy Generator such as numpy.random.default_rng(0), not {shown(rng)}")
+        raise SpaceError(f"rng must be a numpy Generator such as numpy.random.default_rng(0), not {format_value(rng)}")
 
 
 def _draw_block(space: SearchSpace, rng: np.random.Generator, index: int, single: bool, counts: str) -> Block:

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasrec import tensorfile
+from nasrec.checks import format_path
 from nasrec.errors import NasrecError, StateDictError
 from nasrec.features import FeatureSpec
-from nasrec.jsonfile import shown_path
+from nasrec.io import tensors as tensorfile
 from nasrec.space import SearchSpace
 from nasrec.supernet.net import Supernet
 
@@ -48,7 +48,7 @@ def load(path: str | os.PathLike[str]) -> Supernet:
     Raises:
         StateDictError: the file cannot be read, or holds something else; one line that names file and entry.
     """
-    shown = shown_path(os.fspath(path))
+    shown = format_path(os.fspath(path))
     value = _read(path, shown)
     if not isinstance(value, Mapping) or value.get("format") != FORMAT:
         raise StateDictError(f"{shown}: is no supernet; 'nasrec supernet train' writes supernet.pt")

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from nasrec.compiler import CompiledModel
+from nasrec.compiler.slices import take
 from nasrec.data.dataset import Log
 from nasrec.errors import SpaceError, TrainError
 from nasrec.genotype import Genotype
-from nasrec.slices import take
 from nasrec.supernet.net import Supernet
 from nasrec.train.predict import device_of, forward
 from nasrec_ir import Graph, GraphBuilder, Node

@@ -14,16 +14,16 @@ from torch import Tensor
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.genotype import Genotype
+from nasrec.metrics import Metrics
 from nasrec.supernet.ahead import LoweredAhead
 from nasrec.supernet.net import Supernet
 from nasrec.supernet.optim import PathAdagrad
 from nasrec.supernet.path import Path
 from nasrec.supernet.sampling import PathSampler, PathSampling
 from nasrec.train.config import TrainConfig
+from nasrec.train.distributed.context import ALONE, Ranks
 from nasrec.train.learner import Learner, StepBatch, click_loss
-from nasrec.train.metrics import Metrics
 from nasrec.train.predict import check_logits, device_of, forward, predict_with
-from nasrec.train.ranks import ALONE, Ranks
 from nasrec.train.weights import copy_tensors
 
 __all__ = ["SupernetLearner"]

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from nasrec.compiler import CompiledModel, compile_graph
+from nasrec.compiler.executor import execute, slices_of
+from nasrec.compiler.slices import take
 from nasrec.errors import SpaceError
-from nasrec.executor import execute, slices_of
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
+from nasrec.io.memory import require_memory
 from nasrec.lowering.layout import Masking
 from nasrec.lowering.store import lower_path, store_parameters
-from nasrec.memory import require_memory
-from nasrec.slices import take
 from nasrec.space import SearchSpace
 from nasrec.supernet.path import Path
 from nasrec_ir import Graph

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nasrec.compiler.slices import put, scattered, take
 from nasrec.errors import StateDictError, TrainError
+from nasrec.io.memory import require_memory
 from nasrec.kernels import adagrad_, row_adagrad_
-from nasrec.memory import require_memory
-from nasrec.slices import put, scattered, take
 from nasrec.supernet.path import Path
 
 __all__ = ["PathAdagrad"]

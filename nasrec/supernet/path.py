@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from nasrec import kernels
-from nasrec.executor import PRODUCTS, Params, execute
-from nasrec.slices import Cell, cells, split_columns, take
+from nasrec.compiler.executor import PRODUCTS, Params, execute
+from nasrec.compiler.slices import Cell, cells, split_columns, take
 from nasrec_ir import Graph, Node, ParamRef
 
 if TYPE_CHECKING:
-    from nasrec.train.ranks import Ranks
+    from nasrec.train.distributed.context import Ranks
 
 __all__ = ["Lookup", "Path", "Touched"]
 

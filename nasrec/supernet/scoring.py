@@ -8,9 +8,9 @@ import torch
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.genotype import Genotype
+from nasrec.metrics import Metrics
 from nasrec.supernet.finetune import HeadInputs, Tuning, drawn, tuned
 from nasrec.supernet.net import Supernet
-from nasrec.train.metrics import Metrics
 from nasrec.train.predict import device_of, predict_with
 
 __all__ = ["Scorer"]

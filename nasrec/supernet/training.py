@@ -10,9 +10,9 @@ from nasrec.supernet.learner import SupernetLearner
 from nasrec.supernet.net import Supernet
 from nasrec.supernet.sampling import PathSampling
 from nasrec.train.config import TrainConfig
+from nasrec.train.distributed.context import ALONE, Ranks
 from nasrec.train.loop import run
 from nasrec.train.progress import Progress
-from nasrec.train.ranks import ALONE, Ranks
 from nasrec.train.result import TrainResult
 from nasrec.train.store import Store
 
@@ -45,7 +45,7 @@ def train(
         sampling: how paths are drawn; default: single operator, any connections.
         store: where checkpoints are kept; if it holds one of this run, the run goes on from there, and ends as it
             would have ended without a break. Default: none are kept.
-        ranks: the processes that train together, see `nasrec.train.ranks.joined`.
+        ranks: the processes that train together, see `nasrec.train.distributed.context.joined`.
 
     Raises:
         TrainError: the loss is not finite, the store holds another run, or the configuration does not suit supernets.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from nasrec.metrics import Metrics, score
 from nasrec.train.config import TrainConfig
 from nasrec.train.loop import train
-from nasrec.train.metrics import Metrics, score
 from nasrec.train.predict import evaluate, predict
 from nasrec.train.progress import Progress, console_progress
 from nasrec.train.result import Evaluation, HistoryPoint, TrainResult

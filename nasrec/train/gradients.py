@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from nasrec.train.ranks import Ranks
+from nasrec.train.distributed.context import Ranks
 
 __all__ = ["is_sparse", "share_gradients"]
 

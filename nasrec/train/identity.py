@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nasrec.checks import first_difference, shown
+from nasrec.checks import first_difference, format_value
 from nasrec.errors import TrainError
 
 __all__ = ["require_same"]
@@ -16,6 +16,7 @@ def require_same(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     if (difference := first_difference(saved, own)) is not None:
         key, was, now = difference
         raise TrainError(
-            f"the folder holds a run with {key.removeprefix('config.')} {shown(was)}, this one has {shown(now)}; give "
+            f"the folder holds a run with {key.removeprefix('config.')} {format_value(was)}, this one has "
+            f"{format_value(now)}; give "
             "the same settings to go on with it, or another folder"
         )

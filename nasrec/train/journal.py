@@ -17,10 +17,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
+from nasrec.checks import format_path
 from nasrec.errors import TrainError
-from nasrec.files import folder
-from nasrec.jsonfile import shown_path
+from nasrec.io.atomic import ensure_directory, write_text
 from nasrec.train.progress import Silent
 from nasrec.train.result import Evaluation, HistoryPoint
 
@@ -50,11 +49,11 @@ class Journal(Silent):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = folder(path, TrainError)
+        self.path = ensure_directory(path, TrainError)
 
     def begin(self, total_rows: int, state: State) -> None:
-        jsonfile.write_text(self.path / CSV, "".join([_csv(_COLUMNS), *map(_csv_line, state.history)]), TrainError)
-        jsonfile.write_text(self.path / JSONL, "".join(map(_json_line, _in_order(state))), TrainError)
+        write_text(self.path / CSV, "".join([_csv(_COLUMNS), *map(_csv_line, state.history)]), TrainError)
+        write_text(self.path / JSONL, "".join(map(_json_line, _in_order(state))), TrainError)
 
     def recorded(self, point: HistoryPoint) -> None:
         self._append(CSV, _csv_line(point))
@@ -76,7 +75,7 @@ class Journal(Silent):
                 os.close(descriptor)
         except OSError as failure:
             raise TrainError(
-                f"{shown_path(os.fspath(path))}: cannot be written: {(failure.strerror or str(failure)).lower()}; "
+                f"{format_path(os.fspath(path))}: cannot be written: {(failure.strerror or str(failure)).lower()}; "
                 "the last checkpoint is kept"
             ) from None
 
@@ -94,7 +93,7 @@ class TensorBoard(Silent):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if importlib.util.find_spec("tensorboard") is None:
             raise TrainError("TensorBoard's files need the package tensorboard; run: pip install tensorboard")
-        self.path = folder(path, TrainError)
+        self.path = ensure_directory(path, TrainError)
         self._writer: SummaryWriter | None = None
 
     def begin(self, total_rows: int, state: State) -> None:

@@ -11,17 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from nasrec.compiler.modes import switched
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.layers import Embedding, Quantisable
-from nasrec.modes import switched
+from nasrec.metrics import Metrics
 from nasrec.train.config import TrainConfig
+from nasrec.train.distributed.context import ALONE, Ranks
 from nasrec.train.gradients import is_sparse, share_gradients
-from nasrec.train.metrics import Metrics
 from nasrec.train.optimizers import make_optimizer
 from nasrec.train.precision import in_precision
 from nasrec.train.predict import check_logits, device_of, evaluate, forward
-from nasrec.train.ranks import ALONE, Ranks
 from nasrec.train.weights import copy_tensors
 
 __all__ = ["Learner", "ModelLearner", "StepBatch", "agree_on_weights", "click_loss"]

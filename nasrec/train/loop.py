@@ -15,15 +15,15 @@ from torch import Tensor, nn
 import nasrec
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
+from nasrec.metrics import Metrics
 from nasrec.train.config import TrainConfig, learning_rate
+from nasrec.train.distributed.context import ALONE, Ranks
+from nasrec.train.distributed.sharded import learner_for
 from nasrec.train.identity import require_same
 from nasrec.train.interrupt import InterruptGuard
 from nasrec.train.learner import Learner, StepBatch
-from nasrec.train.metrics import Metrics
 from nasrec.train.progress import Progress, Silent
-from nasrec.train.ranks import ALONE, Ranks
 from nasrec.train.result import Evaluation, HistoryPoint, TrainResult
-from nasrec.train.sharded import learner_for
 from nasrec.train.state import State, Window
 from nasrec.train.store import MemoryStore, Store
 
@@ -54,10 +54,10 @@ def train(
     Args:
         store: where checkpoints are kept; if it holds one of this run, the run goes on from there, and ends as it
             would have ended without a break. Default: none are kept.
-        ranks: the processes that train together, see `nasrec.train.ranks.joined`. All call this with equal arguments,
-            and end with equal weights; only the first one's `progress` and `store` are used.
+        ranks: the processes that train together, see `nasrec.train.distributed.context.joined`. All call this with
+            equal arguments, and end with equal weights; only the first one's `progress` and `store` are used.
         shard_tables: "table" or "row": during the run embedding tables, or the rows of each, are spread over the ranks
-            instead of being on all of them; see `nasrec.train.sharded.ShardedLearner`.
+            instead of being on all of them; see `nasrec.train.distributed.sharded.ShardedLearner`.
 
     Raises:
         TrainError: the loss is not finite, the store holds another run, ranks were started differently, or tables

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nasrec.layers import Embedding
-from nasrec.optim import Adagrad
+from nasrec.train.adagrad import Adagrad
 from nasrec.train.config import TrainConfig
 
 __all__ = ["make_optimizer", "ordered_names"]

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from nasrec.compiler.modes import evaluating
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
-from nasrec.modes import evaluating
-from nasrec.train.metrics import Metrics, score
-from nasrec.train.ranks import ALONE, Ranks
+from nasrec.metrics import Metrics, score
+from nasrec.train.distributed.context import ALONE, Ranks
 
 __all__ = ["Predictions", "check_logits", "device_of", "evaluate", "forward", "predict", "predict_with"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from nasrec.meter import Meter, console_meter
+from nasrec.progress import Meter, console_meter
 from nasrec.train.result import Evaluation, HistoryPoint
 
 if TYPE_CHECKING:

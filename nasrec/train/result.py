@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nasrec.metrics import Metrics
 from nasrec.train.config import TrainConfig
-from nasrec.train.metrics import Metrics
 
 __all__ = ["Evaluation", "HistoryPoint", "TrainResult"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nasrec.errors import TrainError
-from nasrec.train.metrics import Metrics
+from nasrec.metrics import Metrics
 from nasrec.train.result import Evaluation, HistoryPoint
 
 __all__ = ["State", "Window"]

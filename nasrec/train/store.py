@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from nasrec import tensorfile
+from nasrec.checks import format_path
 from nasrec.errors import TrainError
-from nasrec.files import folder
-from nasrec.jsonfile import shown_path
+from nasrec.io import tensors as tensorfile
+from nasrec.io.atomic import ensure_directory
 from nasrec.train.weights import snapshot
 
 __all__ = ["FolderStore", "MemoryStore", "Store"]
@@ -81,7 +81,7 @@ class FolderStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int | None = None) -> None:
-        self.path = folder(path, TrainError)
+        self.path = ensure_directory(path, TrainError)
         self.every = every
         self._saved_at, self._took_s = time.monotonic(), 0.0
         for left in self.path.glob(".nasrec-*"):  # of a process that was killed while it wrote
@@ -126,9 +126,9 @@ def _read(path: Path) -> dict[str, Any] | None:
         value = tensorfile.read(path)
     except ValueError as reason:
         raise TrainError(
-            f"{shown_path(os.fspath(path))}: is damaged and cannot be read ({reason}); start the run anew in another "
+            f"{format_path(os.fspath(path))}: is damaged and cannot be read ({reason}); start the run anew in another "
             "folder"
         ) from None
     if not isinstance(value, dict):
-        raise TrainError(f"{shown_path(os.fspath(path))}: is no checkpoint of a training run")
+        raise TrainError(f"{format_path(os.fspath(path))}: is no checkpoint of a training run")
     return value

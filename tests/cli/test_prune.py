@@ -13,7 +13,7 @@ import torch
 import nasrec_ir
 from nasrec.cli.prune.options import NAMES
 from nasrec.compiler import compile_graph
-from nasrec.graphs import read_graph
+from nasrec.lowering.graphs import read_graph
 from nasrec.prune import PruneSettings
 
 MODEL = ("dlrm", "--bottom", "8", "--hidden", "24,16", "--embedding-dim", 8)

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from nasrec import Genotype, SearchSpace, draw_architecture
-from nasrec.cli import output, report
+from nasrec.cli import report
 from nasrec.cli.search.setup import goal_from
 from nasrec.cli.seeds import statistics_of
+from nasrec.io.json import json_text
+from nasrec.metrics import score
 from nasrec.search import Journal, Trial
 from nasrec.train.calibration import reliability
-from nasrec.train.metrics import score
 
 
 def run_of(seed: int, clicks: bool = True, points: int = 3) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def run_of(seed: int, clicks: bool = True, points: int = 3) -> dict[str, Any]:
         "data": {"source": "<log> & more", "rows": {"train": 2000}}, "model": {"name": "dlrm", "features": {}},
         "environment": {"nasrec": "0"},
     }  # fmt: skip
-    found_again: dict[str, Any] = json.loads(output.json_text(values))
+    found_again: dict[str, Any] = json.loads(json_text(values))
     return found_again
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nasrec.cli.codesign.claim import claim_of
+from nasrec.codesign.claim import claim_of
 
 RIVALS = [{"name": "handcrafted", "model": "dlrm", "claims": {"speed": 1.5, "energy": 1.8}}]
 

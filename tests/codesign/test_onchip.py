@@ -13,7 +13,7 @@ import nasrec
 from nasrec import baselines
 from nasrec.codesign.noise import NoiseTuning, NoisyLearner, tune_for_noise
 from nasrec.codesign.onchip import run_on_chip
-from nasrec.codesign.rivals import ratios, rivals
+from nasrec.codesign.references import ratios, rivals
 from nasrec.compiler import CompiledModel, compile_graph
 from nasrec.errors import TrainError
 from nasrec.train import TrainConfig, train

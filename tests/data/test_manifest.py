@@ -11,7 +11,7 @@ import pytest
 
 import nasrec.data
 from nasrec.data.manifest import _checksum
-from nasrec.data.twin import prepare_twin
+from nasrec.data.synthetic.prepared import prepare_twin
 from nasrec.errors import DataError, NasrecError
 from nasrec.features import FeatureSpec
 

@@ -13,7 +13,7 @@ import torch
 import nasrec.data
 from nasrec.data import ClickLog, Log, Options, Schema
 from nasrec.data.order import order_of
-from nasrec.data.twin import prepare_twin
+from nasrec.data.synthetic.prepared import prepare_twin
 from nasrec.errors import DataError
 
 

@@ -15,7 +15,7 @@ import pytest
 import nasrec.data
 from nasrec.data import Options, prepare
 from nasrec.data.staging import SCRATCH
-from nasrec.data.twin import prepare_twin
+from nasrec.data.synthetic.prepared import prepare_twin
 from nasrec.errors import DataError
 
 OPTIONS = Options(min_count=1, block_bytes=4_000)

@@ -9,7 +9,7 @@ import pytest
 
 from nasrec.data import ceiling, load_logs, synthesize, write_criteo_tsv
 from nasrec.data.formats import FORMATS
-from nasrec.data.profiles import PROFILES
+from nasrec.data.synthetic.profiles import PROFILES
 from nasrec.errors import DataError
 
 SHAPES = {"criteo": (13, 26, 0.256), "avazu": (0, 23, 0.170), "kdd": (3, 10, 0.0445), "frappe": (0, 10, 1 / 3)}

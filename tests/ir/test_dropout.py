@@ -9,7 +9,7 @@ import torch
 import nasrec_ir
 from nasrec import FeatureSpec, SearchSpace, presets
 from nasrec.compiler import compile_graph
-from nasrec.graphs import graph_of
+from nasrec.lowering.graphs import graph_of
 from nasrec_ir.errors import PassError
 from nasrec_ir.ops import attributes
 from nasrec_ir.passes import Dropout

@@ -14,8 +14,9 @@ import nasrec
 from nasrec import Block, FeatureSpec, Genotype, baselines
 from nasrec.baselines import BASELINES
 from nasrec.errors import ProfileError
-from nasrec.profiling import Profile, entry, profile_graph
-from nasrec.profiling.entry import space_of
+from nasrec.profiling import Profile, profile_graph
+from nasrec.profiling import api as entry
+from nasrec.profiling.api import space_of
 from tests.profiling.conftest import little
 
 
@@ -206,7 +207,7 @@ def test_an_allocation_that_fails_is_told(
     def fail(*args: object, **options: object) -> None:
         torch.empty(1 << 60)
 
-    monkeypatch.setattr("nasrec.profiling.entry.profile", fail)
+    monkeypatch.setattr("nasrec.profiling.api.profile", fail)
     with pytest.raises(ProfileError, match="not enough memory for a batch of 6 rows"):
         little(genotype, features, "forward")
 
@@ -217,6 +218,6 @@ def test_other_errors_are_not_taken_for_memory(
     def fail(*args: object, **options: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("nasrec.profiling.entry.profile", fail)
+    monkeypatch.setattr("nasrec.profiling.api.profile", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         little(genotype, features, "forward")

@@ -9,7 +9,7 @@ import pytest
 
 from nasrec import FeatureSpec, baselines, presets
 from nasrec.errors import PruneError
-from nasrec.graphs import graph_of
+from nasrec.lowering.graphs import graph_of
 from nasrec.prune import Figures, PruneSettings, magnitudes, matrices, pruned_once, structure_scores
 from nasrec.prune.choice import require_room
 from nasrec_ir import Graph, GraphBuilder, TensorType, cost

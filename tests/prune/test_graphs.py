@@ -13,7 +13,7 @@ import nasrec_pim
 from nasrec import FeatureSpec, SearchSpace, baselines
 from nasrec.compiler import compile_graph, tensor_of
 from nasrec.export import export_onnx
-from nasrec.graphs import graph_of
+from nasrec.lowering.graphs import graph_of
 from nasrec.prune import inherit
 from nasrec_ir import Graph, ParamRef, cost, interpret, verify
 from nasrec_ir.codegen import generate

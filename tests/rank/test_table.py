@@ -10,9 +10,9 @@ import pytest
 
 from nasrec import Genotype, SearchSpace
 from nasrec.errors import SearchError
+from nasrec.metrics import Metrics
 from nasrec.rank import Entry, Table, TableFile, TabularSpace, contest
 from nasrec.search import RandomSearch, RegularizedEvolution
-from nasrec.train.metrics import Metrics
 
 SPACE = SearchSpace.small(
     2, dense_dims=(16, 32, 64), sparse_dims=(16,), sparse_operators=("efc",), dense_to_sparse=(False,), max_inputs=1

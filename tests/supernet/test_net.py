@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 import nasrec
 from nasrec import Block, FeatureSpec, Genotype, SearchSpace, SpaceError, Supernet
+from nasrec.compiler.slices import take
 from nasrec.errors import NasrecError
 from nasrec.lowering.layout import Masking
-from nasrec.slices import take
 from nasrec.supernet import net as supernet_module
 from nasrec_ir import ParamRef, verify
 

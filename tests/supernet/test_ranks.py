@@ -18,7 +18,7 @@ from nasrec import SearchSpace, Supernet
 from nasrec.data import synthesize
 from nasrec.supernet import train
 from nasrec.train import TrainConfig
-from nasrec.train.ranks import joined
+from nasrec.train.distributed.context import joined
 
 torch.set_num_threads(1)
 with joined() as ranks:

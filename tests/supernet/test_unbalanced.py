@@ -13,7 +13,7 @@ import nasrec
 import nasrec_ir
 import nasrec_pim
 from nasrec import Block, FeatureSpec, Genotype, GenotypeError, SearchSpace, SpaceError, Supernet
-from nasrec import slices as slices_module
+from nasrec.compiler import slices as slices_module
 from nasrec.errors import TrainError
 from nasrec.interop import release
 from nasrec.lowering import lower

@@ -22,7 +22,7 @@ from nasrec.baselines import build
 from nasrec.data import ClickLog, Splits, synthesize
 from nasrec.layers import Quantisable
 from nasrec.train import TrainConfig, TrainResult, evaluate, predict, train
-from nasrec.train.ranks import Ranks, joined
+from nasrec.train.distributed.context import Ranks, joined
 from nasrec.train.store import FolderStore
 
 Case = Callable[[Ranks, Path], dict[str, Any]]

@@ -21,10 +21,10 @@ from nasrec.data import ClickLog, Splits, synthesize
 from nasrec.errors import FeatureError
 from nasrec.layers import Embedding
 from nasrec.train import TrainConfig
+from nasrec.train.distributed.context import Ranks, joined
+from nasrec.train.distributed.sharded import ShardedLearner
 from nasrec.train.learner import ModelLearner
 from nasrec.train.loop import run
-from nasrec.train.ranks import Ranks, joined
-from nasrec.train.sharded import ShardedLearner
 from nasrec.train.store import FolderStore
 from tests.train.ranks_cases import StopAfter, outcome
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from nasrec.errors import TrainError
+from nasrec.metrics import Metrics
 from nasrec.train import TrainConfig, train
 from nasrec.train.journal import CSV, JSONL, Journal, TensorBoard
-from nasrec.train.metrics import Metrics
 from nasrec.train.progress import Several, Silent
 from nasrec.train.result import Evaluation, HistoryPoint
 from nasrec.train.state import State

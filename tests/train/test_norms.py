@@ -14,9 +14,9 @@ import nasrec
 from nasrec import CompiledModel, baselines
 from nasrec.data import Splits, Twin, synthesize
 from nasrec.train import TrainConfig, evaluate, train
+from nasrec.train.distributed.context import Ranks
 from nasrec.train.learner import ModelLearner, StepBatch
 from nasrec.train.progress import Silent
-from nasrec.train.ranks import Ranks
 from nasrec.train.store import FolderStore
 
 CONFIG = TrainConfig(epochs=2, batch_size=128, optimizer="adam", lr=0.01, monitor="auc", patience=2, schedule="plateau")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from nasrec import meter
+from nasrec import progress as meter
 from nasrec.train import Evaluation, HistoryPoint, TrainConfig, console_progress, train
 from nasrec.train.state import State
 

@@ -12,7 +12,7 @@ import torch
 
 from nasrec.cli import frame, main
 from nasrec.errors import TrainError
-from nasrec.train.ranks import joined
+from nasrec.train.distributed.context import joined
 from tests.train import rank_processes
 from tests.train.ranks_scenes import DATA, SCENES
 

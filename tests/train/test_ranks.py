@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from nasrec.train.ranks import ALONE
+from nasrec.train.distributed.context import ALONE
 from tests.train import rank_processes, ranks_cases
 from tests.train.ranks_cases import CASES
 

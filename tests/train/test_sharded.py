@@ -12,8 +12,8 @@ import torch
 
 from nasrec.errors import TrainError
 from nasrec.train import TrainConfig
-from nasrec.train.ranks import ALONE
-from nasrec.train.sharded import require_shardable
+from nasrec.train.distributed.context import ALONE
+from nasrec.train.distributed.sharded import require_shardable
 from tests.train import rank_processes, ranks_sharded
 from tests.train.test_ranks import require_close
 

@@ -14,14 +14,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
-from nasrec.cli import architectures, output, seeds, weights
+from nasrec.cli import architectures, seeds, weights
 from nasrec.cli.architectures import Architecture
 from nasrec.cli.search.retrain import watched
 from nasrec.cli.training import Job
 from nasrec.cli.usage import number
 from nasrec.errors import TrainError
-from nasrec.files import folder
+from nasrec.io.atomic import ensure_directory, write_text
+from nasrec.io.json import json_text, read_json
 from nasrec_ir import Graph
 from nasrec_pim import Hardware
 
@@ -113,7 +113,7 @@ def retrain(
     reports: list[Report] = []
     for model in models:
         try:
-            found = _one(model, data, dim, recipe, count, check, folder(target / model.name, TrainError))
+            found = _one(model, data, dim, recipe, count, check, ensure_directory(target / model.name, TrainError))
         except KeyboardInterrupt:
             found = None
         if found is None:
@@ -174,12 +174,10 @@ def _verified(job: Job, model: Model, config: TrainConfig, check: Verification, 
     """
     path = run / "chip.json"
     identity = json.loads(
-        output.json_text(
-            {**asdict(check), "config": asdict(config), "hardware": model.hardware.to_toml(), **job.identity}
-        )
+        json_text({**asdict(check), "config": asdict(config), "hardware": model.hardware.to_toml(), **job.identity})
     )
     if path.exists():
-        known = jsonfile.read(path, TrainError)
+        known = read_json(path, TrainError)
         if isinstance(known, dict) and known.get("identity") == identity:
             found: Report = known["found"]
             return found
@@ -190,8 +188,8 @@ def _verified(job: Job, model: Model, config: TrainConfig, check: Verification, 
         if outcome is None:
             return None
         found[name] = {**_simulated(tuned, model, job, check), "kept": outcome.kept}
-    text = output.json_text({"identity": identity, "found": found})
-    jsonfile.write_text(path, text + "\n", TrainError)
+    text = json_text({"identity": identity, "found": found})
+    write_text(path, text + "\n", TrainError)
     plain: Report = json.loads(text)["found"]  # as it will be read
     return plain
 
@@ -218,7 +216,7 @@ def _tune(
     from nasrec.train import console_progress
     from nasrec.train.store import FolderStore
 
-    place = folder(target, TrainError)
+    place = ensure_directory(target, TrainError)
     tuning = NoiseTuning(check.noise_steps, share)
     words = f"tuning {model.name}, seed {config.seed}" + (", for noise" if share else "")
     found = tune_for_noise(

@@ -95,7 +95,7 @@ class DesignSpec:
     def measures(self, net: Supernet, data: Rows, hardware: HardwareSpace) -> DesignMeasures:
         """The same from what is there already."""
         from nasrec.codesign import ON_CHIP, DesignMeasures
-        from nasrec.codesign.measures import kept
+        from nasrec.codesign.evaluator import kept
         from nasrec.codesign.scoring import ChipScorer
 
         score = kept(self.search.scorer(net, data))

@@ -14,21 +14,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
 from nasrec.cli import output, report, runs
 from nasrec.cli.codesign import retrain
 from nasrec.cli.codesign.setup import DesignSpec, add_options
 from nasrec.cli.search import retrain as training
-from nasrec.cli.search.progress import Shown, evaluation
 from nasrec.cli.search.setup import algorithm_of
 from nasrec.cli.usage import INTERRUPTED
 from nasrec.errors import TrainError
+from nasrec.io.atomic import ensure_directory, write_text
+from nasrec.io.json import json_text
+from nasrec.search.evaluation import Shown, evaluation
 
 if TYPE_CHECKING:
     from nasrec.cli.architectures import Architecture
-    from nasrec.cli.codesign.chosen import Chosen
     from nasrec.cli.rows import Rows
     from nasrec.codesign import CodesignSpace, Design
+    from nasrec.codesign.selection import Chosen
     from nasrec.search import Found
     from nasrec.supernet import Supernet
 
@@ -50,7 +51,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Searches, holds what was found against rivals, and trains the chosen where that is asked for."""
     from nasrec.codesign import CodesignSpace
-    from nasrec.files import folder
 
     spec = DesignSpec.of(args)
     recipe = training.recipe_of(args) if args.retrain else None
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     net, data = spec.search.load()
     # One operator a branch, as in the paths that supernets are trained on.
     space = CodesignSpace(replace(net.space, operators_per_branch="single"), hardware)
-    target = folder(args.output or f"runs/codesign-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
+    target = ensure_directory(args.output or f"runs/codesign-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
     if not args.json:
         print(data.describe(), flush=True)
     runs.require_command(target, "codesign")
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
             models = _models(chosen[: args.retrain], handcrafted, net)
             trained, interrupted = retrain.retrain(
                 models, data, net.features.embedding_dim, recipe, args.seeds,
-                retrain.Verification.of(args), folder(target / "retrain", TrainError),
+                retrain.Verification.of(args), ensure_directory(target / "retrain", TrainError),
             )  # fmt: skip
             said["retrain"] = _trained(trained, interrupted, said, list(handcrafted))
             _save(target, spec, space, found, chosen, said)
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
                 return _interrupted(target)
             if not args.json:
                 print(f"\n{_trained_table(said)}")
-    print(output.json_text(said) if args.json else f"\nreport.html, report.json and front/ are in {target}")
+    print(json_text(said) if args.json else f"\nreport.html, report.json and front/ are in {target}")
     return 0
 
 
@@ -106,9 +106,9 @@ def _report(
     args: argparse.Namespace, spec: DesignSpec, net: Supernet, data: Rows, space: CodesignSpace, found: Found[Design],
     handcrafted: dict[str, Architecture],
 ) -> tuple[dict[str, Any], list[Chosen]]:  # fmt: skip
-    from nasrec.cli.codesign.chosen import choose, figures, versus
     from nasrec.codesign import KNEE, volume_of
-    from nasrec.codesign.rivals import rivals
+    from nasrec.codesign.references import rivals
+    from nasrec.codesign.selection import choose, figures, versus
     from nasrec.environment import environment
 
     chosen = choose(found, spec.goal, space, net.features, max(args.retrain, CHOSEN))
@@ -161,7 +161,7 @@ def _models(chosen: list[Chosen], handcrafted: dict[str, Architecture], net: Sup
 def _trained(
     reports: list[dict[str, Any]], interrupted: bool, said: dict[str, Any], handcrafted: list[str]
 ) -> dict[str, Any]:
-    from nasrec.cli.codesign.claim import EQUAL, claim_of
+    from nasrec.codesign.claim import EQUAL, claim_of
 
     found: dict[str, Any] = {"models": reports, "interrupted": interrupted}
     if not interrupted:
@@ -179,14 +179,14 @@ def _save(
     said: dict[str, Any],
 ) -> None:
     from nasrec.cli.codesign import pictures
-    from nasrec.cli.codesign.chosen import save_front
+    from nasrec.codesign.selection import save_front
     from nasrec_pim import floorplan
 
     runs.write_report(target, said)
     save_front(found.front, space, target)
     pictures.draw(found.trials, spec.goal, said, target / "front.png")
     if chosen:
-        jsonfile.write_text(target / "floorplan.svg", floorplan(chosen[0].report.mapping), TrainError)
+        write_text(target / "floorplan.svg", floorplan(chosen[0].report.mapping), TrainError)
     report.write(target)
 
 
@@ -208,7 +208,7 @@ def _table(found: Found[Design], said: dict[str, Any]) -> str:
 
 
 def _trained_table(said: dict[str, Any]) -> str:
-    from nasrec.cli.codesign.claim import table_of
+    from nasrec.codesign.claim import table_of
 
     tables = []
     for claim in said["retrain"]["claims"]:

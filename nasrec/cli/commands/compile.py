@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nasrec.cli import architectures, columns, describe, output, weights
+from nasrec.cli import architectures, columns, describe, weights
 from nasrec.cli.usage import number
 from nasrec.errors import CompileError
+from nasrec.io.atomic import write_text
+from nasrec.io.json import json_text
 from nasrec_ir import Graph
 
 HELP = "compile a genotype to PyTorch source; print live blocks and cost"
@@ -27,8 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compiles; torch is imported only where weights are asked for."""
-    from nasrec import jsonfile
-    from nasrec.graphs import ir_dumper
+    from nasrec.lowering.graphs import ir_dumper
     from nasrec_ir.codegen import generate
 
     architecture = architectures.from_args(args)
@@ -39,9 +40,9 @@ def run(args: argparse.Namespace) -> int:
     if args.weights or args.save_weights:
         _handle_weights(args, graph, state_dict)
     if args.output:
-        jsonfile.write_text(args.output, source, CompileError)
+        write_text(args.output, source, CompileError)
     if args.json:
-        print(output.json_text(describe.summary(architecture, features, graph) | _written(args)))
+        print(json_text(describe.summary(architecture, features, graph) | _written(args)))
     else:
         print(describe.text(architecture, features, graph))
         for what, path in _written(args).items():

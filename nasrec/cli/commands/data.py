@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import output
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
+from nasrec.io.json import json_text
 
 if TYPE_CHECKING:
     from nasrec.data import Manifest
@@ -180,7 +181,7 @@ def _prepare(args: argparse.Namespace) -> Manifest:
 
 def _synth(args: argparse.Namespace) -> Manifest:
     from nasrec.data.progress import console_progress
-    from nasrec.data.twin import prepare_twin
+    from nasrec.data.synthetic.prepared import prepare_twin
 
     return prepare_twin(
         args.like, args.rows, args.output, seed=args.seed, max_cardinality=args.table_rows,
@@ -199,7 +200,7 @@ def _number_or_none(option: str, text: str) -> int | None:
 
 def _print(manifest: Manifest, folder: Path, as_json: bool) -> int:
     if as_json:
-        print(output.json_text(manifest.to_dict() | {"folder": str(folder), "checksum": manifest.checksum}))
+        print(json_text(manifest.to_dict() | {"folder": str(folder), "checksum": manifest.checksum}))
         return 0
     print(f"{folder}: {manifest.title}, {output.plural(manifest.rows, 'row')}\n")
     parts = [

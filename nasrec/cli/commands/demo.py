@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from nasrec.cli import architectures, contest, curves, describe, output, rows, runs
 from nasrec.cli.usage import INTERRUPTED, number
 from nasrec.errors import CompileError, TrainError
+from nasrec.io.atomic import ensure_directory, write_text
+from nasrec.io.json import json_text
 
 if TYPE_CHECKING:
     from nasrec.cli.contest import Entry
@@ -51,12 +53,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the demonstration. The report is written anew after each model, so Ctrl-C loses only the one at work."""
-    from nasrec.files import folder
 
     started = time.perf_counter()
     say = _say_nothing if args.json else _say
     architecture = architectures.load(args.genotype)
-    target = folder(args.output, TrainError)
+    target = ensure_directory(args.output, TrainError)
     runs.require_command(target, "demo")
     args.data = args.data or rows.from_environment()
     data = rows.load(args, seed=args.seed, most_rows=MOST_ROWS)
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     floor = report["click_rate_entropy"]
     curves.compare(report["models"], floor, report["teacher"], data.source, target / "curves.png")
     if args.json:
-        print(output.json_text(report))
+        print(json_text(report))
     say(f"\n{_table(entries, data, floor)}\n")
     say(f"curves.png, report.json and weights are in {target}; {report['total_s']:.0f} s in all")
     return INTERRUPTED if report["interrupted"] else 0
@@ -85,7 +86,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _compiled(architecture: architectures.Architecture, data: Rows, target: Path, say: Say) -> dict[str, Any]:
     """The genotype's source and picture, described; the beginning of the report."""
-    from nasrec import jsonfile
     from nasrec.environment import environment
     from nasrec_ir import draw
     from nasrec_ir.codegen import generate
@@ -93,8 +93,8 @@ def _compiled(architecture: architectures.Architecture, data: Rows, target: Path
     features = data.splits.train.features(EMBEDDING_DIM)
     graph = architecture.graph(features)
     files = {"source": target / f"{graph.name}.py", "picture": target / f"{graph.name}.svg"}
-    jsonfile.write_text(files["source"], generate(graph).text, CompileError)
-    jsonfile.write_text(files["picture"], draw.svg(graph), CompileError)
+    write_text(files["source"], generate(graph).text, CompileError)
+    write_text(files["picture"], draw.svg(graph), CompileError)
     say(describe.text(architecture, features, graph))
     for what, path in files.items():
         say(f"  {what:<14}{path}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from nasrec.cli import output
 from nasrec.environment import OPTIONAL_PACKAGES, environment, version_of
+from nasrec.io.json import json_text
 
 HELP = "report versions, compiled kernels and optional packages"
 
@@ -20,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the report; a missing part is a finding, not a failure."""
     report = examine()
-    print(output.json_text(report) if args.json else _text(report))
+    print(json_text(report) if args.json else _text(report))
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from nasrec.cli import architectures, columns, output, weights
 from nasrec.cli.usage import number
+from nasrec.io.json import json_text
 
 HELP = "export a model to ONNX or .pt2, checked against the model"
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         weights.copy_into(model, state_dict, args.weights)
     exported = {"onnx": export_onnx, "pt2": export_pt2}[args.format](model, args.output)
     if args.json:
-        print(output.json_text(asdict(exported)))
+        print(json_text(asdict(exported)))
         return 0
     sizes = output.listed(exported.batch_sizes)
     print(

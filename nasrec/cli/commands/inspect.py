@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 import nasrec_ir
-from nasrec import jsonfile
 from nasrec.cli import architectures, columns, output
 from nasrec.cli.architectures import Architecture
 from nasrec.cli.usage import UsageError
 from nasrec.errors import CompileError
 from nasrec.features import FeatureSpec
-from nasrec.files import write_bytes
+from nasrec.io.atomic import write_bytes, write_text
+from nasrec.io.json import json_text
 from nasrec_ir import Graph, draw
 from nasrec_ir.draw.caption import precision_text
 
@@ -84,7 +84,7 @@ def _draw(architecture: Architecture, args: argparse.Namespace) -> int:
 
 def _give(text: str, args: argparse.Namespace) -> None:
     if args.output:
-        jsonfile.write_text(args.output, text, CompileError)
+        write_text(args.output, text, CompileError)
     else:
         print(text, end="")
 
@@ -101,7 +101,7 @@ def _stage(architecture: Architecture, features: FeatureSpec, stage: str) -> Gra
 
 def _rendered(graph: Graph, args: argparse.Namespace) -> str:
     if args.json:
-        return output.json_text(_as_json(graph)) + "\n"
+        return json_text(_as_json(graph)) + "\n"
     if args.cost:
         return cost_table(graph) + "\n"
     if args.format == "text":

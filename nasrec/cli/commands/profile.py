@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import architectures, columns, output, timings
+from nasrec.cli import architectures, columns, timings
 from nasrec.cli.usage import UsageError, number
 from nasrec.errors import ProfileError
-from nasrec.files import replacing
+from nasrec.io.atomic import replacing
+from nasrec.io.json import json_text
 
 if TYPE_CHECKING:
     from nasrec.cli.architectures import Architecture
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             picture.write_bytes(roofline(profile, form, title=title, machine=timings.where(machine)))
     written = {"trace": args.trace, "roofline": args.roofline}
     if args.json:
-        print(output.json_text(_as_json(architecture, features, profile, machine) | written))
+        print(json_text(_as_json(architecture, features, profile, machine) | written))
         return 0
     print(timings.text(architecture.name, profile, machine))
     for what, path in written.items():

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nasrec_ir
-from nasrec import jsonfile
-from nasrec.cli import architectures, describe, devices, output, report, runs, settings
+from nasrec.checks import format_path
+from nasrec.cli import architectures, describe, devices, report, runs, settings
 from nasrec.cli.folders import take_over
 from nasrec.cli.prune import options, summary
 from nasrec.cli.usage import INTERRUPTED, UsageError
 from nasrec.errors import TrainError
+from nasrec.io.atomic import write_text
+from nasrec.io.json import json_text, read_json
 
 if TYPE_CHECKING:
     from nasrec.cli.training import Job
@@ -51,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
     from nasrec.cli.training import job_of
     from nasrec.prune import require_room
-    from nasrec.train.ranks import joined
+    from nasrec.train.distributed.context import joined
 
     with joined(devices.choose(args.device, "nasrec prune")) as ranks:
         if ranks.size > 1:
@@ -66,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
             require_room(job.graph, pruning)  # before anything is written
             _claim(target, pruning)
             own = {settings.COMMAND: "prune", **job.settings, "seeds": args.seeds, **asdict(pruning)}
-            jsonfile.write_text(target / "config.toml", settings.to_toml(own, config), TrainError)
+            write_text(target / "config.toml", settings.to_toml(own, config), TrainError)
             if not args.json:
                 print(job.data.describe())
                 print(describe.text(job.architecture, job.features, job.graph), flush=True)
@@ -80,13 +82,13 @@ def _claim(target: Path, pruning: PruneSettings) -> None:
     own = {name: value for name, value in asdict(pruning).items() if name != "rounds"}
     path = target / "prune.json"
     if path.exists():
-        found = jsonfile.read(path, TrainError)
+        found = read_json(path, TrainError)
         if not isinstance(found, dict) or not found:
             raise TrainError(
-                f"{jsonfile.shown_path(str(path))}: holds no settings of a pruning; give --fresh, or another folder"
+                f"{format_path(str(path))}: holds no settings of a pruning; give --fresh, or another folder"
             )
         require_same(found, own)
-    jsonfile.write_text(path, output.json_text(own) + "\n", TrainError)
+    write_text(path, json_text(own) + "\n", TrainError)
 
 
 def _prune(args: argparse.Namespace, job: Job, pruning: PruneSettings, config: TrainConfig, target: Path) -> int:
@@ -115,7 +117,7 @@ def _prune(args: argparse.Namespace, job: Job, pruning: PruneSettings, config: T
     runs.write_report(target, written)
     if not interrupted:
         report.write(target)
-    print(output.json_text(written) if args.json else _closing(written, target))
+    print(json_text(written) if args.json else _closing(written, target))
     return INTERRUPTED if interrupted else 0
 
 
@@ -123,7 +125,7 @@ def _closing(found: Mapping[str, Any], target: Path) -> str:
     lines = f"\n{summary.table(found['over_seeds'])}\n\n" if found["over_seeds"] else ""
     if found["interrupted"]:
         return f"{lines}{runs.goes_on(target)}"
-    where = jsonfile.shown_path(str(target))
+    where = format_path(str(target))
     last = found["rounds"][-1]
     left_out = f"; the last model does not read {', '.join(last['left_out'])}" if last["left_out"] else ""
     return (

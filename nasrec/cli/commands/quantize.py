@@ -15,16 +15,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
+from nasrec.checks import format_path
 from nasrec.cli import architectures, describe, devices, output, report, rows, runs, settings, weights
 from nasrec.cli.folders import take_over
 from nasrec.cli.quantize import options
 from nasrec.cli.quantize.job import QuantJob, calibrated, trained
 from nasrec.cli.usage import INTERRUPTED, UsageError
+from nasrec.io.json import json_text
 
 if TYPE_CHECKING:
     from nasrec.quant import Calibration, Scheme
-    from nasrec.train.ranks import Ranks
+    from nasrec.train.distributed.context import Ranks
 
 HELP = "quantise a trained model, or train it in few bits"
 
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     scheme, calibration = options.choices_of(args)
     architecture = architectures.from_args(args)
 
-    from nasrec.train.ranks import joined
+    from nasrec.train.distributed.context import joined
 
     with joined(devices.choose(args.device, "nasrec quantize")) as ranks:
         job = _job(args, architecture, ranks, start, scheme, calibration)
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
             if ranks.first:
                 if not found["interrupted"]:
                     report.write(target)
-                print(output.json_text(found) if args.json else _closing(found, target))
+                print(json_text(found) if args.json else _closing(found, target))
             return INTERRUPTED if found["interrupted"] else 0
 
 
@@ -111,7 +112,7 @@ def _job(
 def _closing(found: Mapping[str, Any], target: Path) -> str:
     if found["interrupted"]:
         return runs.goes_on(target)
-    where = jsonfile.shown_path(str(target))
+    where = format_path(str(target))
     made = found["quantisation"]
     lines = [
         [words, *(_figure(scores, part, name) for part in ("valid", "test") for name in ("log_loss", "auc"))]

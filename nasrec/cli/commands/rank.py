@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import time
 
-from nasrec.cli import output, report, rows, runs
+from nasrec.cli import report, rows, runs
 from nasrec.cli.search.setup import add_finetune_rows
 from nasrec.cli.supernet import spaces
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.errors import TrainError
+from nasrec.io.atomic import ensure_directory
+from nasrec.io.json import json_text
 
 HELP = "measure how well a supernet ranks architectures"
 
@@ -67,14 +69,13 @@ def run(args: argparse.Namespace) -> int:
     """Trains what is missing, compares, draws."""
     from nasrec.cli.rank.contest import contest
     from nasrec.cli.rank.study import study
-    from nasrec.files import folder
 
     if args.contest:
         if args.truth is None:
             raise UsageError(f"{COMMAND}: --contest needs the table of an earlier run; give --truth FILE")
     elif args.data is None:
         raise UsageError(f"{COMMAND}: --data PATH is missing; see '{COMMAND} --help'")
-    target = folder(args.output or f"runs/rank-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
+    target = ensure_directory(args.output or f"runs/rank-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
     runs.require_command(target, "rank --contest" if args.contest else "rank")
     with runs.held(target):
         try:
@@ -84,5 +85,5 @@ def run(args: argparse.Namespace) -> int:
             return INTERRUPTED
         runs.write_report(target, said)
         report.write(target)
-    print(output.json_text(said) if args.json else f"\nreport.html, report.json and pictures are in {target}")
+    print(json_text(said) if args.json else f"\nreport.html, report.json and pictures are in {target}")
     return 0

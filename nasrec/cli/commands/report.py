@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 
+from nasrec.io.json import json_text
+
 HELP = "make one HTML page of a run's results"
 
 
@@ -20,8 +22,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the page."""
-    from nasrec.cli import output, report
+    from nasrec.cli import report
 
     page = report.write(args.folder, args.output)
-    print(output.json_text({"page": str(page)}) if args.json else f"{page} is written")
+    print(json_text({"page": str(page)}) if args.json else f"{page} is written")
     return 0

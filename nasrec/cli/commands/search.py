@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import output, report, runs, seeds
 from nasrec.cli.search import retrain
-from nasrec.cli.search.progress import Shown, evaluation
 from nasrec.cli.search.setup import MeasureSpec, add_options, algorithm_of, goal_of, settings_of
 from nasrec.cli.usage import INTERRUPTED
 from nasrec.errors import TrainError
+from nasrec.io.atomic import ensure_directory
+from nasrec.io.json import json_text
+from nasrec.search.evaluation import Shown, evaluation
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
@@ -42,7 +44,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Searches, writes what was found, and trains the best where that is asked for."""
-    from nasrec.files import folder
 
     goal = goal_of(args)
     recipe = retrain.recipe_of(args) if args.retrain else None
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         args.supernet, data_options, args.seed, goal, args.hardware, args.finetune, args.finetune_rows, args.valid_rows
     )
     net, data = spec.load()
-    target = folder(args.output or f"runs/search-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
+    target = ensure_directory(args.output or f"runs/search-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
     if not args.json:
         print(data.describe(), flush=True)
     runs.require_command(target, "search")
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
             print(_table(goal, found, net.features))
         if recipe is not None:
             best = _best(goal, found, net.features, args.retrain)
-            place = folder(target / "retrain", TrainError)
+            place = ensure_directory(target / "retrain", TrainError)
             trained = retrain.retrain(best, data, net.features.embedding_dim, recipe, args.seeds, place)
             said["retrain"] = trained.to_dict()
             runs.write_report(target, said)
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
                 return _interrupted(target)
             if not args.json:
                 print(f"\n{retrain.table(trained)}\n\n{seeds.score_table(trained.runs)}")
-    print(output.json_text(said) if args.json else f"\nreport.html, report.json and best.json are in {target}")
+    print(json_text(said) if args.json else f"\nreport.html, report.json and best.json are in {target}")
     return 0
 
 
@@ -123,10 +124,10 @@ def _save(target: Path, goal: Goal, found: Found[Genotype], said: dict[str, Any]
         found.best.candidate.save(target / "best.json")
     pictures.draw_history(found.trials, goal, target / "history.png")
     if len(goal.objectives) > 1:
-        from nasrec.files import folder
+        from nasrec.io.atomic import ensure_directory
 
         pictures.draw_front(found.trials, found.front, goal, target / "front.png")
-        place = folder(target / "front", TrainError)
+        place = ensure_directory(target / "front", TrainError)
         for trial in found.front:
             trial.candidate.save(place / f"trial-{trial.number}.json")
     report.write(target)
@@ -136,7 +137,7 @@ def _best(goal: Goal, found: Found[Genotype], features: FeatureSpec, count: int)
     """The best by the first objective among those that keep all limits, no model twice: genotypes that differ in dead
     blocks alone, or in inputs that no operator reads, would be trained to the same weights."""
     import nasrec_ir
-    from nasrec.graphs import graph_of
+    from nasrec.lowering.graphs import graph_of
 
     allowed = [trial for trial in found.trials if goal.score(trial.values).allowed]
     chosen: dict[str, Trial[Genotype]] = {}

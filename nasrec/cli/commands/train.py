@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nasrec.cli import architectures, describe, devices, output, report, runs, seeds, settings, tune
 from nasrec.cli.training import Job, carry_out, job_of
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
+from nasrec.io.json import json_text
 
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
@@ -64,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
     learning_rates = tune.rates(low, high, args.tune_trials) if args.tune else []
     architecture = architectures.from_args(args)
 
-    from nasrec.train.ranks import joined
-    from nasrec.train.sharded import require_shardable
+    from nasrec.train.distributed.context import joined
+    from nasrec.train.distributed.sharded import require_shardable
 
     with joined(devices.choose(args.device, "nasrec train")) as ranks:
         if args.shard_tables is not None:
@@ -110,7 +111,7 @@ def _train(
         if not found["interrupted"]:
             tables += [seeds.score_table(chosen)] if len(chosen) > 1 else []
             report.write(target)
-        print(output.json_text(found) if args.json else _closing(found, tables, chosen, target))
+        print(json_text(found) if args.json else _closing(found, tables, chosen, target))
     return INTERRUPTED if found["interrupted"] else 0
 
 

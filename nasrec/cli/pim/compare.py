@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from nasrec.cli import architectures, columns, output
 from nasrec.cli.pim import chips
+from nasrec.io.json import json_text
 from nasrec_pim import Comparison, compare, estimate, map_graph
 
 HELP = "the ratio of two designs for speed and energy, under each assumption"
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     rows = compare(ours, theirs)
     names = [f"{r.mapping.name or 'model'} on {r.mapping.hardware.name}" for r in (ours, theirs)]
     if args.json:
-        print(output.json_text({"a": names[0], "b": names[1], "ratios": [asdict(row) for row in rows]}))
+        print(json_text({"a": names[0], "b": names[1], "ratios": [asdict(row) for row in rows]}))
         return 0
     print(f"A: {names[0]}\nB: {names[1]}\n")
     print(_table(rows))

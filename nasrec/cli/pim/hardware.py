@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from nasrec.cli import output
 from nasrec.cli.pim import chips
+from nasrec.io.json import json_text
 from nasrec_pim import CORRECTIONS, QUIRKS, figure_table, presets
 
 HELP = "values of a hardware description with unit, source and confidence"
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     rows = chip.figures()
     if args.json:
         values = {"name": chip.name, "corrections": list(chip.corrections), "figures": [asdict(row) for row in rows]}
-        print(output.json_text(values))
+        print(json_text(values))
     elif args.markdown:
         print(figure_table(chip), end="")
     else:
@@ -45,7 +46,7 @@ def _listing(as_json: bool) -> str:
         described = {name: chip.fidelity for name, chip in chips_of.items()}
         corrections = [asdict(correction) for correction in CORRECTIONS.values()]
         quirks = [asdict(quirk) for quirk in QUIRKS.values()]
-        return output.json_text({"presets": described, "corrections": corrections, "quirks": quirks})
+        return json_text({"presets": described, "corrections": corrections, "quirks": quirks})
     names = output.table(("preset", "fidelity"), [[name, chip.fidelity] for name, chip in chips_of.items()], left=2)
     mends = [[c.name, ", ".join(map(str, c.quirks)), c.doc] for c in CORRECTIONS.values()]
     return names + "\n\n" + output.table(("correction", "quirk", "what it mends in MNSIM 2.0"), mends, left=3)

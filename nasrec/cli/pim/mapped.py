@@ -6,10 +6,11 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from nasrec import jsonfile
 from nasrec.cli import architectures, columns, output
 from nasrec.cli.pim import chips
 from nasrec.errors import CompileError
+from nasrec.io.atomic import write_text
+from nasrec.io.json import json_text
 from nasrec_ir import Graph
 from nasrec_pim import Hardware, Report, Tail, estimate, floorplan, gantt, headroom, map_graph, tail_latency
 
@@ -37,11 +38,11 @@ def run(args: argparse.Namespace) -> int:
     report = estimate(map_graph(graph, hardware))
     tail = None if args.arrivals is None else tail_latency(report, args.arrivals)
     if args.floorplan is not None:
-        jsonfile.write_text(args.floorplan, floorplan(report.mapping), CompileError)
+        write_text(args.floorplan, floorplan(report.mapping), CompileError)
     if args.gantt is not None:
-        jsonfile.write_text(args.gantt, gantt(report), CompileError)
+        write_text(args.gantt, gantt(report), CompileError)
     if args.json:
-        print(output.json_text(_as_json(report, graph, hardware, tail, args.headroom)))
+        print(json_text(_as_json(report, graph, hardware, tail, args.headroom)))
         return 0
     print(_summary(report, tail))
     print()

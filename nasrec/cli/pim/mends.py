@@ -10,6 +10,7 @@ from dataclasses import asdict
 from nasrec.cli import architectures, columns, output
 from nasrec.cli.pim import chips
 from nasrec.cli.usage import UsageError
+from nasrec.io.json import json_text
 from nasrec_pim import Delta, Hardware, Measured, correction_deltas, estimate, map_graph, measure_linear
 
 HELP = "what each correction of MNSIM 2.0 changes"
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     base, deltas, physical = correction_deltas(_measure(args), hardware)
     if args.json:
         rows = [asdict(delta) for delta in deltas]
-        print(output.json_text({"mnsim": asdict(base), "corrections": rows, "physical": asdict(physical)}))
+        print(json_text({"mnsim": asdict(base), "corrections": rows, "physical": asdict(physical)}))
         return 0
     print(_table(base, deltas))
     return 0

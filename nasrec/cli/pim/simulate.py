@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nasrec.cli import architectures, output, rows, weights
 from nasrec.cli.pim import chips
 from nasrec.cli.usage import number
+from nasrec.io.json import json_text
 from nasrec_pim import CrossbarModel, Nonideal, estimate, map_graph
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     """Compiles, maps, simulates, scores."""
     from nasrec.codesign.onchip import CALIBRATION_ROWS, stored_parameters
     from nasrec.compiler import compile_graph
-    from nasrec.train.metrics import score
+    from nasrec.metrics import score
 
     architecture = architectures.from_args(args)
     hardware = chips.load(args.hardware, args.overrides)
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         scores = {name: metrics.to_dict() for name, metrics in results}
         cost = {"energy_nJ": report.energy_nJ, "latency_ns": report.latency_ns, "area_mm2": report.area_mm2}
-        print(output.json_text({"data": data.summary(), "hardware": hardware.name, **cost, "scores": scores}))
+        print(json_text({"data": data.summary(), "hardware": hardware.name, **cost, "scores": scores}))
         return 0
     cells = [[name, f"{m.auc:.5f}", f"{m.log_loss:.5f}", f"{m.calibration:.3f}"] for name, m in results]
     print(f"{graph.name or 'model'} on {hardware.name}, {len(labels):,} rows of {data.source}, {seconds:.1f} s\n")

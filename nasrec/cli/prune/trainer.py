@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nasrec_ir
-from nasrec import jsonfile
+from nasrec.checks import format_path
 from nasrec.cli import architectures, runs, weights
 from nasrec.cli.architectures import Architecture
 from nasrec.cli.training import Job, carry_out, digest
 from nasrec.errors import TrainError
-from nasrec.jsonfile import shown_path
+from nasrec.io.atomic import write_text
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
@@ -58,7 +58,7 @@ class FolderTrainer:
             job = replace(
                 job, architecture=architecture, graph=model.graph, start=(initial, _values(model)), settings=own
             )
-        jsonfile.write_text(target / "graph.ir", nasrec_ir.dump(model.graph), TrainError)
+        write_text(target / "graph.ir", nasrec_ir.dump(model.graph), TrainError)
         report = carry_out(job, self.config, target, self._label(number, "training"))
         if report["interrupted"]:
             raise Stopped
@@ -68,7 +68,7 @@ class FolderTrainer:
 
     def learn_masks(self, number: int, model: MaskedModel) -> None:
         """Trains a masked model; a finished one's weights are read."""
-        from nasrec import tensorfile
+        from nasrec.io import tensors as tensorfile
         from nasrec.prune import MaskLearner
         from nasrec.train import console_progress
         from nasrec.train.identity import require_same
@@ -86,7 +86,7 @@ class FolderTrainer:
         if path.exists():
             found = _read(path)
             require_same(found["identity"], whole)
-            copy_tensors(found["weights"], model.state_dict(), shown_path(str(path)))
+            copy_tensors(found["weights"], model.state_dict(), format_path(str(path)))
             print(f"{label}: finished before; --fresh would begin anew", file=sys.stderr)
             return
         learner = MaskLearner(model.to(self.job.ranks.device), self.settings, self.config)
@@ -112,9 +112,9 @@ def _values(model: Any) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    from nasrec import tensorfile
+    from nasrec.io import tensors as tensorfile
 
-    shown = shown_path(str(path))
+    shown = format_path(str(path))
     try:
         found = tensorfile.read(path)
     except ValueError as reason:

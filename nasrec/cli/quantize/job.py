@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import nasrec_ir
-from nasrec import jsonfile
-from nasrec.cli import output, runs, settings, weights
+from nasrec.cli import runs, settings, weights
 from nasrec.cli.architectures import Architecture
 from nasrec.cli.training import Job, carry_out
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
+from nasrec.io.atomic import write_text
+from nasrec.io.json import json_text
 from nasrec_ir import Graph
 from nasrec_ir.codegen import generate
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
     from nasrec.quant import Calibration, Scheme
     from nasrec.train import TrainConfig
-    from nasrec.train.ranks import Ranks
+    from nasrec.train.distributed.context import Ranks
 
 __all__ = ["QuantJob", "calibrated", "trained"]
 
@@ -104,7 +105,7 @@ class QuantJob(Job):
 
     def save_source(self, target: Path, model: CompiledModel) -> None:
         super().save_source(target, model)
-        jsonfile.write_text(target / "graph.ir", nasrec_ir.dump(self.graph), TrainError)
+        write_text(target / "graph.ir", nasrec_ir.dump(self.graph), TrainError)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -160,12 +161,12 @@ def calibrated(job: QuantJob, config: TrainConfig, target: Path) -> dict[str, An
     report["quantisation"]["scales"] = _scales(job.graph, model.state_dict())
     if job.ranks.first:
         own = settings.to_toml({**job.settings, "seed": config.seed}, None)
-        jsonfile.write_text(target / "config.toml", own, TrainError)
+        write_text(target / "config.toml", own, TrainError)
         job.save_source(target, model)
         weights.save(model, target / "weights.pt")
         runs.write_report(target, report)
     job.ranks.wait()
-    plain: dict[str, Any] = json.loads(output.json_text(report))
+    plain: dict[str, Any] = json.loads(json_text(report))
     return plain
 
 

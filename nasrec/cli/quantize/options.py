@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nasrec.checks import shown
+from nasrec.checks import format_value
 from nasrec.cli.usage import number
 from nasrec.genotype import MAX_BITS, MIN_BITS
 
@@ -88,7 +88,7 @@ def _bits(text: str) -> int | str:
         return number(MIN_BITS, MAX_BITS)(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
-            f"{shown(text)} is neither a whole number from {MIN_BITS} to {MAX_BITS} nor the word {FLOAT}"
+            f"{format_value(text)} is neither a whole number from {MIN_BITS} to {MAX_BITS} nor the word {FLOAT}"
         ) from None
 
 
@@ -102,12 +102,12 @@ def _kinds(text: str) -> str:
     for part in text.split(","):
         kind, given, bits = part.partition("=")
         if not kind or not given or kind in seen:
-            raise argparse.ArgumentTypeError(f"{shown(part)} is no KIND=W or KIND=W/A, each kind once")
+            raise argparse.ArgumentTypeError(f"{format_value(part)} is no KIND=W or KIND=W/A, each kind once")
         seen.add(kind)
         weight, both, act = bits.partition("/")
         try:
             for one in (weight, act) if both else (weight,):
                 _bits(one)
         except argparse.ArgumentTypeError as error:
-            raise argparse.ArgumentTypeError(f"{shown(part)}: {error}") from None
+            raise argparse.ArgumentTypeError(f"{format_value(part)}: {error}") from None
     return text

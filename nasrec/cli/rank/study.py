@@ -98,7 +98,7 @@ def _candidates(args: argparse.Namespace, data: Rows, target: Path) -> list[_Can
 def _truth(
     args: argparse.Namespace, space: SearchSpace, data: Rows, scratch: settings.FromScratch, target: Path
 ) -> Table:
-    from nasrec.meter import console_meter
+    from nasrec.progress import console_meter
     from nasrec.rank import Table, TableFile
     from nasrec.rank.truth import identity_of, train_missing
 
@@ -137,7 +137,7 @@ def _architectures(args: argparse.Namespace, space: SearchSpace) -> list[Genotyp
 
 def _ranked(args: argparse.Namespace, candidate: _Candidate, table: Table, data: Rows) -> list[Ranked]:
     """Without and with fine-tuning."""
-    from nasrec.meter import console_meter
+    from nasrec.progress import console_meter
     from nasrec.rank.study import rank, score_all
     from nasrec.supernet import Tuning
 

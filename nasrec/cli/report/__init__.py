@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
-from nasrec.checks import shown
+from nasrec.checks import format_path, format_value
 from nasrec.errors import NasrecError, TrainError
-from nasrec.files import write_bytes
-from nasrec.jsonfile import shown_path
+from nasrec.io.atomic import write_bytes, write_text
+from nasrec.io.json import read_json
 
 if TYPE_CHECKING:
     from nasrec.cli.report.page import Page
@@ -47,7 +46,7 @@ def write(run: str | os.PathLike[str], output: str | os.PathLike[str] | None = N
     if output is None:
         for name, picture in page.beside.items():
             write_bytes(Path(run) / name, picture, TrainError)
-    jsonfile.write_text(target, page.html(), TrainError)
+    write_text(target, page.html(), TrainError)
     return target
 
 
@@ -63,23 +62,24 @@ def page_of(run: str | os.PathLike[str]) -> Page:
         raise TrainError(str(failure)) from None
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as failure:
         raise TrainError(
-            f"{shown_path(os.fspath(place / 'report.json'))}: is no whole report of 'nasrec {command}': "
+            f"{format_path(os.fspath(place / 'report.json'))}: is no whole report of 'nasrec {command}': "
             f"{type(failure).__name__} {failure!s:.80}; run the command on the folder again"
         ) from None
 
 
 def _read(place: Path) -> dict[str, Any]:
-    name = shown_path(os.fspath(place))
+    name = format_path(os.fspath(place))
     if not place.is_dir():
         raise TrainError(f"{name}: is no folder; give the folder of a run, with its report.json")
     if not (place / "report.json").exists():
         raise TrainError(f"{name}: holds no report.json; give the folder of a run that has come to its end")
     path = place / "report.json"
-    found = jsonfile.read(path, TrainError)
+    found = read_json(path, TrainError)
     command = found.get("command") if isinstance(found, dict) else None
     if not isinstance(command, str) or command not in COMMANDS:
         known = ", ".join(COMMANDS)
         raise TrainError(
-            f"{shown_path(os.fspath(path))}: is of command {shown(command)}; pages are made of reports of {known}"
+            f"{format_path(os.fspath(path))}: is of command {format_value(command)}; pages are made of reports "
+            f"of {known}"
         )
     return dict(found)

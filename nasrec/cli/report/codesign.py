@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nasrec.cli.codesign.claim import HOLDS, table_of
 from nasrec.cli.report.page import Page, figure, seconds
 from nasrec.cli.search.setup import goal_from
 from nasrec.codesign import DESIGN, Design
+from nasrec.codesign.claim import HOLDS, table_of
 from nasrec.draw import draw_architecture
 from nasrec.search import Goal, Trial
 

@@ -9,7 +9,7 @@ from typing import Any
 from nasrec.cli import curves
 from nasrec.cli.report.page import MISSING, Page, figure
 from nasrec.cli.report.training import add_model
-from nasrec.graphs import read_graph
+from nasrec.lowering.graphs import read_graph
 from nasrec_ir import draw
 
 __all__ = ["page"]

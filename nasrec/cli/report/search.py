@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
 from nasrec.cli.report import training
 from nasrec.cli.report.page import MISSING, Page, figure, seconds
 from nasrec.cli.search.setup import goal_from
 from nasrec.draw import draw_architecture
 from nasrec.errors import TrainError
 from nasrec.genotype import Genotype
+from nasrec.io.json import read_json
 from nasrec.search.candidates import GENOTYPE
 from nasrec.search.journal import Trial, read_journal
 
@@ -197,7 +197,7 @@ def _config(run: Path) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = jsonfile.read(path, TrainError)
+    found: dict[str, Any] = read_json(path, TrainError)
     return found
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
 from nasrec.cli import curves, seeds
 from nasrec.cli.report.page import MISSING, Page, figure, seconds
 from nasrec.errors import TrainError
 from nasrec.genotype import Genotype
+from nasrec.io.json import read_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +64,7 @@ def runs_of(place: Path, found: Report) -> list[Report]:
     """The reports of the runs that a common report names, or that report itself where it is of one run."""
     if "history" in found:
         return [found]
-    return [jsonfile.read(_folder(place, run["folder"]) / "report.json", TrainError) for run in found.get("runs", [])]
+    return [read_json(_folder(place, run["folder"]) / "report.json", TrainError) for run in found.get("runs", [])]
 
 
 def title_of(found: Report, reports: Sequence[Report]) -> str:

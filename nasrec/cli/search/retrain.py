@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasrec.checks import format_path
 from nasrec.cli import output, seeds, settings, tune
 from nasrec.cli.architectures import Architecture
 from nasrec.cli.training import Job
 from nasrec.cli.usage import number
 from nasrec.errors import TrainError
-from nasrec.files import folder
-from nasrec.jsonfile import shown_path
+from nasrec.io.atomic import ensure_directory
 from nasrec_ir.passes import Dropout
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Recipe:
         config: settings of the loop.
         rates: learning rates to choose from.
         embedding_std: of the tables' initial values, see `nasrec.compiler.compile_graph`.
-        dropout: of genotypes, see `nasrec.graphs.graph_of`; baselines have their own.
+        dropout: of genotypes, see `nasrec.lowering.graphs.graph_of`; baselines have their own.
     """
 
     config: TrainConfig
@@ -83,7 +83,7 @@ class Recipe:
         """The runs of one model, on a card where there is one."""
         import torch
 
-        from nasrec.train.ranks import Ranks
+        from nasrec.train.distributed.context import Ranks
 
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         settings: dict[str, Any] = {} if self.embedding_std is None else {"embedding_std": self.embedding_std}
@@ -188,7 +188,7 @@ def retrain(
     chosen = min(candidates, key=lambda candidate: candidate.loss(config.monitor))
     job = _job(next(trial for trial in best if trial.number == chosen.trial), data, embedding_dim, recipe)
     own = range(config.seed, config.seed + count)
-    place = folder(target / "chosen", TrainError)
+    place = ensure_directory(target / "chosen", TrainError)
     # Its first seed was trained as a candidate, and is only scored on the test rows now.
     _copy(target / _run_of(chosen.trial, chosen.lr).format(config.seed), place / f"seed-{config.seed}")
     runs = seeds.train_seeds(job, replace(config, lr=chosen.lr), own, place)
@@ -209,7 +209,7 @@ def _copy(run: Path, target: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=".nasrec-", dir=target.parent) as scratch:
             os.replace(shutil.copytree(run, Path(scratch) / run.name), target)
     except OSError as failure:
-        raise TrainError(f"{shown_path(str(target))}: cannot be written: {failure.strerror}") from None
+        raise TrainError(f"{format_path(str(target))}: cannot be written: {failure.strerror}") from None
 
 
 def table(found: Retrained) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nasrec.genotype import Genotype
     from nasrec.search import Algorithm
     from nasrec.search.candidates import C, CrossingSpace
-    from nasrec.search.measures import Measures
+    from nasrec.search.evaluator import Measures
     from nasrec.supernet import Scorer, Supernet
     from nasrec.train import Metrics
 
@@ -229,7 +229,7 @@ class MeasureSpec:
     def measures(self, net: Supernet, data: rows.Rows) -> Measures:
         """The same from a supernet and rows that are there already."""
         from nasrec.cli.pim import chips
-        from nasrec.search.measures import SCORES, Measures
+        from nasrec.search.evaluator import SCORES, Measures
 
         scorer = None
         if any(name in SCORES for name in self.goal.names):
@@ -263,7 +263,7 @@ class MeasureSpec:
 
 def scores_of(metrics: Metrics) -> dict[str, float]:
     """The values that a search may name."""
-    from nasrec.search.measures import SCORES
+    from nasrec.search.evaluator import SCORES
 
     found = asdict(metrics)
     return {name: found[name] for name in SCORES}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from nasrec import jsonfile
+from nasrec.checks import format_path
 from nasrec.cli import architectures, devices, rows
 from nasrec.cli.usage import UsageError, number
 from nasrec.errors import DataError, SpaceError
@@ -64,7 +64,7 @@ def genotype_of(text: str, net: Supernet) -> Genotype:
     if architecture.genotype is None:
         raise UsageError(f"nasrec supernet: {text} is a {architecture.kind}, which no supernet holds; name a genotype")
     if (reason := net.space.why_not(architecture.genotype)) is not None:
-        raise SpaceError(f"{jsonfile.shown_path(text)}: not in the supernet's space: {reason}")
+        raise SpaceError(f"{format_path(text)}: not in the supernet's space: {reason}")
     return architecture.genotype
 
 

@@ -6,11 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec import jsonfile
-from nasrec.cli import output, rows, weights
+from nasrec.checks import format_path
+from nasrec.cli import rows, weights
 from nasrec.cli.supernet import checkpoint
 from nasrec.cli.usage import UsageError
 from nasrec.errors import TrainError
+from nasrec.io.atomic import ensure_directory, write_text
+from nasrec.io.json import json_text
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
@@ -35,7 +37,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Extracts, checks and saves."""
-    from nasrec.files import folder
     from nasrec.supernet import finetune
 
     if (args.finetune is None) != (args.data is None):
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     genotype = checkpoint.genotype_of(args.genotype, net)
     tuning = checkpoint.tuning_of(args)
     log = None if tuning is None else checkpoint.rows_for(net, args).splits.train
-    target = folder(args.output, TrainError)
+    target = ensure_directory(args.output, TrainError)
     difference = _difference(net, genotype)
     model = net.extract(genotype)
     if tuning is not None and log is not None:
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         "largest_difference": difference,
         "finetune": None if tuning is None else vars(tuning),
     }
-    print(output.json_text(report) if args.json else _closing(report, target))
+    print(json_text(report) if args.json else _closing(report, target))
     return 0
 
 
@@ -76,7 +77,7 @@ def _difference(net: Supernet, genotype: Genotype) -> float:
 
 
 def _save(target: Path, genotype: Genotype, model: CompiledModel) -> None:
-    jsonfile.write_text(target / "model.py", model.source, TrainError)
+    write_text(target / "model.py", model.source, TrainError)
     genotype.save(target / "genotype.json")
     weights.save(model, target / "weights.pt")
 
@@ -88,6 +89,6 @@ def _closing(report: dict[str, Any], target: Path) -> str:
     tuned = (
         f"; then its last linear was fine-tuned for {report['finetune']['steps']} steps" if report["finetune"] else ""
     )
-    where = jsonfile.shown_path(str(target))
+    where = format_path(str(target))
     files = f"model.py, genotype.json and weights.pt are in {where}"
     return f"{report['parameters']:,} parameters; {agreement}{tuned}\n{files}"

@@ -9,6 +9,7 @@ from typing import Any
 from nasrec.cli import output, rows
 from nasrec.cli.supernet import checkpoint
 from nasrec.cli.usage import number
+from nasrec.io.json import json_text
 
 HELP = "validation scores of genotypes by the shared weights"
 
@@ -43,9 +44,7 @@ def run(args: argparse.Namespace) -> int:
         scores.append({"genotype": text, "name": genotype.name, **metrics.to_dict(), "seconds": seconds})
     if args.json:
         tuned = None if tuning is None else vars(tuning)
-        print(
-            output.json_text({"command": "supernet score", "data": data.summary(), "finetune": tuned, "scores": scores})
-        )
+        print(json_text({"command": "supernet score", "data": data.summary(), "finetune": tuned, "scores": scores}))
     else:
         print(_table(scores))
     return 0

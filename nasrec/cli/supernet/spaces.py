@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nasrec import jsonfile
+from nasrec.checks import format_path
 from nasrec.cli.usage import number
 from nasrec.errors import SpaceError
+from nasrec.io.json import read_json
 from nasrec.space import SearchSpace
 
 __all__ = ["PUBLISHED", "add_options", "load"]
@@ -65,10 +66,10 @@ def load(args: argparse.Namespace) -> SearchSpace:
 
 
 def _read(path: str) -> SearchSpace:
-    shown = jsonfile.shown_path(path)
+    shown = format_path(path)
     if not os.path.lexists(path) and "." not in os.path.basename(path):
         raise SpaceError(f"{shown}: neither a file nor a space; spaces are {', '.join(PUBLISHED)}")
-    values = jsonfile.read(path, SpaceError) if path.endswith(".json") else _read_toml(path, shown)
+    values = read_json(path, SpaceError) if path.endswith(".json") else _read_toml(path, shown)
     if not isinstance(values, Mapping):
         raise SpaceError(f"{shown}: a search space must be an object")
     try:

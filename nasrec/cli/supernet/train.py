@@ -10,18 +10,19 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasrec.checks import format_path
 from nasrec.cli import devices, output, report, rows, runs
 from nasrec.cli.supernet import spaces
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
-from nasrec.jsonfile import shown_path
+from nasrec.io.json import json_text
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
     from nasrec.space import SearchSpace
     from nasrec.supernet import PathSampling, Supernet
     from nasrec.train import TrainConfig, TrainResult
+    from nasrec.train.distributed.context import Ranks
     from nasrec.train.progress import Progress
-    from nasrec.train.ranks import Ranks
     from nasrec.train.state import State
 
 HELP = "train a supernet on click logs"
@@ -85,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     """Trains and saves. What is done when Ctrl-C comes is kept."""
     from nasrec.supernet import PathSampling
     from nasrec.train import TrainConfig
-    from nasrec.train.ranks import joined
+    from nasrec.train.distributed.context import joined
 
     space = spaces.load(args)
     sampling = PathSampling(args.strategy, args.counts, args.warmup_share)
@@ -115,7 +116,7 @@ def _finish(args: argparse.Namespace, net: Supernet, found: dict[str, Any], targ
         save(net, target / RESULT)
     runs.write_report(target, found)
     report.write(target)
-    print(output.json_text(found) if args.json else _closing(found, target))
+    print(json_text(found) if args.json else _closing(found, target))
 
 
 def _build(args: argparse.Namespace, space: SearchSpace, data: Rows) -> Supernet:
@@ -201,7 +202,7 @@ def _described(net: Supernet) -> str:
 def _closing(report: dict[str, Any], target: Path) -> str:
     if report["interrupted"]:
         return runs.goes_on(target)
-    where = shown_path(str(target))
+    where = format_path(str(target))
     lines = []
     if report["evaluations"]:
         look = report["evaluations"][-1]["metrics"]

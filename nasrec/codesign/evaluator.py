@@ -1,0 +1,135 @@
+"""What a co-design search measures of a design; each value is kept with what it depends on.
+
+Log loss and cost follow from the genotype, in-memory figures from model and chip. A search that changes the chip alone
+scores no model anew.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
+
+from nasrec.codesign.design import Design
+from nasrec.codesign.hardware import Chips, HardwareSpace
+from nasrec.errors import SearchError
+from nasrec.features import FeatureSpec
+from nasrec.genotype import Genotype
+from nasrec.lowering.graphs import graph_of
+from nasrec.search.evaluator import (
+    COSTS,
+    IN_MEMORY,
+    LATENCY,
+    SCORES,
+    costs_of,
+    in_memory_of,
+    in_steps,
+    latency_ms,
+    own_measure,
+)
+from nasrec.search.objectives import Goal
+from nasrec_ir import Graph
+from nasrec_pim import Hardware, MappingError
+
+__all__ = ["ON_CHIP", "DesignMeasures", "kept"]
+
+ON_CHIP = ("chip.log_loss", "chip.auc")
+"""Of the shared weights on the design's own crossbars, see `nasrec.codesign.scoring.ChipScorer`."""
+
+KEPT = 4096
+"""Arguments whose values are remembered."""
+
+KEPT_GRAPHS = 256
+
+Values = Mapping[str, float]
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class DesignMeasures:
+    """Measures what a goal names, cheap values first; where they break a limit, the rest is left out.
+
+    A model that does not fit onto a chip has NaN for its in-memory figures there.
+
+    Args:
+        goal: names the values: those of `nasrec.search.Measures`, in-memory ones being of the design's own chip; those
+            of `ON_CHIP`; and `package.module:function`, a function of a design that gives a number.
+        features: the data's columns.
+        hardware: the space of chips.
+        scorer: gives log loss and AUC of a genotype.
+        on_chip: gives the values of `ON_CHIP` of a genotype on a chip.
+
+    Raises:
+        SearchError: a value is unknown, or what it needs was not given.
+    """
+
+    def __init__(
+        self,
+        goal: Goal,
+        features: FeatureSpec,
+        hardware: HardwareSpace,
+        *,
+        scorer: Callable[[Genotype], Values] | None = None,
+        on_chip: Callable[[Genotype, Hardware], Values] | None = None,
+    ) -> None:
+        self._goal, self._chips = goal, Chips(hardware)
+        wanted, own = goal.names, [name for name in goal.names if ":" in name]
+        known = (*COSTS, LATENCY, *IN_MEMORY, *SCORES, *ON_CHIP)
+        if unknown := [name for name in wanted if name not in known and name not in own]:
+            raise SearchError(
+                f"{unknown[0]!r} is no value that is measured; known are {', '.join(known)} and package.module:function"
+            )
+        self._graph: Callable[[Genotype], Graph] = kept(lambda genotype: graph_of(genotype, features), KEPT_GRAPHS)
+        self._steps: list[Callable[[Design], Values]] = []
+        if any(name in COSTS for name in wanted):
+            self._steps.append(_of_model(lambda genotype: costs_of(genotype, features)))
+        if any(name in IN_MEMORY for name in wanted):
+            self._steps.append(self._in_memory)
+        self._steps += [own_measure(name) for name in own]
+        if LATENCY in wanted:
+            self._steps.append(_of_model(lambda genotype: {LATENCY: latency_ms(genotype, features, 512)}))
+        if any(name in SCORES for name in wanted):
+            self._steps.append(_of_model(_given(scorer)))
+        if any(name in ON_CHIP for name in wanted):
+            scored = _given(on_chip)
+            self._steps.append(lambda design: scored(design.genotype, self._chips[design.hardware]))
+
+    def __call__(self, design: Design) -> dict[str, float]:
+        """The values of a design, by name."""
+        return in_steps(self._steps, design, self._goal)
+
+    def _in_memory(self, design: Design) -> Values:
+        try:
+            return in_memory_of(self._graph(design.genotype), self._chips[design.hardware])
+        except MappingError:  # the chip is too small
+            return dict.fromkeys(IN_MEMORY, float("nan"))
+
+
+def _of_model(measure: Callable[[Genotype], Values]) -> Callable[[Design], Values]:
+    """A measure of a design that follows from its genotype."""
+    known = kept(measure)
+    return lambda design: known(design.genotype)
+
+
+def kept(function: Callable[[Key], Value], most: int = KEPT) -> Callable[[Key], Value]:
+    """Remembers what it gave for the arguments used last. Not `functools.lru_cache`: what is kept must go with its
+    owner."""
+    known: OrderedDict[Key, Value] = OrderedDict()
+
+    def remembered(key: Key) -> Value:
+        value = known.pop(key) if key in known else function(key)
+        known[key] = value
+        if len(known) > most:
+            known.popitem(last=False)
+        return value
+
+    return remembered
+
+
+Scorer = TypeVar("Scorer")
+
+
+def _given(scorer: Scorer | None) -> Scorer:
+    if scorer is None:
+        raise SearchError("log loss and AUC need a trained supernet to score with; give one")
+    return scorer

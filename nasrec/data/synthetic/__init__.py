@@ -1,0 +1,7 @@
+"""Synthetic logs: rows with the columns and statistics of a public data set, and clicks that a known teacher draws."""
+
+from __future__ import annotations
+
+from nasrec.data.synthetic.generator import BLOCK_ROWS, Generator, Twin, ceiling, synthesize
+
+__all__ = ["BLOCK_ROWS", "Generator", "Twin", "ceiling", "synthesize"]

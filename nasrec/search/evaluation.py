@@ -1,0 +1,64 @@
+"""A search as it runs: what evaluates its candidates, and what is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Generic
+
+from nasrec.search.candidates import C
+
+if TYPE_CHECKING:
+    from nasrec.search import Goal, Trial
+    from nasrec.search.run import Evaluate
+    from nasrec.search.workers import Maker, Measure
+
+__all__ = ["Shown", "evaluation"]
+
+
+@contextmanager
+def evaluation(make: Maker[C], workers: int, ray: str | None, here: Callable[[], Measure[C]]) -> Iterator[Evaluate[C]]:
+    """Within the block, evaluation by workers of this machine or of a Ray cluster, or by one in this process.
+
+    Args:
+        make: makes what measures, in another process, see `nasrec.search.workers.Maker`.
+        workers: how many; 1 for this process.
+        ray: address of a cluster, or "auto"; None for none.
+        here: makes what measures in this process, from what it has loaded already.
+    """
+    from nasrec.search import in_turn
+
+    if ray:
+        from nasrec.search.workers import on_ray
+
+        with on_ray(make, workers, address=ray) as evaluate:
+            yield evaluate
+    elif workers > 1:
+        from nasrec.search.workers import in_processes
+
+        with in_processes(make, workers) as evaluate:
+            yield evaluate
+    else:
+        yield in_turn(here())
+
+
+class Shown(Generic[C]):
+    """Progress with the best so far; `what` is searched for."""
+
+    def __init__(self, goal: Goal, what: str) -> None:
+        from nasrec.progress import console_meter
+
+        self._goal, self._what, self._meter, self._done = goal, what, console_meter(), 0
+
+    def begin(self, budget: int, done: int) -> None:
+        self._done = done
+        self._meter.begin("search", budget, self._what, done)
+
+    def evaluated(self, trial: Trial[C], best: Trial[C] | None) -> None:
+        self._done += 1
+        name = self._goal.objectives[0].name
+        text = f"best {name} {best.values[name]:.5g}" if best is not None else "none keeps the limits yet"
+        self._meter.advance(self._done, text)
+
+    def end(self) -> None:
+        self._meter.end()
