@@ -91,7 +91,7 @@ def main() -> None:
     found = {}
     for name in options.data:
         if not options.show:
-            carry_out(name, SETTINGS[name], options.seeds, options.noise_steps, options.runs / name)
+            run_training(name, SETTINGS[name], options.seeds, options.noise_steps, options.runs / name)
         path = options.runs / name / "search" / "report.json"
         if path.exists():
             found[name] = rows_of(read_json(path, TrainError))
@@ -101,7 +101,7 @@ def main() -> None:
         write_text(options.json, json_text(result) + "\n", TrainError)
 
 
-def carry_out(name: str, setting: Setting, seeds: int, noise_steps: int, folder: Path) -> None:
+def run_training(name: str, setting: Setting, seeds: int, noise_steps: int, folder: Path) -> None:
     """The commands of one log."""
     folder.mkdir(parents=True, exist_ok=True)
     training = folder / "train.toml"

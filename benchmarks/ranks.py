@@ -30,7 +30,7 @@ from nasrec.baselines import build
 from nasrec.compiler import compile_graph
 from nasrec.features import FeatureSpec
 from nasrec.train import TrainConfig
-from nasrec.train.distributed.context import ALONE, Ranks, joined
+from nasrec.train.distributed.context import SINGLE_PROCESS, DistributedContext, joined
 from nasrec.train.distributed.sharded import ShardedLearner
 from nasrec.train.learner import ModelLearner, StepBatch
 
@@ -51,9 +51,9 @@ def main() -> None:
     options = arguments(__doc__ or "", rounds=20, model="deepfm", rows=50_000, batch=(512, 4096), steps=5)
     other = None if "RANK" in os.environ else _start_second()
     lines = []
-    with joined() as ranks:
+    with joined() as context:
         for batch in options.batch:
-            lines += _measure(options, batch, ranks)
+            lines += _measure(options, batch, context)
     if other is not None:
         other.wait()
         notes = {"tables": f"{FIELDS} of {options.rows:,} rows, 16 channels", "model": options.model}
@@ -69,27 +69,27 @@ def _start_second() -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env={**os.environ, "RANK": "1", "LOCAL_RANK": "1"})
 
 
-def _measure(options: Any, batch: int, ranks: Ranks) -> list[dict[str, Any]]:
+def _measure(options: Any, batch: int, context: DistributedContext) -> list[dict[str, Any]]:
     rivals: dict[str, Step] = {}
     with contextlib.ExitStack() as stack:
-        if ranks.first:
-            rivals["1 process, dense"] = stack.enter_context(_steps(options, batch, ALONE))
-            rivals["1 process, touched rows"] = stack.enter_context(_steps(options, batch, ALONE, sparse=True))
+        if context.is_main:
+            rivals["1 process, dense"] = stack.enter_context(_steps(options, batch, SINGLE_PROCESS))
+            rivals["1 process, touched rows"] = stack.enter_context(_steps(options, batch, SINGLE_PROCESS, sparse=True))
         else:  # waits
             rivals |= {"1 process, dense": int, "1 process, touched rows": int}
-        rivals["2 processes, dense"] = stack.enter_context(_steps(options, batch, ranks))
-        rivals["2 processes, touched rows"] = stack.enter_context(_steps(options, batch, ranks, sparse=True))
+        rivals["2 processes, dense"] = stack.enter_context(_steps(options, batch, context))
+        rivals["2 processes, touched rows"] = stack.enter_context(_steps(options, batch, context, sparse=True))
         if importlib.util.find_spec("torchrec"):
-            rivals["2 processes, spread"] = stack.enter_context(_steps(options, batch, ranks, way="table"))
+            rivals["2 processes, spread"] = stack.enter_context(_steps(options, batch, context, way="table"))
         sent = {name: _bytes_of(run) for name, run in rivals.items()}  # and warm-up
         seconds: dict[str, list[float]] = {name: [] for name in rivals}
         for _ in range(options.rounds):
             for name, run in rivals.items():
-                ranks.wait()
+                context.barrier()
                 start = time.perf_counter()
                 for _ in range(options.steps):
                     run()
-                ranks.wait()
+                context.barrier()
                 seconds[name].append((time.perf_counter() - start) / options.steps)
     alone = statistics.median(seconds["1 process, touched rows"])
     return [
@@ -106,13 +106,15 @@ def _measure(options: Any, batch: int, ranks: Ranks) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _steps(options: Any, batch: int, ranks: Ranks, *, sparse: bool = False, way: str | None = None) -> Iterator[Step]:
+def _steps(
+    options: Any, batch: int, context: DistributedContext, *, sparse: bool = False, way: str | None = None
+) -> Iterator[Step]:
     """One step of a model of its own, on this process's share of the batch."""
     features = FeatureSpec(DENSE, [options.rows] * FIELDS, 16)
     config = TrainConfig(batch_size=batch, clip_norm=None, sparse_embeddings=sparse)
     model = compile_graph(build(options.model, features), seed=0)
-    learner = ShardedLearner(model, config, ranks, way) if way else ModelLearner(model, config, ranks)
-    share = slice(ranks.rank * batch // ranks.size, (ranks.rank + 1) * batch // ranks.size)
+    learner = ShardedLearner(model, config, context, way) if way else ModelLearner(model, config, context)
+    share = slice(context.rank * batch // context.size, (context.rank + 1) * batch // context.size)
     draws = [_draw(options.rows, batch, seed, share) for seed in range(DRAWS)]
     turn = iter(range(10**9))
     with learner.running():

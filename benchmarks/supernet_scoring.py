@@ -30,7 +30,7 @@ from benchmarks.release import score as release
 from benchmarks.supernet_step import SPACES, draws
 from nasrec import Genotype, Supernet
 from nasrec.data import Log, synthesize
-from nasrec.supernet import Scorer, Tuning
+from nasrec.supernet import FinetuneConfig, Scorer
 from nasrec.train import evaluate
 
 Rival = Callable[[Genotype], object]
@@ -90,8 +90,8 @@ def rivals(net: Supernet, train: Log, valid: Log, options: Any, folder: Path) ->
     """Each scores a genotype. The folder is for the release's checkpoint and rows."""
     if any(rival.startswith("release") for rival in options.rivals):
         release.write(folder, net.space, net.features, train, valid)
-    tuning = Tuning(options.steps, options.batch)
-    kept = Tuning(options.steps, options.batch, options.distinct)
+    tuning = FinetuneConfig(options.steps, options.batch)
+    kept = FinetuneConfig(options.steps, options.batch, options.distinct)
     given: dict[str, Any] = {"train_log": train, "precision": options.precision}
     return {
         "plain": Scorer(net, valid, precision=options.precision),
@@ -112,7 +112,7 @@ def in_a_process(folder: Path, genotype: Genotype, steps: int, batch: int) -> fl
     return float(subprocess.run(program, check=True, capture_output=True, text=True).stdout)
 
 
-def ordinary(net: Supernet, genotype: Genotype, train: Log, valid: Log, tuning: Tuning) -> None:
+def ordinary(net: Supernet, genotype: Genotype, train: Log, valid: Log, tuning: FinetuneConfig) -> None:
     """Fine-tuning without a path of its own."""
     model = net.extract(genotype).requires_grad_(False)
     head = [model.get_parameter(name).requires_grad_() for name in ("final.weight", "final.bias")]

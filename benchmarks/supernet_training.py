@@ -32,7 +32,7 @@ from benchmarks.steps import ADAGRAD, LEARNING_RATE, adagrad, train_step
 from benchmarks.supernet_step import SPACES, fresh_step, label
 from nasrec import SearchSpace, Supernet
 from nasrec.data import Log
-from nasrec.data.synthetic.prepared import prepare_twin
+from nasrec.data.synthetic.prepared import prepare_synthetic
 from nasrec.profiling.batch import Batch
 from nasrec.supernet import PathAdagrad, PathSampler, PathSampling, SupernetLearner
 from nasrec.train import TrainConfig
@@ -58,7 +58,7 @@ def main() -> None:
     )
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        prepare_twin("criteo", options.rows, Path(folder), max_cardinality=options.cardinality)
+        prepare_synthetic("criteo", options.rows, Path(folder), max_cardinality=options.cardinality)
         log = nasrec.data.open(folder).train
         for name in options.spaces:
             rows += measure(name, log, options)

@@ -193,7 +193,7 @@ def test_why_not_names_block_and_field(genotype: Any, overrides: dict[str, Any],
     assert MEMBER in SearchSpace.small(2)
     space = SearchSpace.small(2, **overrides)
     assert genotype not in space
-    said = space.why_not(genotype)
+    said = space.violation(genotype)
     assert said is not None and said.startswith(reason)
     for call in (space.encode, lambda g: space.mutate(g, generator())):
         with pytest.raises(SpaceError, match=re.escape(reason)):
@@ -203,8 +203,8 @@ def test_why_not_names_block_and_field(genotype: Any, overrides: dict[str, Any],
 def test_precisions_out_of_the_choice_are_named() -> None:
     space = SearchSpace.small(1, operator_bits=(4, 8))
     block = replace(MEMBER.blocks[0], operator_bits=(4, 16))
-    assert space.why_not(Genotype((block,))) == "block 0: operator_bits = 16 is not one of 4, 8"
-    assert space.why_not(Genotype((replace(block, operator_bits=(4, 8)),))) is None
+    assert space.violation(Genotype((block,))) == "block 0: operator_bits = 16 is not one of 4, 8"
+    assert space.violation(Genotype((replace(block, operator_bits=(4, 8)),))) is None
 
 
 def test_presets_belong_to_their_spaces() -> None:
@@ -222,7 +222,7 @@ def test_a_thousand_samples_are_members_that_survive_mutation_and_encoding(name:
     space, rng = PUBLISHED[name], generator(7)
     for _ in range(1000):
         genotype = space.sample(rng)
-        assert space.why_not(genotype) is None and genotype.space == space.published
+        assert space.violation(genotype) is None and genotype.space == space.published
         child = space.mutate(genotype, rng)
         assert child in space and child != genotype
         assert space.decode(space.encode(child)) == child
@@ -233,13 +233,13 @@ def test_a_thousand_samples_are_members_that_survive_mutation_and_encoding(name:
 )
 def test_samples_of_any_space_are_members(space: SearchSpace, seed: int, operators: Any, counts: Any) -> None:
     genotype = space.sample(generator(seed), operators=operators, counts=counts)
-    assert space.why_not(genotype) is None
+    assert space.violation(genotype) is None
     assert genotype == space.sample(generator(seed), operators=operators, counts=counts)
     if operators == "single":
         assert all(len(block.operators) == 2 for block in genotype.blocks)
     assert Genotype.from_dict(genotype.to_dict()) == genotype
     child = space.mutate(genotype, generator(seed))
-    assert space.why_not(child) is None and child == space.mutate(genotype, generator(seed))
+    assert space.violation(child) is None and child == space.mutate(genotype, generator(seed))
     assert space.decode(space.encode(child)) == child
 
 

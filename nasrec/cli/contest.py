@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nasrec.data import ClickLog
     from nasrec.train import Metrics, TrainConfig, TrainResult
 
-__all__ = ["RATES", "Contestant", "Entry", "compete", "contestants", "entropy"]
+__all__ = ["RATES", "ComparedModel", "Entry", "compared_models", "entropy", "train_and_score"]
 
 RATES = {"logistic_regression": ("adagrad", 0.1), "dlrm": ("adam", 0.002)}
 SEARCHED_RATE = ("adam", 0.01)
@@ -29,7 +29,7 @@ MOST_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True)
-class Contestant:
+class ComparedModel:
     """A model to train, and the one thing that may differ between models: how fast it learns."""
 
     architecture: Architecture
@@ -41,7 +41,7 @@ class Contestant:
 class Entry:
     """A trained model's results; `test` is None where training was interrupted."""
 
-    contestant: Contestant
+    contestant: ComparedModel
     model: CompiledModel
     result: TrainResult
     test: Metrics | None
@@ -67,17 +67,19 @@ class Entry:
         }
 
 
-def contestants(architecture: Architecture) -> list[Contestant]:
+def compared_models(architecture: Architecture) -> list[ComparedModel]:
     """The model in question, then logistic regression and DLRM."""
-    rivals = [Contestant(Architecture(name), *rate) for name, rate in RATES.items()]
-    first = Contestant(architecture, *SEARCHED_RATE)
+    rivals = [ComparedModel(Architecture(name), *rate) for name, rate in RATES.items()]
+    first = ComparedModel(architecture, *SEARCHED_RATE)
     if architecture.genotype is None:
         rivals = [rival for rival in rivals if rival.architecture != architecture]
-        first = Contestant(architecture, *RATES.get(architecture.name, RATES["dlrm"]))
+        first = ComparedModel(architecture, *RATES.get(architecture.name, RATES["dlrm"]))
     return [first, *rivals]
 
 
-def compete(contestant: Contestant, data: Rows, config: TrainConfig, target: Path, embedding_dim: int) -> Entry:
+def train_and_score(
+    contestant: ComparedModel, data: Rows, config: TrainConfig, target: Path, embedding_dim: int
+) -> Entry:
     """Compiles, trains, saves the weights, and scores on the test rows."""
     from nasrec.cli import weights
     from nasrec.compiler import compile_graph

@@ -10,13 +10,13 @@ from nasrec.checks import format_path
 from nasrec.cli import architectures, settings
 from nasrec.cli.usage import UsageError
 
-__all__ = ["take_over"]
+__all__ = ["inherit_settings"]
 
 TRAINING_ON = ("epochs", "max_steps", "lr")
 """How far a model was trained says nothing of how it is to be trained on."""
 
 
-def take_over(args: argparse.Namespace, command: str, *, trained: bool) -> None:
+def inherit_settings(args: argparse.Namespace, command: str, *, trained: bool) -> None:
     """Where GENOTYPE is the folder of a run of 'nasrec train' or 'nasrec quantize', or of a round of 'nasrec prune',
     fills in what the command line left out.
 

@@ -111,7 +111,7 @@ def _log_to_stderr(verbose: int) -> None:
 
 def _let_the_first_tell(error: NasrecError) -> None:
     """Of several processes that torchrun has started, all may have the same options to complain about. The first one of
-    a machine is quick, and its end ends the others; errors that come later, `one_voice` has seen to."""
+    a machine is quick, and its end ends the others; errors that come later, `report_first_failure` has seen to."""
     if os.environ.get("LOCAL_RANK", "0") != "0" and not hasattr(error, "__notes__"):
         time.sleep(_FIRST_TELLS_S)
 

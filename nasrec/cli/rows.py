@@ -36,7 +36,7 @@ class Rows:
 
     splits: Splits[Log]
     source: str
-    ceiling: Metrics | None
+    teacher_score: Metrics | None
 
     def describe(self) -> str:
         """One line: source, rows, columns, click rate."""
@@ -117,13 +117,13 @@ def _prepared(folder: str, args: argparse.Namespace) -> Rows:
 
 
 def _twin(kind: str, args: argparse.Namespace, seed: int, rows: int) -> Rows:
-    from nasrec.data import ceiling, synthesize
+    from nasrec.data import synthesize, teacher_score
 
     if args.kind is not None or args.min_count is not None or args.split == "given":
         raise DataError("a synthetic twin takes no --kind, no --min-count and no --split given; leave them out")
     twin = synthesize(kind, rows, seed)
     splits = twin.log.split(by=args.split or "random")
-    return Rows(splits, twin.log.source, ceiling(splits.test))
+    return Rows(splits, twin.log.source, teacher_score(splits.test))
 
 
 def _choose(text: str) -> Path:

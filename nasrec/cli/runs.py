@@ -21,10 +21,22 @@ from nasrec.io.json import json_text, read_json
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
     from nasrec.train import TrainResult
-    from nasrec.train.distributed.context import Ranks
+    from nasrec.train.distributed.context import DistributedContext
 
-__all__ = ["MARKS", "clear", "finished", "goes_on", "held", "outcome", "place", "require_command", "require_kind",
-           "save_source", "sweep", "write_report"]  # fmt: skip
+__all__ = [
+    "MARKS",
+    "clear",
+    "finished",
+    "held",
+    "outcome",
+    "place",
+    "require_command",
+    "require_kind",
+    "resume_hint",
+    "save_source",
+    "sweep",
+    "write_report",
+]  # fmt: skip
 
 MARKS = {
     "run": "checkpoints",
@@ -115,9 +127,9 @@ def finished(target: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None
     return report
 
 
-def place(path: str | os.PathLike[str], ranks: Ranks) -> Path:
+def place(path: str | os.PathLike[str], context: DistributedContext) -> Path:
     """A folder for results, made if need be, by the first of several processes; others may not know it."""
-    return ensure_directory(path, TrainError) if ranks.first else Path(path)
+    return ensure_directory(path, TrainError) if context.is_main else Path(path)
 
 
 @contextmanager
@@ -143,7 +155,7 @@ def held(target: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def goes_on(target: Path) -> str:
+def resume_hint(target: Path) -> str:
     """What is told after an interrupt."""
     where = format_path(os.fspath(target))
     return f"interrupted; what is done is kept: the same command with -o {where} goes on"

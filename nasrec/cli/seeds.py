@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import output, runs
-from nasrec.cli.training import Job, carry_out
+from nasrec.cli.training import Job, run_training
 
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
@@ -26,13 +26,13 @@ def train_seeds(
 
     Args:
         name: of a run's folder, given its seed.
-        test: see `carry_out`.
+        test: see `run_training`.
     """
     reports = []
     for seed in seeds:
-        own = runs.place(target / name.format(seed), job.ranks)
+        own = runs.place(target / name.format(seed), job.context)
         label = f"training {job.architecture.name}, {own.name}"
-        reports.append(carry_out(job, replace(config, seed=seed), own, label, test=test) | {"folder": own.name})
+        reports.append(run_training(job, replace(config, seed=seed), own, label, test=test) | {"folder": own.name})
         if reports[-1]["interrupted"]:
             break
     return reports

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["machine", "text", "title", "where"]
 
-RIVALS = {"ours": "ours", "eager": "plain PyTorch", "compile": "torch.compile of ours"}
+BACKENDS = {"ours": "ours", "eager": "plain PyTorch", "compile": "torch.compile of ours"}
 
 CROWDED, NOISY = 0.65, 0.2
 """Speed-up for each thread below which, and spread of the rounds above which, a reader is told."""
@@ -84,7 +84,7 @@ def text(name: str, profile: Profile, described: dict[str, Any]) -> str:
 def _notes(profile: Profile) -> list[str]:
     """What a reader should know before trusting the figures."""
     peaks, (low, high) = profile.peaks, profile.ours.quartiles_s
-    notes = [f"note: {RIVALS[rival.name]} failed: {rival.failure}" for rival in profile.rivals if rival.failure]
+    notes = [f"note: {BACKENDS[rival.name]} failed: {rival.failure}" for rival in profile.rivals if rival.failure]
     if peaks.thread_speedup < CROWDED * peaks.threads and peaks.threads > 1 and peaks.device == "cpu":
         notes.append(
             f"note: {peaks.threads} threads multiply matrices {peaks.thread_speedup:.1f} times as fast as one; other "
@@ -155,7 +155,7 @@ def _totals(profile: Profile) -> str:
     header = ("", "us", "quartiles", "against ours", *(f"{part} us" for part in parts))
     rows = [
         [
-            RIVALS[total.name] + (f" ({total.prepare_s:.0f} s to compile)" if total.prepare_s is not None else ""),
+            BACKENDS[total.name] + (f" ({total.prepare_s:.0f} s to compile)" if total.prepare_s is not None else ""),
             _us(total.seconds),
             " - ".join(map(_us, total.quartiles_s)),
             _ratio(total.seconds, profile.ours.seconds),

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
     from nasrec.compiler import CompiledModel
     from nasrec.train import TrainConfig, TrainResult
-    from nasrec.train.distributed.context import Ranks
+    from nasrec.train.distributed.context import DistributedContext
     from nasrec.train.progress import Progress
     from nasrec.train.state import State
 
-__all__ = ["Job", "carry_out", "digest", "job_of"]
+__all__ = ["Job", "digest", "job_of", "run_training"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Job:
     features: FeatureSpec
     graph: Graph
     data: Rows
-    ranks: Ranks
+    context: DistributedContext
     settings: Mapping[str, Any]
     command: ClassVar[str] = "train"
 
@@ -101,26 +101,26 @@ class Job:
         return {
             "command": self.command,
             "model": describe.summary(self.architecture, self.features, self.graph),
-            "device": str(self.ranks.device),
-            "processes": self.ranks.size,
+            "device": str(self.context.device),
+            "processes": self.context.size,
             "data": self.data.summary(),
             "environment": environment(),
         }
 
 
-def job_of(args: argparse.Namespace, architecture: Architecture, ranks: Ranks) -> Job:
+def job_of(args: argparse.Namespace, architecture: Architecture, context: DistributedContext) -> Job:
     """What the merged options of `nasrec.cli.settings` describe; rows and weights are read."""
     start = (args.weights, weights.read(args.weights)) if args.weights else None
     data = rows.load(args, seed=args.seed or 0)
     features = data.splits.train.features(args.embedding_dim)
     graph = architecture.graph(features)
     return Job(
-        architecture, features, graph, data, ranks, settings.of_run(args), start,
+        architecture, features, graph, data, context, settings.of_run(args), start,
         args.checkpoint_every, args.tensorboard, args.shard_tables,
     )  # fmt: skip
 
 
-def carry_out(job: Job, config: TrainConfig, target: Path, label: str, *, test: bool = True) -> dict[str, Any]:
+def run_training(job: Job, config: TrainConfig, target: Path, label: str, *, test: bool = True) -> dict[str, Any]:
     """Trains one model, or goes on where a run in the folder stands, and saves what came of it; gives the report.
 
     Args:
@@ -131,27 +131,27 @@ def carry_out(job: Job, config: TrainConfig, target: Path, label: str, *, test: 
     Raises:
         NasrecError: the folder holds another run, training fails, or a file cannot be written.
     """
-    if job.ranks.first:
+    if job.context.is_main:
         runs.sweep(target)
     # Other processes may be on machines that know no such folder.
-    found = runs.finished(target, {"config": asdict(config), **job.identity}) if job.ranks.first else None
-    known: dict[str, Any] | None = job.ranks.from_first(found)
+    found = runs.finished(target, {"config": asdict(config), **job.identity}) if job.context.is_main else None
+    known: dict[str, Any] | None = job.context.broadcast_object(found)
     if known is not None and (not test or "test" in known["scores"]):
-        if job.ranks.first:
+        if job.context.is_main:
             print(f"{label}: finished before; --fresh would begin anew", file=sys.stderr)
         return known
     model = job.model(config.seed)
     result = _train(job, config, model, target, label)
     report = {**job.summary(), "config": asdict(config), "identity": job.identity, **runs.outcome(result)}
     # Weights first: a second Ctrl-C, while the model is scored, must not lose them.
-    if job.ranks.first:
+    if job.context.is_main:
         weights.save(model, target / "weights.pt")
         runs.write_report(target, report)
     if not result.interrupted:
         report |= _scores(job, model, result, test)
-        if job.ranks.first:
+        if job.context.is_main:
             runs.write_report(target, report)
-    job.ranks.wait()
+    job.context.barrier()
     plain: dict[str, Any] = json.loads(json_text(report))  # as it will be read when the run is found finished
     return plain
 
@@ -161,8 +161,8 @@ def _train(job: Job, config: TrainConfig, model: CompiledModel, target: Path, la
     from nasrec.train.loop import run
     from nasrec.train.store import FolderStore
 
-    learner = learner_for(model.to(job.ranks.device), config, job.ranks, job.shard_tables)
-    store = FolderStore(target / "checkpoints", job.every) if job.ranks.first else None
+    learner = learner_for(model.to(job.context.device), config, job.context, job.shard_tables)
+    store = FolderStore(target / "checkpoints", job.every) if job.context.is_main else None
     train, valid, _ = job.data.splits
     return run(
         learner, train, valid, config, _watchers(job, config, model, target, label), store=store, identity=job.identity
@@ -181,7 +181,7 @@ def _watchers(job: Job, config: TrainConfig, model: CompiledModel, target: Path,
             write_text(target / "config.toml", settings.to_toml(job.settings, config), TrainError)
             job.save_source(target, model)
 
-    if not job.ranks.first:
+    if not job.context.is_main:
         return Silent()
     board = [TensorBoard(target / "tensorboard")] if job.tensorboard else []
     return Several(Begun(), Journal(target), *board, console_progress(label))
@@ -195,10 +195,10 @@ def _scores(job: Job, model: CompiledModel, result: TrainResult, test: bool) -> 
     scores = {"valid": result.best.metrics.to_dict()}
     if not test:
         return {"scores": scores}
-    found = predict(model, job.data.splits.test, result.config.eval_batch_size, ranks=job.ranks)
+    found = predict(model, job.data.splits.test, result.config.eval_batch_size, context=job.context)
     scores["test"] = found.score().to_dict()
-    if job.data.ceiling:
-        scores["teacher_on_test"] = job.data.ceiling.to_dict()
+    if job.data.teacher_score:
+        scores["teacher_on_test"] = job.data.teacher_score.to_dict()
     return {"scores": scores, "reliability": reliability(*found).to_dict()}
 
 

@@ -79,7 +79,7 @@ def tune(
     Returns:
         The finished trials, and the chosen one's reports with test scores; none where an interrupt came before.
     """
-    place = runs.place(target / "trials", job.ranks)
+    place = runs.place(target / "trials", job.context)
     trials: list[Trial] = []
     for lr in learning_rates:
         own, name = replace(config, lr=lr), _name(lr)
@@ -87,7 +87,7 @@ def tune(
         if reports[-1]["interrupted"]:
             return trials, []
         trials.append(Trial(lr, tuple(reports)))
-        if job.ranks.first:
+        if job.context.is_main:
             _write_journal(trials, target)
     best = min(trials, key=lambda trial: trial.mean)
     chosen = train_seeds(job, replace(config, lr=best.lr), seeds, place, name=_name(best.lr))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nasrec.codesign.design import DESIGN, Design
-from nasrec.codesign.evaluator import ON_CHIP, DesignMeasures
+from nasrec.codesign.evaluator import ON_CHIP, DesignEvaluator
 from nasrec.codesign.front import KNEE, knee, volume_of
 from nasrec.codesign.hardware import Chips, Gene, HardwareSpace, described
 from nasrec.codesign.space import CodesignSpace
@@ -15,7 +15,7 @@ __all__ = [
     "Chips",
     "CodesignSpace",
     "Design",
-    "DesignMeasures",
+    "DesignEvaluator",
     "Gene",
     "HardwareSpace",
     "described",

@@ -34,7 +34,7 @@ def claim_of(
 
     Args:
         trained: reports of `retrain`: of designs, and of handcrafted models.
-        ratios: rows of `versus`.
+        ratios: rows of `compare_designs`.
         rivals: their reports, with models and claims.
         handcrafted: name of the handcrafted model in question.
     """

@@ -31,7 +31,7 @@ from nasrec.search.objectives import Goal
 from nasrec_ir import Graph
 from nasrec_pim import Hardware, MappingError
 
-__all__ = ["ON_CHIP", "DesignMeasures", "kept"]
+__all__ = ["ON_CHIP", "DesignEvaluator", "kept"]
 
 ON_CHIP = ("chip.log_loss", "chip.auc")
 """Of the shared weights on the design's own crossbars, see `nasrec.codesign.scoring.ChipScorer`."""
@@ -46,13 +46,13 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class DesignMeasures:
+class DesignEvaluator:
     """Measures what a goal names, cheap values first; where they break a limit, the rest is left out.
 
     A model that does not fit onto a chip has NaN for its in-memory figures there.
 
     Args:
-        goal: names the values: those of `nasrec.search.Measures`, in-memory ones being of the design's own chip; those
+        goal: names the values: those of `nasrec.search.Evaluator`, in-memory ones being of the design's own chip; those
             of `ON_CHIP`; and `package.module:function`, a function of a design that gives a number.
         features: the data's columns.
         hardware: the space of chips.

@@ -112,7 +112,7 @@ class HardwareSpace:
         """What is wrong with the first combination that has a choice."""
         others = [other.choices if other is not gene else (choice,) for other in self.genes]
         first = next(iter(product(*others)))
-        return self.why_not(tuple(zip((g.name for g in self.genes), first, strict=True))) or ""
+        return self.violation(tuple(zip((g.name for g in self.genes), first, strict=True))) or ""
 
     @classmethod
     def around(cls, base: Hardware) -> HardwareSpace:
@@ -149,7 +149,7 @@ class HardwareSpace:
     def __contains__(self, values: object) -> bool:
         return isinstance(values, tuple) and values in self._known
 
-    def why_not(self, values: Values) -> str | None:
+    def violation(self, values: Values) -> str | None:
         """Why a combination is not in the space; None if it is."""
         if values in self._known:
             return None
@@ -214,7 +214,7 @@ class HardwareSpace:
         return children if self._known.issuperset(children) else (one, other)
 
     def _check(self, values: Values, what: str) -> None:
-        if (reason := self.why_not(values)) is not None:
+        if (reason := self.violation(values)) is not None:
             raise HardwareError(f"{what}: the combination is not in the hardware space: {reason}")
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from typing import Any
 from nasrec_ir import Graph
 from nasrec_pim import Hardware, Report, compare, estimate, map_graph
 
-__all__ = ["Rival", "ratios", "rivals"]
+__all__ = ["ReferenceDesign", "ratios", "rivals"]
 
 HANDCRAFTED, RECNMP = {"speed": 1.5, "energy": 1.8}, {"speed": 1.1, "energy": 5.2}
 """By how much the paper's co-designed accelerator is said to be better than the one and the other (section 5.2)."""
 
 
 @dataclass(frozen=True)
-class Rival:
+class ReferenceDesign:
     """A design to compare with.
 
     Attributes:
@@ -40,7 +40,7 @@ class Rival:
         return estimate(map_graph(graph, self.hardware))
 
 
-def rivals(base: Hardware) -> tuple[Rival, ...]:
+def rivals(base: Hardware) -> tuple[ReferenceDesign, ...]:
     """The rivals of designs whose chips are changes of a base.
 
     The base's digital units, mesh, buffers and memory are no genes; a rival that has them too is beaten by what a
@@ -56,15 +56,19 @@ def rivals(base: Hardware) -> tuple[Rival, ...]:
         memory=base.memory,
     )
     return (
-        Rival("handcrafted", "ISAAC-like chip, 8-bit weights, one converter an array, no copies", isaac, HANDCRAFTED),
-        Rival(
+        ReferenceDesign(
+            "handcrafted", "ISAAC-like chip, 8-bit weights, one converter an array, no copies", isaac, HANDCRAFTED
+        ),
+        ReferenceDesign(
             "handcrafted, same surroundings",
             "the same arrays with our digital units, mesh, buffers, memory",
             same,
             HANDCRAFTED,
         ),
-        Rival("RecNMP, server CPU", "near-memory look-ups, layers on an 18-core server processor", recnmp, RECNMP),
-        Rival(
+        ReferenceDesign(
+            "RecNMP, server CPU", "near-memory look-ups, layers on an 18-core server processor", recnmp, RECNMP
+        ),
+        ReferenceDesign(
             "RecNMP, our digital units",
             "near-memory look-ups, layers on our digital units",
             replace(recnmp, name="recnmp with our digital units", digital=base.digital),

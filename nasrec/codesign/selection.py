@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec.codesign import Chips, CodesignSpace, Design, described, knee
-from nasrec.codesign.references import Rival, ratios
+from nasrec.codesign.references import ReferenceDesign, ratios
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
@@ -18,13 +18,13 @@ from nasrec_ir import Graph
 from nasrec_pim import Hardware, Report, estimate, map_graph
 
 if TYPE_CHECKING:
-    from nasrec.search import Found, Goal, Trial
+    from nasrec.search import Goal, SearchResult, Trial
 
-__all__ = ["Chosen", "choose", "figures", "save_front", "versus"]
+__all__ = ["SelectedDesign", "choose", "compare_designs", "figures", "save_front"]
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SelectedDesign:
     """A design of the front.
 
     Attributes:
@@ -62,7 +62,9 @@ class Chosen:
         }
 
 
-def choose(found: Found[Design], goal: Goal, space: CodesignSpace, features: FeatureSpec, count: int) -> list[Chosen]:
+def choose(
+    found: SearchResult[Design], goal: Goal, space: CodesignSpace, features: FeatureSpec, count: int
+) -> list[SelectedDesign]:
     """At most `count` designs of the front, those with a role first: the knee, then the best of each objective; then
     others spread evenly over it by the first objective."""
     roles: dict[int, list[str]] = {}
@@ -82,11 +84,11 @@ def choose(found: Found[Design], goal: Goal, space: CodesignSpace, features: Fea
     return [_chosen(trials[number], tuple(own), chips, features) for number, own in list(roles.items())[:count]]
 
 
-def _chosen(trial: Trial[Design], roles: tuple[str, ...], chips: Chips, features: FeatureSpec) -> Chosen:
+def _chosen(trial: Trial[Design], roles: tuple[str, ...], chips: Chips, features: FeatureSpec) -> SelectedDesign:
     design = trial.candidate
     graph, hardware = graph_of(design.genotype, features), chips[design.hardware]
     plain = graph_of(_without_precisions(design.genotype), features)
-    return Chosen(trial.number, roles, design, hardware, graph, plain, estimate(map_graph(graph, hardware)))
+    return SelectedDesign(trial.number, roles, design, hardware, graph, plain, estimate(map_graph(graph, hardware)))
 
 
 def _without_precisions(genotype: Genotype) -> Genotype:
@@ -124,7 +126,9 @@ def figures(report: Report) -> dict[str, Any]:
     }
 
 
-def versus(chosen: Sequence[Chosen], rivals: Iterable[Rival], models: dict[str, Graph]) -> list[dict[str, Any]]:
+def compare_designs(
+    chosen: Sequence[SelectedDesign], rivals: Iterable[ReferenceDesign], models: dict[str, Graph]
+) -> list[dict[str, Any]]:
     """Ratios of every chosen design over every rival, with a handcrafted model there and with its own.
 
     Args:

@@ -39,13 +39,13 @@ class CodesignSpace:
             raise SpaceError(f"hardware_share must be from 0 to 1, got {self.hardware_share!r:.40}")
 
     def __contains__(self, design: object) -> bool:
-        return self.why_not(design) is None
+        return self.violation(design) is None
 
-    def why_not(self, design: object) -> str | None:
+    def violation(self, design: object) -> str | None:
         """Why a design is not in the space; None if it is."""
         if not isinstance(design, Design):
             return f"it is a {type(design).__name__}, not a Design"
-        return self.model.why_not(design.genotype) or self.hardware.why_not(design.hardware)
+        return self.model.violation(design.genotype) or self.hardware.violation(design.hardware)
 
     def cardinality(self) -> int:
         """The exact number of designs."""

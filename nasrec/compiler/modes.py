@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-__all__ = ["evaluating", "switched"]
+__all__ = ["evaluating", "temporarily_set"]
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def switched(modules: Iterable[nn.Module], switch: str) -> Iterator[None]:
+def temporarily_set(modules: Iterable[nn.Module], switch: str) -> Iterator[None]:
     """Within the block an attribute of these modules is true."""
     held = [(module, getattr(module, switch)) for module in modules]
     for module, _ in held:

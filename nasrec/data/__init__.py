@@ -15,7 +15,7 @@ from nasrec.data.prepare import prepare
 from nasrec.data.prepared import Prepared, PreparedLog, is_prepared
 from nasrec.data.prepared import open_folder as open
 from nasrec.data.reader import Reader
-from nasrec.data.synthetic import Twin, ceiling, synthesize
+from nasrec.data.synthetic import SyntheticLog, synthesize, teacher_score
 from nasrec.data.synthetic.writer import write_criteo_tsv
 from nasrec.data.vocabulary import Vocabulary
 
@@ -31,13 +31,13 @@ __all__ = [
     "Reader",
     "Schema",
     "Splits",
-    "Twin",
+    "SyntheticLog",
     "Vocabulary",
-    "ceiling",
     "is_prepared",
     "load_logs",
     "open",
     "prepare",
     "synthesize",
+    "teacher_score",
     "write_criteo_tsv",
 ]

@@ -12,13 +12,13 @@ from nasrec.data.splits import PARTS
 from nasrec.data.streams import PACKINGS
 from nasrec.errors import DataError
 
-__all__ = ["Found", "find"]
+__all__ = ["Discovered", "find"]
 
 _USERS = ("userid_profile.txt", "user.txt")
 
 
 @dataclass(frozen=True)
-class Found:
+class Discovered:
     """Files to read in order. `given`: three files that are train, valid and test. `users`: user profiles of KDD Cup
     2012 that lie beside its training.txt."""
 
@@ -28,7 +28,7 @@ class Found:
     users: Path | None = None
 
 
-def find(paths: Sequence[str | os.PathLike[str]], dataset: str | None) -> Found:
+def find(paths: Sequence[str | os.PathLike[str]], dataset: str | None) -> Discovered:
     """Files among or below `paths`; `dataset` None = any known one. Raises `DataError` where that leaves a doubt."""
     forms = forms_of(dataset)
     if not paths:
@@ -43,12 +43,12 @@ def find(paths: Sequence[str | os.PathLike[str]], dataset: str | None) -> Found:
         folder = next((place for place in places if place.is_dir()), None)
         if folder is not None:
             raise DataError(f"{folder}: is a folder; name one folder, or files only")
-        found = Found(tuple(places), forms)
+        found = Discovered(tuple(places), forms)
     users = [_existing(found.files[0].parent, name) for name in _USERS]
-    return Found(found.files, found.forms, found.given, next((path for path in users if path), None))
+    return Discovered(found.files, found.forms, found.given, next((path for path in users if path), None))
 
 
-def _in_folder(folder: Path, forms: tuple[Format, ...]) -> Found:
+def _in_folder(folder: Path, forms: tuple[Format, ...]) -> Discovered:
     found: dict[tuple[Path, ...], list[Format]] = {}
     for form in forms:
         given = [_existing(folder, f"{form.kind}_x1_{part}.csv") for part in PARTS]
@@ -63,7 +63,7 @@ def _in_folder(folder: Path, forms: tuple[Format, ...]) -> Found:
     if len(found) == 1:
         # One file may carry the usual name of two formats; its content decides then.
         ((files, fitting),) = found.items()
-        return Found(files, tuple(fitting), given=len(files) == 3)
+        return Discovered(files, tuple(fitting), given=len(files) == 3)
     if found:
         kinds = dict.fromkeys(form.kind.split("-")[0] for fitting in found.values() for form in fitting)
         raise DataError(f"{folder}: holds logs of several kinds ({', '.join(kinds)}); name the data set to choose one")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nasrec.data.convert import Converter
-from nasrec.data.discovery import Found, find
+from nasrec.data.discovery import Discovered, find
 from nasrec.data.formats import Format
 from nasrec.data.manifest import NAME, Manifest, file_sha256, read_manifest
 from nasrec.data.options import Options
@@ -129,7 +129,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def _files(raw: Sequence[Path_], dataset: str | None, schema: Path_ | None) -> tuple[Found, tuple[Format, ...]]:
+def _files(raw: Sequence[Path_], dataset: str | None, schema: Path_ | None) -> tuple[Discovered, tuple[Format, ...]]:
     if schema is None:
         found = find(raw, dataset)
         return found, found.forms
@@ -137,10 +137,10 @@ def _files(raw: Sequence[Path_], dataset: str | None, schema: Path_ | None) -> t
         raise DataError("name a data set or a schema file, not both")
     if not raw:
         raise DataError("name at least one raw file")
-    return Found(tuple(Path(path) for path in raw), ()), (load_schema(schema),)
+    return Discovered(tuple(Path(path) for path in raw), ()), (load_schema(schema),)
 
 
-def _users_file(form: Format, users: Path_ | None, found: Found) -> Path | None:
+def _users_file(form: Format, users: Path_ | None, found: Discovered) -> Path | None:
     if form.kind != "kdd":
         if users is not None:
             raise DataError(f"{users}: user profiles belong to KDD Cup 2012, not to {form.title}; leave them out")

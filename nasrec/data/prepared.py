@@ -28,7 +28,7 @@ __all__ = ["Prepared", "PreparedLog", "is_prepared", "open_folder"]
 
 
 def open_folder(folder: str | os.PathLike[str], *, check: bool = False) -> Prepared:
-    """Opens what `prepare` or `prepare_twin` made. Nothing is loaded: rows come from memory maps of the files.
+    """Opens what `prepare` or `prepare_synthetic` made. Nothing is loaded: rows come from memory maps of the files.
 
     The manifest's own checksum and the size of every file are checked; with `check` the SHA-256 of every file too.
 

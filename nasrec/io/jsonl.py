@@ -18,14 +18,14 @@ from nasrec.checks import first_difference, format_path, format_value
 from nasrec.errors import NasrecError
 from nasrec.io.json import parse_json
 
-__all__ = ["LineFile", "read_lines"]
+__all__ = ["JsonLinesLog", "read_lines"]
 
 Entry = TypeVar("Entry")
 
 VERSION = 1
 
 
-class LineFile(Generic[Entry]):
+class JsonLinesLog(Generic[Entry]):
     """An open file, a context manager; no other process may have it open at the same time.
 
     Args:
@@ -80,7 +80,7 @@ class LineFile(Generic[Entry]):
         """Closes the file."""
         self._file.close()
 
-    def __enter__(self) -> LineFile[Entry]:
+    def __enter__(self) -> JsonLinesLog[Entry]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -123,7 +123,7 @@ class LineFile(Generic[Entry]):
 def read_lines(
     path: str | os.PathLike[str], kind: str, parse: Callable[[Any], Entry], error: type[NasrecError]
 ) -> tuple[dict[str, Any], list[Entry]]:
-    """What the first line says of a file, and its entries; arguments as for `LineFile`."""
+    """What the first line says of a file, and its entries; arguments as for `JsonLinesLog`."""
     place = Path(path)
     try:
         found, _ = _read(place, kind, parse, error)

@@ -14,7 +14,7 @@ from nasrec.genotype import Genotype, smallest_space
 from nasrec.lowering.layout import Masking
 from nasrec.lowering.store import lower_path, store_parameters
 from nasrec.profiling.batch import Batch
-from nasrec.profiling.measure import RIVALS, profile
+from nasrec.profiling.measure import BACKENDS, profile
 from nasrec.profiling.memory import check_memory, refusals
 from nasrec.profiling.result import Profile, What
 from nasrec.profiling.workload import compiled_model, supernet_path
@@ -44,7 +44,7 @@ def profile_graph(
         features: the data's columns.
         what: `"forward"`, a pass without gradients, or `"train"`, a step with backward and optimiser.
         batch: rows.
-        rivals: what to time beside it, some of `RIVALS`.
+        rivals: what to time beside it, some of `BACKENDS`.
         rounds: how often each is timed; default: for about 4 seconds.
         device: where.
         seed: of weights and rows.
@@ -116,8 +116,8 @@ def _checked(batch: int, rivals: Sequence[str], rounds: int | None, device: str 
         if type(value) is not int or value < 1:
             raise ProfileError(f"{name} must be a whole number of at least 1, not {value!r}")
     for rival in rivals:
-        if rival not in RIVALS:
-            raise ProfileError(f"rivals may name {', '.join(RIVALS)}, not {rival!r}")
+        if rival not in BACKENDS:
+            raise ProfileError(f"rivals may name {', '.join(BACKENDS)}, not {rival!r}")
     try:
         place = torch.device(device)
     except (RuntimeError, TypeError):

@@ -19,13 +19,13 @@ from nasrec.profiling.node_timing import Lap, Part, forward_sweep, step_sweep, s
 from nasrec.profiling.peaks import measure_peaks
 from nasrec.profiling.result import Event, NodeProfile, Profile, Total, What
 from nasrec.profiling.work import NO_WORK, NodeWork, node_work
-from nasrec.profiling.workload import Subject, Training, Way
+from nasrec.profiling.workload import Training, Way, Workload
 
-__all__ = ["RIVALS", "profile"]
+__all__ = ["BACKENDS", "profile"]
 
 _log = logging.getLogger(__name__)
 
-RIVALS = ("eager", "compile")
+BACKENDS = ("eager", "compile")
 """`eager`: the same graph by plain PyTorch operations; `compile`: ours through torch.compile, as one graph."""
 
 _FEWEST, _MOST = 7, 200
@@ -33,7 +33,7 @@ _BUDGET_S = 4.0
 
 
 def profile(
-    subject: Subject,
+    subject: Workload,
     what: What,
     *,
     rivals: Sequence[str] = ("eager",),
@@ -47,7 +47,7 @@ def profile(
     Args:
         subject: a model or a supernet's path, with a batch.
         what: `"forward"`, or a step (`"train"` and `"supernet"` differ in their subject alone).
-        rivals: some of `RIVALS`.
+        rivals: some of `BACKENDS`.
         rounds: how often each is timed. Default: for about 4 seconds, 7 to 200 times.
         masking: of the supernet, for the record.
     """
@@ -97,12 +97,12 @@ class _Run:
     failure: str | None = None
 
 
-def _sweep(subject: Subject, clock: Clock) -> list[Lap]:
+def _sweep(subject: Workload, clock: Clock) -> list[Lap]:
     training = subject.ours.training
     return (forward_sweep(subject, clock) if training is None else step_sweep(subject, training, clock))[0]
 
 
-def _prepared(subject: Subject, rivals: Sequence[str], clock: Clock) -> list[_Run]:
+def _prepared(subject: Workload, rivals: Sequence[str], clock: Clock) -> list[_Run]:
     """Ours and the rivals, warmed up."""
     ours = _Run("ours", _whole(subject, subject.ours), [])
     _warm_up(ours, clock)
@@ -139,20 +139,20 @@ def _warm_up(run: _Run, clock: Clock) -> None:
     clock.wait()
 
 
-def _whole(subject: Subject, way: Way) -> Callable[[Clock], list[Lap]]:
+def _whole(subject: Workload, way: Way) -> Callable[[Clock], list[Lap]]:
     """A pass, or a step where the way is trained."""
     run = functools.partial(_pass, subject, way.model)
     return run if way.training is None else functools.partial(_step, subject, way.model, way.training)
 
 
-def _pass(subject: Subject, model: Callable[[Tensor, Tensor], Tensor], clock: Clock) -> list[Lap]:
+def _pass(subject: Workload, model: Callable[[Tensor, Tensor], Tensor], clock: Clock) -> list[Lap]:
     with torch.no_grad():
         first = clock.mark()
         model(subject.batch.dense, subject.batch.sparse)
         return [Lap("forward", "forward", first, clock.mark())]
 
 
-def _step(subject: Subject, model: Callable[[Tensor, Tensor], Tensor], training: Training, clock: Clock) -> list[Lap]:
+def _step(subject: Workload, model: Callable[[Tensor, Tensor], Tensor], training: Training, clock: Clock) -> list[Lap]:
     marks = [clock.mark()]
     training.forget()
     marks.append(clock.mark())
@@ -194,7 +194,7 @@ def _other(sweeps: Sequence[Sequence[Lap]], clock: Clock) -> dict[Part, float]:
     return {part: s for part, s in _parts(sweeps, clock).items() if part not in ("forward", "backward")}
 
 
-def _nodes(subject: Subject, sweeps: Sequence[Sequence[Lap]], clock: Clock) -> tuple[NodeProfile, ...]:
+def _nodes(subject: Workload, sweeps: Sequence[Sequence[Lap]], clock: Clock) -> tuple[NodeProfile, ...]:
     found: dict[tuple[Part, str], list[float]] = {}
     for laps in sweeps:
         for lap in laps:

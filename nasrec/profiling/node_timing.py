@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nasrec.profiling.clock import Clock, clock_of
-from nasrec.profiling.workload import BoundNode, Subject, Training
+from nasrec.profiling.workload import BoundNode, Training, Workload
 
 __all__ = ["Lap", "Part", "forward_sweep", "step_sweep", "still"]
 
@@ -50,7 +50,7 @@ class _Course:
         self.laps.append(Lap(part, name or part, first, self.clock.mark()))
 
 
-def forward_sweep(subject: Subject, clock: Clock) -> tuple[list[Lap], Tensor]:
+def forward_sweep(subject: Workload, clock: Clock) -> tuple[list[Lap], Tensor]:
     """The laps of one pass without gradients, and its logits."""
     course = _Course(clock)
     values = subject.inputs
@@ -63,7 +63,7 @@ def forward_sweep(subject: Subject, clock: Clock) -> tuple[list[Lap], Tensor]:
     return course.laps, values[subject.graph.output]
 
 
-def step_sweep(subject: Subject, training: Training, clock: Clock) -> tuple[list[Lap], Tensor]:
+def step_sweep(subject: Workload, training: Training, clock: Clock) -> tuple[list[Lap], Tensor]:
     """The laps of one training step, and its logits. Gradients are left in the parameters, as in any step."""
     course = _Course(clock)
     first = clock.mark()
@@ -82,7 +82,7 @@ def step_sweep(subject: Subject, training: Training, clock: Clock) -> tuple[list
     return course.laps, logits.detach()
 
 
-def still(subject: Subject, training: Training | None) -> tuple[set[str], set[str]]:
+def still(subject: Workload, training: Training | None) -> tuple[set[str], set[str]]:
     """The nodes that move nothing, found by running them.
 
     Returns:
@@ -112,7 +112,7 @@ def still(subject: Subject, training: Training | None) -> tuple[set[str], set[st
     return forward, backward
 
 
-def _recorded_forward(subject: Subject, course: _Course) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _recorded_forward(subject: Workload, course: _Course) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Every node recorded on its own: what the next nodes read is cut off from what the node wrote."""
     leaves: dict[str, Tensor] = subject.inputs
     results: dict[str, Tensor] = {}
@@ -126,7 +126,7 @@ def _recorded_forward(subject: Subject, course: _Course) -> tuple[dict[str, Tens
     return leaves, results
 
 
-def _loss_gradient(subject: Subject, course: _Course, logits: Tensor) -> Tensor:
+def _loss_gradient(subject: Workload, course: _Course, logits: Tensor) -> Tensor:
     first = course.clock.mark()
     loss = binary_cross_entropy_with_logits(logits, subject.batch.label)
     (gradient,) = torch.autograd.grad(loss, logits)
@@ -139,7 +139,7 @@ def _shared(one: Tensor, other: Tensor) -> bool:
 
 
 def _backward(
-    subject: Subject,
+    subject: Workload,
     course: _Course,
     leaves: dict[str, Tensor],
     results: dict[str, Tensor],

@@ -18,7 +18,7 @@ from nasrec.train.adagrad import Adagrad
 from nasrec_ir import Graph, Node
 from nasrec_ir.ops import OPS, attributes
 
-__all__ = ["BoundNode", "Subject", "Training", "Way", "compiled_model", "supernet_path"]
+__all__ = ["BoundNode", "Training", "Way", "Workload", "compiled_model", "supernet_path"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Subject:
+class Workload:
     """A model or a supernet's path, with a batch.
 
     Attributes:
@@ -84,7 +84,7 @@ class Subject:
         return {node.id: value for node, value in zip(self.graph.inputs, given, strict=True)}
 
 
-def compiled_model(model: CompiledModel, batch: Batch, *, trained: bool) -> Subject:
+def compiled_model(model: CompiledModel, batch: Batch, *, trained: bool) -> Workload:
     """A stand-alone model. Plain PyTorch is given torch's own Adagrad, the fastest that it has."""
 
     def parameters(node: Node) -> Params:
@@ -102,10 +102,10 @@ def compiled_model(model: CompiledModel, batch: Batch, *, trained: bool) -> Subj
         "eager": lambda: Way(model, training(torch.optim.Adagrad, fused=fused)),
         "compile": lambda: Way(torch.compile(model, fullgraph=True), ours.training),
     }
-    return Subject(model.graph, _bound(model.graph, parameters, batch), batch, ours, rivals)
+    return Workload(model.graph, _bound(model.graph, parameters, batch), batch, ours, rivals)
 
 
-def supernet_path(net: Supernet, genotype: Genotype, batch: Batch) -> Subject:
+def supernet_path(net: Supernet, genotype: Genotype, batch: Batch) -> Workload:
     """A genotype as a path of a supernet, trained. A step begins with a new path: it is lowered, its slices taken.
 
     Raises:
@@ -123,7 +123,7 @@ def supernet_path(net: Supernet, genotype: Genotype, batch: Batch) -> Subject:
         "compile": lambda: Way(_compiled_path(path), training),
     }
     nodes = _bound(path.graph, path.parameters, batch, path.look_up)
-    return Subject(path.graph, nodes, batch, Way(path, training), rivals)
+    return Workload(path.graph, nodes, batch, Way(path, training), rivals)
 
 
 def _compiled_path(path: Path) -> Callable[[Tensor, Tensor], Tensor]:

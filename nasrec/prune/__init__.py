@@ -7,11 +7,11 @@ from nasrec.prune.choice import prune_lowest, require_room
 from nasrec.prune.inherit import inherit
 from nasrec.prune.masks import MaskedModel, MaskGenerator, MaskLearner
 from nasrec.prune.rounds import Round, Trainer, pruned_once, run_rounds
-from nasrec.prune.scores import Figures, magnitudes, matrices, structure_scores
+from nasrec.prune.scores import Importance, magnitudes, matrices, structure_scores
 from nasrec.prune.settings import PruneSettings
 
 __all__ = [
-    "Figures",
+    "Importance",
     "MaskGenerator",
     "MaskLearner",
     "MaskedModel",

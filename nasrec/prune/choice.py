@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nasrec.errors import PruneError
-from nasrec.prune.scores import Figures, Floats, matrices, structure_scores
+from nasrec.prune.scores import Floats, Importance, matrices, structure_scores
 from nasrec.prune.settings import PruneSettings
 from nasrec_ir import Graph, cost
 from nasrec_ir.pruning import FIXED, Coupling, Pruned, couple, remove
@@ -43,7 +43,7 @@ def require_room(graph: Graph, settings: PruneSettings) -> None:
     """Raises `PruneError` if not as much can leave as all rounds together are to drop."""
     coupling = couple(graph)
     worth = {
-        node: Figures(*(np.ones(size) for size in ref.view_shape))
+        node: Importance(*(np.ones(size) for size in ref.view_shape))
         for node in matrices(graph)
         if (ref := graph[node].param("weight")) is not None
     }

@@ -30,10 +30,10 @@ from torch.func import functional_call
 
 from nasrec.compiler import CompiledModel
 from nasrec.prune.choice import may_leave
-from nasrec.prune.scores import Figures, matrices, relative
+from nasrec.prune.scores import Importance, matrices, relative
 from nasrec.prune.settings import PruneSettings
 from nasrec.train.config import TrainConfig
-from nasrec.train.distributed.context import ALONE, Ranks
+from nasrec.train.distributed.context import SINGLE_PROCESS, DistributedContext
 from nasrec.train.learner import ModelLearner, StepBatch
 from nasrec.train.optimizers import make_optimizer
 from nasrec_ir import Graph
@@ -124,13 +124,13 @@ class MaskedModel(nn.Module):
         logits: Tensor = functional_call(self.model, weights, (dense, sparse))
         return logits
 
-    def figures(self) -> dict[str, Figures]:
+    def figures(self) -> dict[str, Importance]:
         """What the rows and columns of each matrix are worth, by node id: the masks in units of their mean."""
         found = {}
         with torch.no_grad():
             for node, layer in self.nodes.items():
                 masks = self.generators[layer](self._weight(layer))
-                found[node] = Figures(*(relative(mask.double().cpu().numpy()) for mask in masks))
+                found[node] = Importance(*(relative(mask.double().cpu().numpy()) for mask in masks))
         return found
 
     def _weight(self, layer: str) -> Tensor:
@@ -158,9 +158,15 @@ class MaskLearner(ModelLearner):
     the learning rate of the weights.
     """
 
-    def __init__(self, model: MaskedModel, settings: PruneSettings, config: TrainConfig, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self,
+        model: MaskedModel,
+        settings: PruneSettings,
+        config: TrainConfig,
+        context: DistributedContext = SINGLE_PROCESS,
+    ) -> None:
         self._masked, self._settings = model, settings
-        super().__init__(model, config, ranks)
+        super().__init__(model, config, context)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         self._of_masks = torch.optim.Adam(self._masked.generators.parameters(), lr=self._settings.mask_lr)
@@ -174,7 +180,7 @@ class MaskLearner(ModelLearner):
         self._of_masks.zero_grad(set_to_none=True)
 
     def _objective(self, logits: Tensor, batch: StepBatch) -> Tensor:
-        return super()._objective(logits, batch) + self._settings.sparsity * self._masked.mean_mask / self.ranks.size
+        return super()._objective(logits, batch) + self._settings.sparsity * self._masked.mean_mask / self.context.size
 
     def optimizer_state(self) -> dict[str, Any]:
         return {"weights": super().optimizer_state(), "masks": self._of_masks.state_dict()}

@@ -17,7 +17,7 @@ from nasrec.compiler import CompiledModel, compile_graph, tensor_of
 from nasrec.prune.choice import prune_lowest, require_room
 from nasrec.prune.inherit import inherit
 from nasrec.prune.masks import MaskedModel
-from nasrec.prune.scores import Figures, magnitudes, matrices, structure_scores
+from nasrec.prune.scores import Importance, magnitudes, matrices, structure_scores
 from nasrec.prune.settings import PruneSettings
 from nasrec.train.predict import device_of
 from nasrec_ir import Graph
@@ -82,7 +82,7 @@ def run_rounds(initial: CompiledModel, settings: PruneSettings, seed: int, train
         yield Round(number, trained, pruned, trainer.train(number, trained))
 
 
-def pruned_once(graph: Graph, figures: Mapping[str, Figures], settings: PruneSettings) -> Pruned:
+def pruned_once(graph: Graph, figures: Mapping[str, Importance], settings: PruneSettings) -> Pruned:
     """The graph after one round.
 
     Args:

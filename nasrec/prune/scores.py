@@ -15,12 +15,12 @@ import numpy.typing as npt
 from nasrec_ir import Graph
 from nasrec_ir.pruning import FIXED, Coupling
 
-__all__ = ["Figures", "Floats", "magnitudes", "matrices", "relative", "structure_scores"]
+__all__ = ["Floats", "Importance", "magnitudes", "matrices", "relative", "structure_scores"]
 
 Floats = npt.NDArray[np.float64]
 
 
-class Figures(NamedTuple):
+class Importance(NamedTuple):
     """A figure for every row [outputs] and column [inputs] of a matrix."""
 
     rows: Floats
@@ -38,7 +38,7 @@ def matrices(graph: Graph) -> tuple[str, ...]:
     )
 
 
-def magnitudes(weights: Mapping[str, npt.NDArray[np.floating]], norm: str = "l2") -> dict[str, Figures]:
+def magnitudes(weights: Mapping[str, npt.NDArray[np.floating]], norm: str = "l2") -> dict[str, Importance]:
     """Norms of rows and columns of each matrix [outputs, inputs], by node id, each in units of the matrix's mean one,
     so that matrices of different size and scale can be compared.
 
@@ -46,7 +46,7 @@ def magnitudes(weights: Mapping[str, npt.NDArray[np.floating]], norm: str = "l2"
         weights: trained matrices.
         norm: "l2", root of the mean square, or "l1", mean absolute value.
     """
-    return {node: Figures(_norms(weight, 1, norm), _norms(weight, 0, norm)) for node, weight in weights.items()}
+    return {node: Importance(_norms(weight, 1, norm), _norms(weight, 0, norm)) for node, weight in weights.items()}
 
 
 def _norms(weight: npt.NDArray[np.floating], axis: int, norm: str) -> Floats:
@@ -61,7 +61,7 @@ def relative(values: Floats) -> Floats:
     return np.asarray(values / max(float(values.mean()), np.finfo(np.float64).tiny)) if values.size else values
 
 
-def structure_scores(coupling: Coupling, figures: Mapping[str, Figures]) -> Floats:
+def structure_scores(coupling: Coupling, figures: Mapping[str, Importance]) -> Floats:
     """The score [coupling.count] of every structure; NaN where no matrix makes or reads it.
 
     The column of a pair of fields counts for both.

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nasrec.compiler import CompiledModel, compile_graph, tensor_of
-from nasrec.compiler.modes import switched
+from nasrec.compiler.modes import temporarily_set
 from nasrec.errors import QuantError
 from nasrec.layers import FieldAttention, Quantisable
 from nasrec.quant.scheme import Scheme, annotate
@@ -54,7 +54,7 @@ def with_graph(model: CompiledModel, graph: Graph) -> CompiledModel:
 def in_floats(model: nn.Module) -> AbstractContextManager[None]:
     """Within the block a quantised model computes with its float weights and activations."""
     layers = [module for module in model.modules() if isinstance(module, (Quantisable, FieldAttention))]
-    return switched(layers, "floating")
+    return temporarily_set(layers, "floating")
 
 
 def _shown(ref: ParamRef) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from nasrec.rank.agreement import STATISTICS, Agreement, Interval, agreement
 from nasrec.rank.table import Entry, Table, TableFile
-from nasrec.rank.tabular import Contest, TabularSpace, contest
+from nasrec.rank.tabular import AlgorithmComparison, TabularSpace, contest
 
 __all__ = [
     "STATISTICS",
     "Agreement",
-    "Contest",
+    "AlgorithmComparison",
     "Entry",
     "Interval",
     "Table",

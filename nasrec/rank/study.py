@@ -15,7 +15,7 @@ from nasrec.lowering.layout import Masking
 from nasrec.progress import Meter
 from nasrec.rank.agreement import Agreement, agreement
 from nasrec.space import SearchSpace
-from nasrec.supernet import STRATEGIES, PathSampling, Scorer, Supernet, Tuning, load, save, train
+from nasrec.supernet import STRATEGIES, FinetuneConfig, PathSampling, Scorer, Supernet, load, save, train
 from nasrec.train import TrainConfig, console_progress
 from nasrec.train.store import FolderStore
 
@@ -122,7 +122,7 @@ def score_all(
     net: Supernet,
     genotypes: Sequence[Genotype],
     splits: Splits[Log],
-    tuning: Tuning | None,
+    tuning: FinetuneConfig | None,
     *,
     valid_rows: int | None = None,
     meter: Meter | None = None,

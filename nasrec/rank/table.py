@@ -15,7 +15,7 @@ from typing import Any
 
 from nasrec.errors import SearchError
 from nasrec.genotype import Genotype
-from nasrec.io.jsonl import LineFile, read_lines
+from nasrec.io.jsonl import JsonLinesLog, read_lines
 from nasrec.metrics import Metrics
 from nasrec.space import SearchSpace
 
@@ -89,7 +89,7 @@ class TableFile:
     """
 
     def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
-        self._file = LineFile(path, KIND, identity, Entry.from_dict, SearchError)
+        self._file = JsonLinesLog(path, KIND, identity, Entry.from_dict, SearchError)
         self._entries = {(entry.genotype, entry.seed): entry for entry in self._file.entries}
 
     def get(self, genotype: Genotype, seed: int) -> Entry | None:

@@ -15,7 +15,7 @@ from nasrec.rank.table import Table
 from nasrec.search.algorithm import Algorithm, Score
 from nasrec.space import SearchSpace
 
-__all__ = ["Contest", "TabularSpace", "contest"]
+__all__ = ["AlgorithmComparison", "TabularSpace", "contest"]
 
 Floats = NDArray[np.float64]
 Make = Callable[[SearchSpace, int], Algorithm[Genotype]]
@@ -56,7 +56,7 @@ class TabularSpace:
 
 
 @dataclass(frozen=True)
-class Contest:
+class AlgorithmComparison:
     """Algorithms compared at equal budget.
 
     Attributes:
@@ -77,7 +77,7 @@ class Contest:
         return _mean_and_interval(self.regret[over][:, -1] - self.regret[name][:, -1], level)
 
 
-def contest(table: Table, algorithms: Mapping[str, Make], *, budget: int, seeds: int = 100) -> Contest:
+def contest(table: Table, algorithms: Mapping[str, Make], *, budget: int, seeds: int = 100) -> AlgorithmComparison:
     """Runs each algorithm on the table with each seed, all with the same budget of distinct architectures.
 
     An architecture that a search asks for again costs nothing, as in a search with a journal.
@@ -98,7 +98,7 @@ def contest(table: Table, algorithms: Mapping[str, Make], *, budget: int, seeds:
     for name, make in algorithms.items():
         runs = [_search(make(cast(SearchSpace, space), seed), valid, test, budget) for seed in range(seeds)]
         found[name] = np.array(runs) - floor
-    return Contest(found, budget)
+    return AlgorithmComparison(found, budget)
 
 
 def _search(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nasrec.search.run import Evaluate
     from nasrec.search.workers import Maker, Measure
 
-__all__ = ["Shown", "evaluation"]
+__all__ = ["ConsoleWatch", "evaluation"]
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def evaluation(make: Maker[C], workers: int, ray: str | None, here: Callable[[],
         ray: address of a cluster, or "auto"; None for none.
         here: makes what measures in this process, from what it has loaded already.
     """
-    from nasrec.search import in_turn
+    from nasrec.search import serial
 
     if ray:
         from nasrec.search.workers import on_ray
@@ -39,10 +39,10 @@ def evaluation(make: Maker[C], workers: int, ray: str | None, here: Callable[[],
         with in_processes(make, workers) as evaluate:
             yield evaluate
     else:
-        yield in_turn(here())
+        yield serial(here())
 
 
-class Shown(Generic[C]):
+class ConsoleWatch(Generic[C]):
     """Progress with the best so far; `what` is searched for."""
 
     def __init__(self, goal: Goal, what: str) -> None:

@@ -26,7 +26,7 @@ __all__ = [
     "IN_MEMORY",
     "LATENCY",
     "SCORES",
-    "Measures",
+    "Evaluator",
     "costs_of",
     "in_memory_of",
     "in_steps",
@@ -49,7 +49,7 @@ SCORES = ("log_loss", "auc", "normalised_entropy", "calibration")
 Measure = Callable[[Genotype], Mapping[str, float]]
 
 
-class Measures:
+class Evaluator:
     """Measures what a goal names, cheap values first; where they break a limit, the rest is left out.
 
     Args:

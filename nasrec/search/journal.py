@@ -11,7 +11,7 @@ from typing import Any, Generic, overload
 
 from nasrec.errors import SearchError
 from nasrec.genotype import Genotype
-from nasrec.io.jsonl import LineFile, read_lines
+from nasrec.io.jsonl import JsonLinesLog, read_lines
 from nasrec.search.candidates import GENOTYPE, C, Form
 
 __all__ = ["Journal", "Trial", "read_journal"]
@@ -78,7 +78,7 @@ class Journal(Generic[C]):
     def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any], form: Form[C]) -> None: ...
 
     def __init__(self, path: str | os.PathLike[str], identity: Mapping[str, Any], form: Any = GENOTYPE) -> None:
-        self._file: LineFile[Trial[C]] = LineFile(path, KIND, identity, _parser(form), SearchError)
+        self._file: JsonLinesLog[Trial[C]] = JsonLinesLog(path, KIND, identity, _parser(form), SearchError)
         self.path = self._file.path
         self.trials = {trial.number: trial for trial in self._file.entries}
 

@@ -13,7 +13,7 @@ from nasrec.search.candidates import C
 from nasrec.search.journal import Journal, Trial
 from nasrec.search.objectives import Goal
 
-__all__ = ["Evaluate", "Found", "Watch", "in_turn", "run_search"]
+__all__ = ["Evaluate", "SearchResult", "Watch", "run_search", "serial"]
 
 Evaluate = Callable[[Sequence[C]], Iterable[tuple[int, Mapping[str, float], float]]]
 """Evaluates candidates: for each, when it is done, its place in the sequence, its values and the seconds it took."""
@@ -32,7 +32,7 @@ class Watch(Protocol[C]):
 
 
 @dataclass(frozen=True)
-class Found(Generic[C]):
+class SearchResult(Generic[C]):
     """Outcome of a search: all trials in the order of asking, the best of them, and the front of all objectives."""
 
     trials: tuple[Trial[C], ...]
@@ -42,7 +42,7 @@ class Found(Generic[C]):
 
 def run_search(
     algorithm: Algorithm[C], evaluate: Evaluate[C], goal: Goal, journal: Journal[C], watch: Watch[C] | None = None
-) -> Found[C]:
+) -> SearchResult[C]:
     """Runs an algorithm to its end.
 
     Trials that the journal holds are not evaluated again: the algorithm is told what it was told before, and so asks
@@ -67,10 +67,10 @@ def run_search(
             watch.end()
     values = [trial.values for trial in state.trials]
     front = tuple(state.trials[i] for i in goal.front(values))
-    return Found(tuple(state.trials), state.best, front)
+    return SearchResult(tuple(state.trials), state.best, front)
 
 
-def in_turn(one: Callable[[C], Mapping[str, float]]) -> Evaluate[C]:
+def serial(one: Callable[[C], Mapping[str, float]]) -> Evaluate[C]:
     """One candidate after the other, in this process."""
 
     def evaluate(candidates: Sequence[C]) -> Iterator[tuple[int, Mapping[str, float], float]]:

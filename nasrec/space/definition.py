@@ -167,11 +167,11 @@ class SearchSpace:
         return block + 1 if cap is None else min(cap, block + 1)
 
     def __contains__(self, genotype: object) -> bool:
-        return membership.why_not(self, genotype) is None
+        return membership.violation(self, genotype) is None
 
-    def why_not(self, genotype: object) -> str | None:
+    def violation(self, genotype: object) -> str | None:
         """Why a genotype is not in the space, naming block and field; None if it is."""
-        return membership.why_not(self, genotype)
+        return membership.violation(self, genotype)
 
     def cardinality(self) -> int:
         """The exact number of genotypes in the space: any sets of operators and connections that it allows."""

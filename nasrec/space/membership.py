@@ -10,16 +10,16 @@ from nasrec.genotype import INPUTS, MERGERS, PRECISIONS, Block, Genotype
 if TYPE_CHECKING:
     from nasrec.space.definition import SearchSpace
 
-__all__ = ["check", "why_not"]
+__all__ = ["check", "violation"]
 
 
 def check(space: SearchSpace, genotype: object, what: str) -> None:
     """Raises SpaceError, beginning with what only members can, unless the genotype is in the space."""
-    if (reason := why_not(space, genotype)) is not None:
+    if (reason := violation(space, genotype)) is not None:
         raise SpaceError(f"{what}: the genotype is not in the space: {reason}")
 
 
-def why_not(space: SearchSpace, genotype: object) -> str | None:
+def violation(space: SearchSpace, genotype: object) -> str | None:
     """Why a genotype is not in the space; None if it is."""
     if not isinstance(genotype, Genotype):
         return f"it is a {type(genotype).__name__}, not a Genotype"

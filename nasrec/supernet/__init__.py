@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nasrec.supernet.files import describe, load, save
-from nasrec.supernet.finetune import Tuning, finetune
+from nasrec.supernet.finetune import FinetuneConfig, finetune
 from nasrec.supernet.learner import SupernetLearner
 from nasrec.supernet.net import Supernet
 from nasrec.supernet.optim import PathAdagrad
@@ -14,6 +14,7 @@ from nasrec.supernet.training import train
 
 __all__ = [
     "STRATEGIES",
+    "FinetuneConfig",
     "Lookup",
     "Path",
     "PathAdagrad",
@@ -23,7 +24,6 @@ __all__ = [
     "Supernet",
     "SupernetLearner",
     "Touched",
-    "Tuning",
     "describe",
     "finetune",
     "load",

@@ -11,7 +11,7 @@ from nasrec.genotype import Genotype
 from nasrec.supernet.sampling import PathSampler
 from nasrec_ir import Graph
 
-__all__ = ["LoweredAhead"]
+__all__ = ["PathPrefetcher"]
 
 DEPTH = 2
 """Steps ahead: enough that a step shorter than the lowering of its successor need not wait for it twice."""
@@ -21,7 +21,7 @@ SWITCH_S = 2e-4
 the step, and overlap nothing."""
 
 
-class LoweredAhead:
+class PathPrefetcher:
     """Graphs by step. What is lowered ahead and when changes no result: a path follows from its step.
 
     Args:

@@ -24,7 +24,7 @@ from nasrec.supernet.net import Supernet
 from nasrec.train.predict import device_of, forward
 from nasrec_ir import Graph, GraphBuilder, Node
 
-__all__ = ["Head", "HeadInputs", "Tuning", "drawn", "finetune", "tuned"]
+__all__ = ["FinetuneConfig", "Head", "HeadInputs", "drawn", "finetune", "tuned"]
 
 HEAD = "_final.weight"
 _ROWS_TOGETHER = 2048
@@ -32,7 +32,7 @@ _ROWS_TOGETHER = 2048
 
 
 @dataclass(frozen=True)
-class Tuning:
+class FinetuneConfig:
     """How the last linear is fine-tuned. Raises `TrainError` naming the field on a value out of range.
 
     - `steps`: 500 in the paper; `batch_size`: rows of a step.
@@ -115,7 +115,7 @@ class HeadInputs:
 
 
 def finetune(
-    net: Supernet, genotype: Genotype, log: Log, steps: int = 500, *, tuning: Tuning | None = None
+    net: Supernet, genotype: Genotype, log: Log, steps: int = 500, *, tuning: FinetuneConfig | None = None
 ) -> CompiledModel:
     """A compiled model of a path with the shared weights, its last linear trained on a log for some more steps.
 
@@ -129,7 +129,7 @@ def finetune(
     Raises:
         SpaceError: the genotype is not in the space.
     """
-    settings = Tuning(steps) if tuning is None else Tuning(**{**vars(tuning), "steps": steps})
+    settings = FinetuneConfig(steps) if tuning is None else FinetuneConfig(**{**vars(tuning), "steps": steps})
     head = tuned(HeadInputs(net, genotype), drawn(log, settings), settings)
     model = net.extract(genotype)
     layer = model.layer_names[_split(model.graph)[1].id]
@@ -139,7 +139,7 @@ def finetune(
     return model
 
 
-def drawn(log: Log, tuning: Tuning) -> Log:
+def drawn(log: Log, tuning: FinetuneConfig) -> Log:
     """The rows that the steps read, drawn by the seed, in memory; all of a log that has fewer."""
     if log.num_rows <= tuning.rows:
         return log
@@ -148,7 +148,7 @@ def drawn(log: Log, tuning: Tuning) -> Log:
 
 
 @torch.no_grad()
-def tuned(inputs: HeadInputs, rows: Log, tuning: Tuning) -> Head:
+def tuned(inputs: HeadInputs, rows: Log, tuning: FinetuneConfig) -> Head:
     """The last linear after some steps of Adagrad on binary cross-entropy; the shared one is where it starts.
 
     Args:
@@ -170,7 +170,7 @@ Batch = tuple[Tensor, Tensor, Tensor]
 """What the last linear reads [B, F], labels [B] and the rows' weights [B]."""
 
 
-def _batches(inputs: HeadInputs, rows: Log, tuning: Tuning) -> Iterator[Batch]:
+def _batches(inputs: HeadInputs, rows: Log, tuning: FinetuneConfig) -> Iterator[Batch]:
     """Endless batches, computed as they come."""
     together = max(1, _ROWS_TOGETHER // tuning.batch_size) * tuning.batch_size
     reader = rows.reader(together, seed=tuning.seed)
@@ -179,7 +179,7 @@ def _batches(inputs: HeadInputs, rows: Log, tuning: Tuning) -> Iterator[Batch]:
             yield from zip(*(column.split(tuning.batch_size) for column in _read(inputs, *columns)), strict=True)
 
 
-def _kept_batches(inputs: HeadInputs, rows: Log, tuning: Tuning) -> Iterator[Batch]:
+def _kept_batches(inputs: HeadInputs, rows: Log, tuning: FinetuneConfig) -> Iterator[Batch]:
     """Endless batches of what was computed once."""
     read = [_read(inputs, *columns) for columns in rows.reader(_ROWS_TOGETHER, shuffle="none").epoch()]
     x, label, counts = (torch.cat(columns) for columns in zip(*read, strict=True))

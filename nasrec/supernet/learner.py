@@ -15,13 +15,13 @@ from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.genotype import Genotype
 from nasrec.metrics import Metrics
-from nasrec.supernet.ahead import LoweredAhead
+from nasrec.supernet.ahead import PathPrefetcher
 from nasrec.supernet.net import Supernet
 from nasrec.supernet.optim import PathAdagrad
 from nasrec.supernet.path import Path
 from nasrec.supernet.sampling import PathSampler, PathSampling
 from nasrec.train.config import TrainConfig
-from nasrec.train.distributed.context import ALONE, Ranks
+from nasrec.train.distributed.context import SINGLE_PROCESS, DistributedContext
 from nasrec.train.learner import Learner, StepBatch, click_loss
 from nasrec.train.predict import check_logits, device_of, forward, predict_with
 from nasrec.train.weights import copy_tensors
@@ -51,17 +51,22 @@ class SupernetLearner(Learner):
     """
 
     def __init__(
-        self, net: Supernet, config: TrainConfig, sampling: PathSampling, total_steps: int, ranks: Ranks = ALONE
+        self,
+        net: Supernet,
+        config: TrainConfig,
+        sampling: PathSampling,
+        total_steps: int,
+        context: DistributedContext = SINGLE_PROCESS,
     ) -> None:
         if config.optimizer != "adagrad":
             raise TrainError(f"a supernet trains with optimizer 'adagrad', not {config.optimizer!r}")
         if config.table_decay:
             raise TrainError("a supernet's tables have no decay, which would touch all rows; set embedding_decay to 0")
-        self.net, self.config, self.ranks = net, config, ranks
+        self.net, self.config, self.context = net, config, context
         self.device = device_of(net)
         self.keeps_best = config.patience is not None
         self.sampler = PathSampler(net.space, net.widest, sampling, total_steps, config.seed)
-        self._ahead = LoweredAhead(self.sampler, net.lower)
+        self._ahead = PathPrefetcher(self.sampler, net.lower)
         self._optimizer = PathAdagrad(net, config.peak_lr, eps=config.denominator_eps, weight_decay=config.weight_decay)
         self._dtype = torch.bfloat16 if config.precision == "bfloat16" else None
         self._panel: tuple[Log, Log] | None = None
@@ -75,7 +80,7 @@ class SupernetLearner(Learner):
         check_logits(logits, batch.label)
         loss = click_loss(logits, batch)
         loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
-        path.share(self.ranks)
+        path.share(self.context)
         if self.config.clip_norm is not None:
             _clip(path, self.config.clip_norm)
         self._optimizer.lr = lr
@@ -111,7 +116,7 @@ class SupernetLearner(Learner):
 
     def _score(self, path: Genotype, rows: Log, batch_size: int) -> Metrics:
         run = self.net.path(path)
-        return predict_with(run, self.device, rows, batch_size, self.ranks).score()
+        return predict_with(run, self.device, rows, batch_size, self.context).score()
 
     def _rows(self, log: Log) -> Log:
         if log.num_rows <= PANEL_ROWS:

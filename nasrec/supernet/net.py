@@ -126,7 +126,7 @@ class Supernet(nn.Module):
         Raises:
             SpaceError: the genotype is not in the space.
         """
-        if genotype != self.widest and (reason := self.space.why_not(genotype)) is not None:
+        if genotype != self.widest and (reason := self.space.violation(genotype)) is not None:
             raise SpaceError(f"the genotype is not in the supernet's space: {reason}")
         if genotype.layer_norm != self.layer_norm:
             raise SpaceError(

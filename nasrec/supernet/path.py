@@ -21,7 +21,7 @@ from nasrec.compiler.slices import Cell, cells, split_columns, take
 from nasrec_ir import Graph, Node, ParamRef
 
 if TYPE_CHECKING:
-    from nasrec.train.distributed.context import Ranks
+    from nasrec.train.distributed.context import DistributedContext
 
 __all__ = ["Lookup", "Path", "Touched"]
 
@@ -98,23 +98,23 @@ class Path:
         for touched in self.touched:
             touched.leaf.grad = None
 
-    def share(self, ranks: Ranks) -> None:
+    def share(self, context: DistributedContext) -> None:
         """Sums the gradients of the slices over all ranks, in one exchange, and gathers those of the embeddings with
         their ids: every rank then has the gradients of one process with the rows of all. All take the same path."""
-        if ranks.size == 1:
+        if context.size == 1:
             return
         for touched in self.touched:
             if touched.leaf.grad is None:  # here no row reached it, on another rank some may have
                 touched.leaf.grad = torch.zeros_like(touched.leaf)
-        ranks.add([touched.leaf.grad for touched in self.touched if touched.leaf.grad is not None])
+        context.all_reduce_([touched.leaf.grad for touched in self.touched if touched.leaf.grad is not None])
         shared = []
         for lookup in self.lookups:
             own = torch.zeros_like(lookup.leaf) if lookup.leaf.grad is None else lookup.leaf.grad
-            lengths = [rows for (rows,) in ranks.each([len(lookup.ids)])]
-            grad = ranks.gather(own, lengths)
+            lengths = [rows for (rows,) in context.all_gather([len(lookup.ids)])]
+            grad = context.all_gather_rows(own, lengths)
             leaf = torch.empty_like(grad)
             leaf.grad = grad
-            shared.append(Lookup(lookup.names, ranks.gather(lookup.ids, lengths), leaf))
+            shared.append(Lookup(lookup.names, context.all_gather_rows(lookup.ids, lengths), leaf))
         self.lookups = shared
 
     def gradient_norm(self) -> Tensor:

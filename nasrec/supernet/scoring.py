@@ -9,7 +9,7 @@ from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.genotype import Genotype
 from nasrec.metrics import Metrics
-from nasrec.supernet.finetune import HeadInputs, Tuning, drawn, tuned
+from nasrec.supernet.finetune import FinetuneConfig, HeadInputs, drawn, tuned
 from nasrec.supernet.net import Supernet
 from nasrec.train.predict import device_of, predict_with
 
@@ -41,7 +41,7 @@ class Scorer:
         valid_log: Log,
         *,
         train_log: Log | None = None,
-        tuning: Tuning | None = None,
+        tuning: FinetuneConfig | None = None,
         most_rows: int | None = None,
         batch_size: int = 2048,
         precision: str = "float32",

@@ -10,7 +10,7 @@ from nasrec.supernet.learner import SupernetLearner
 from nasrec.supernet.net import Supernet
 from nasrec.supernet.sampling import PathSampling
 from nasrec.train.config import TrainConfig
-from nasrec.train.distributed.context import ALONE, Ranks
+from nasrec.train.distributed.context import SINGLE_PROCESS, DistributedContext
 from nasrec.train.loop import run
 from nasrec.train.progress import Progress
 from nasrec.train.result import TrainResult
@@ -31,7 +31,7 @@ def train(
     progress: Progress | None = None,
     *,
     store: Store | None = None,
-    ranks: Ranks = ALONE,
+    context: DistributedContext = SINGLE_PROCESS,
 ) -> TrainResult:
     """Trains the shared weights in place, each step along a path drawn by its number (section 4.1).
 
@@ -54,8 +54,8 @@ def train(
     if config.lr is None:
         config = replace(config, lr=LEARNING_RATE)
     sampling = sampling or PathSampling()
-    share = max(1, config.batch_size // ranks.size)
-    batches = len(train_log.reader(share, rank=ranks.rank, world_size=ranks.size))
-    learner = SupernetLearner(net, config, sampling, config.total_steps(batches), ranks)
+    share = max(1, config.batch_size // context.size)
+    batches = len(train_log.reader(share, rank=context.rank, world_size=context.size))
+    learner = SupernetLearner(net, config, sampling, config.total_steps(batches), context)
     identity = {"supernet": describe(net), "sampling": asdict(sampling)}
     return run(learner, train_log, valid_log, config, progress, store=store, identity=identity)

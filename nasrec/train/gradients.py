@@ -7,25 +7,25 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from nasrec.train.distributed.context import Ranks
+from nasrec.train.distributed.context import DistributedContext
 
 __all__ = ["is_sparse", "share_gradients"]
 
 _NONE, _DENSE = -2, -1
 
 
-def share_gradients(weights: Sequence[nn.Parameter], ranks: Ranks) -> None:
+def share_gradients(weights: Sequence[nn.Parameter], context: DistributedContext) -> None:
     """Replaces every gradient by its sum over all ranks.
 
     A weight that no rank's rows have reached keeps none. Of a gradient that is sparse on all ranks that have one, only
     the rows travel; it holds each at most once for each rank then.
     """
-    if ranks.size == 1:
+    if context.size == 1:
         return
     for weight in filter(is_sparse, weights):
         assert weight.grad is not None
         weight.grad = weight.grad.coalesce()
-    counts = ranks.each([_count(weight.grad) for weight in weights])  # by rank and weight
+    counts = context.all_gather([_count(weight.grad) for weight in weights])  # by rank and weight
     sparse: list[tuple[nn.Parameter, list[int]]] = []
     dense: list[Tensor] = []
     for weight, of_ranks in zip(weights, zip(*counts, strict=True), strict=True):
@@ -33,9 +33,9 @@ def share_gradients(weights: Sequence[nn.Parameter], ranks: Ranks) -> None:
             dense.append(_as_dense(weight))
         elif max(of_ranks) > _NONE:
             sparse.append((weight, [max(0, count) for count in of_ranks]))
-    ranks.add(dense)
+    context.all_reduce_(dense)
     for alike in _by_kind(sparse):
-        _share_rows(alike, ranks)
+        _share_rows(alike, context)
 
 
 def is_sparse(weight: nn.Parameter) -> bool:
@@ -66,17 +66,17 @@ def _by_kind(sparse: list[tuple[nn.Parameter, list[int]]]) -> Iterator[list[tupl
     yield from groups.values()
 
 
-def _share_rows(tables: list[tuple[nn.Parameter, list[int]]], ranks: Ranks) -> None:
+def _share_rows(tables: list[tuple[nn.Parameter, list[int]]], context: DistributedContext) -> None:
     """Rows of several tables of one width in two exchanges: their numbers, and their gradients."""
     like = tables[0][0]
     own = [weight.grad for weight, _ in tables if weight.grad is not None]
     numbers = [grad._indices()[0] for grad in own] or [torch.empty(0, dtype=torch.int64, device=like.device)]
     values = [grad._values() for grad in own] or [like.new_empty(0, *like.shape[1:])]
-    lengths = [sum(counts[rank] for _, counts in tables) for rank in range(ranks.size)]
+    lengths = [sum(counts[rank] for _, counts in tables) for rank in range(context.size)]
     # Rank after rank, and within a rank table after table.
-    parts = [counts[rank] for rank in range(ranks.size) for _, counts in tables]
-    all_numbers = ranks.gather(torch.cat(numbers), lengths).split(parts)
-    all_values = ranks.gather(torch.cat(values), lengths).split(parts)
+    parts = [counts[rank] for rank in range(context.size) for _, counts in tables]
+    all_numbers = context.all_gather_rows(torch.cat(numbers), lengths).split(parts)
+    all_values = context.all_gather_rows(torch.cat(values), lengths).split(parts)
     for i, (weight, _) in enumerate(tables):
         weight.grad = torch.sparse_coo_tensor(
             torch.cat(all_numbers[i :: len(tables)])[None],

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from nasrec.compiler.modes import switched
+from nasrec.compiler.modes import temporarily_set
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.layers import Embedding, Quantisable
 from nasrec.metrics import Metrics
 from nasrec.train.config import TrainConfig
-from nasrec.train.distributed.context import ALONE, Ranks
+from nasrec.train.distributed.context import SINGLE_PROCESS, DistributedContext
 from nasrec.train.gradients import is_sparse, share_gradients
 from nasrec.train.optimizers import make_optimizer
 from nasrec.train.precision import in_precision
@@ -50,7 +50,7 @@ class Learner(ABC):
     """
 
     device: torch.device
-    ranks: Ranks
+    context: DistributedContext
     keeps_best: bool = True
     """Are the weights of the best look at the validation log what a run gives? Else the last ones are."""
 
@@ -60,7 +60,7 @@ class Learner(ABC):
 
     def begin_alike(self) -> None:
         """All ranks take over the first one's weights; see `agree_on_weights`."""
-        agree_on_weights(self.weights(), self.ranks)
+        agree_on_weights(self.weights(), self.context)
 
     @abstractmethod
     def step(self, batch: StepBatch, step: int, lr: float) -> Tensor:
@@ -90,8 +90,8 @@ class Learner(ABC):
 class ModelLearner(Learner):
     """Any model of the form `model(dense, sparse) -> logits`."""
 
-    def __init__(self, model: nn.Module, config: TrainConfig, ranks: Ranks = ALONE) -> None:
-        self.model, self.config, self.ranks = model, config, ranks
+    def __init__(self, model: nn.Module, config: TrainConfig, context: DistributedContext = SINGLE_PROCESS) -> None:
+        self.model, self.config, self.context = model, config, context
         self.device = device_of(model)
         self._forward: Callable[[Tensor, Tensor], Tensor] = model
         self._checked = False
@@ -128,7 +128,7 @@ class ModelLearner(Learner):
         self._optimizer.zero_grad(set_to_none=True)
         # Models need not cope with no rows, which the last batch of an epoch may leave to a rank.
         loss = self._gradients_of(batch) if len(batch.label) else torch.zeros((), device=self.device)
-        share_gradients(self.parameters, self.ranks)
+        share_gradients(self.parameters, self.context)
         if self.config.clip_norm is not None:
             clip(self._gradients(), self.config.clip_norm)
         self._update(lr)
@@ -136,7 +136,7 @@ class ModelLearner(Learner):
         return loss
 
     def evaluate(self, log: Log, batch_size: int) -> Metrics:
-        return evaluate(self.model, log, batch_size, ranks=self.ranks)
+        return evaluate(self.model, log, batch_size, context=self.context)
 
     def weights(self) -> dict[str, Tensor]:
         return dict(self.model.state_dict())
@@ -179,10 +179,10 @@ class ModelLearner(Learner):
 
     def _share_statistics(self) -> None:
         """Running statistics, which each rank has moved by its own rows, become their means over the ranks."""
-        if self.ranks.size > 1 and self._statistics:
-            self.ranks.add(self._statistics)
+        if self.context.size > 1 and self._statistics:
+            self.context.all_reduce_(self._statistics)
             for buffer in self._statistics:
-                buffer.div_(self.ranks.size)
+                buffer.div_(self.context.size)
 
     def _gradients(self) -> list[Tensor]:
         """Dense gradients, and the values of sparse ones, whose rows are made distinct."""
@@ -193,11 +193,11 @@ class ModelLearner(Learner):
         return [grad._values() if grad.is_sparse else grad for grad in grads]
 
 
-def agree_on_weights(weights: Mapping[str, Tensor], ranks: Ranks) -> None:
+def agree_on_weights(weights: Mapping[str, Tensor], context: DistributedContext) -> None:
     """Copies the first rank's weights into those of the others. Raises `TrainError` where they are of another form."""
     form = {f"weight {name}": f"{tensor.dtype} {list(tensor.shape)}" for name, tensor in weights.items()}
-    ranks.require_same(form)
-    ranks.copy_first(list(weights.values()))
+    context.require_same(form)
+    context.broadcast_(list(weights.values()))
 
 
 def click_loss(logits: Tensor, batch: StepBatch) -> Tensor:
@@ -217,4 +217,4 @@ def clip(grads: Sequence[Tensor], largest: float) -> None:
 def _sparse_tables(model: nn.Module, wanted: bool) -> AbstractContextManager[None]:
     """Within the block the tables of generated models get sparse gradients, if that is wanted."""
     tables = [module for module in model.modules() if isinstance(module, Embedding)] if wanted else []
-    return switched(tables, "sparse")
+    return temporarily_set(tables, "sparse")

@@ -17,7 +17,7 @@ from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.metrics import Metrics
 from nasrec.train.config import TrainConfig, learning_rate
-from nasrec.train.distributed.context import ALONE, Ranks
+from nasrec.train.distributed.context import SINGLE_PROCESS, DistributedContext
 from nasrec.train.distributed.sharded import learner_for
 from nasrec.train.identity import require_same
 from nasrec.train.interrupt import InterruptGuard
@@ -42,7 +42,7 @@ def train(
     progress: Progress | None = None,
     *,
     store: Store | None = None,
-    ranks: Ranks = ALONE,
+    context: DistributedContext = SINGLE_PROCESS,
     shard_tables: str | None = None,
 ) -> TrainResult:
     """Minimise binary cross-entropy in place, on the device where the model is.
@@ -64,7 +64,7 @@ def train(
             cannot be sharded with this configuration.
     """
     config = config or TrainConfig()
-    learner = learner_for(model, config, ranks, shard_tables)
+    learner = learner_for(model, config, context, shard_tables)
     return run(learner, train_log, valid_log, config, progress, store=store)
 
 
@@ -83,14 +83,14 @@ def run(
     interrupted = False
     devices = [learner.device] if learner.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), learner.running():
-        with InterruptGuard(deferred=learner.ranks.size > 1) as guard:
+        with InterruptGuard(deferred=learner.context.size > 1) as guard:
             loop.agree_on_the_start()
             loop.resume()
             loop.progress.begin(loop.total_rows, loop.state)
             try:
                 loop.go(guard)
             except KeyboardInterrupt as interrupt:
-                if learner.ranks.size > 1 and not isinstance(interrupt, _AgreedStop):
+                if learner.context.size > 1 and not isinstance(interrupt, _AgreedStop):
                     raise  # anywhere, and on this rank alone: nothing can be written together any more
                 interrupted = True
                 logger.info("interrupted after step %d", loop.state.steps)
@@ -118,16 +118,16 @@ class _Loop:
         identity: Mapping[str, Any],
     ) -> None:
         self.learner, self.train_log, self.valid_log, self.config = learner, train_log, valid_log, config
-        self.ranks, self.store = learner.ranks, store
-        self.progress = progress if self.ranks.first else Silent()
+        self.context, self.store = learner.context, store
+        self.progress = progress if self.context.is_main else Silent()
         self.identity = {"config": asdict(config), **identity}
-        if config.batch_size % self.ranks.size:
+        if config.batch_size % self.context.size:
             raise TrainError(
-                f"batch_size {config.batch_size} cannot be shared out evenly among {self.ranks.size} ranks; use a "
+                f"batch_size {config.batch_size} cannot be shared out evenly among {self.context.size} ranks; use a "
                 "multiple of their number"
             )
-        share = config.batch_size // self.ranks.size
-        self.reader = train_log.reader(share, seed=config.seed, rank=self.ranks.rank, world_size=self.ranks.size)
+        share = config.batch_size // self.context.size
+        self.reader = train_log.reader(share, seed=config.seed, rank=self.context.rank, world_size=self.context.size)
         self.total_steps = config.total_steps(len(self.reader))
         self.total_rows = min(config.epochs * train_log.num_rows, self.total_steps * config.batch_size)
         self.state = State()
@@ -137,16 +137,16 @@ class _Loop:
 
     def agree_on_the_start(self) -> None:
         """Refuses to train ranks together that were started differently; all begin with the weights of the first."""
-        if self.ranks.size == 1:
+        if self.context.size == 1:
             return
         logs = {"training rows": self.train_log, "validation rows": self.valid_log}
         checksums = {name: log and log.sha256 for name, log in logs.items()}
-        self.ranks.require_same({"nasrec": nasrec.__version__, **self.identity, **checksums})
+        self.context.require_same({"nasrec": nasrec.__version__, **self.identity, **checksums})
         self.learner.begin_alike()
 
     def resume(self) -> None:
         """Goes on from the first rank's checkpoint, if it has one."""
-        checkpoint = self.ranks.from_first(self.store.load() if self.ranks.first else None)
+        checkpoint = self.context.broadcast_object(self.store.load() if self.context.is_main else None)
         if checkpoint is None:
             return
         self._require_same(checkpoint)
@@ -184,7 +184,7 @@ class _Loop:
             return
         # By all ranks: weights that are spread over them are gathered.
         weights, optimizer = self.learner.weights(), self.learner.optimizer_state()
-        if self.ranks.first:
+        if self.context.is_main:
             self.store.save(
                 {
                     "format": _FORMAT,
@@ -195,13 +195,13 @@ class _Loop:
                     "optimizer": optimizer,
                 }
             )
-        self.ranks.wait()
+        self.context.barrier()
 
     def restore_best(self) -> None:
         """The best weights, where they are not the last ones."""
         state = self.state
         if self.learner.keeps_best and state.best is not None and state.best.step != state.steps:
-            best = self.ranks.from_first(self.store.load_best() if self.ranks.first else None)
+            best = self.context.broadcast_object(self.store.load_best() if self.context.is_main else None)
             if best is not None:
                 self.learner.load_weights(best)
 
@@ -231,8 +231,8 @@ class _Loop:
     def _agree(self, batch: tuple[Tensor, ...], guard: InterruptGuard) -> tuple[int, float, bool]:
         """Rows of all ranks, their weight, and whether a checkpoint follows; a wish of any rank to stop stops all."""
         weight = float(batch[3].sum(dtype=torch.float64)) if len(batch) == 4 else len(batch[2])
-        due = self.ranks.first and self.store.due(self.state.steps + 1)
-        rows, total, stop, save = self.ranks.total((len(batch[2]), weight, guard.asked_to_stop, due))
+        due = self.context.is_main and self.store.due(self.state.steps + 1)
+        rows, total, stop, save = self.context.sum((len(batch[2]), weight, guard.asked_to_stop, due))
         if stop:
             raise _AgreedStop
         return int(rows), total, save > 0
@@ -241,7 +241,7 @@ class _Loop:
         state, config, device = self.state, self.config, self.learner.device
         started = time.perf_counter()
         # What a step draws follows from the run's seed, its number and the rank, so no generator need be saved.
-        torch.manual_seed(_mixed(config.seed, state.steps, self.ranks.rank))
+        torch.manual_seed(_mixed(config.seed, state.steps, self.context.rank))
         lr = learning_rate(config, state.steps, self.total_steps, state.rate_cuts)
         dense, sparse, label, *weight = (column.to(device) for column in batch)
         loss = self.learner.step(StepBatch(dense, sparse, label, weight[0] if weight else None, total), state.steps, lr)
@@ -260,7 +260,7 @@ class _Loop:
         # Reading the loss waits for an accelerator, or for other ranks; there it is read when it is needed only.
         self.unread = loss.double() if self.unread is None else self.unread + loss
         is_point = state.steps % self.config.log_every == 0 or self.reader.position == 0 or self._is_over()
-        alone_on_cpu = self.learner.device.type == "cpu" and self.ranks.size == 1
+        alone_on_cpu = self.learner.device.type == "cpu" and self.context.size == 1
         if is_point or alone_on_cpu or state.steps == 1:
             self._read_loss()
         self.progress.advance(rows, self.shown_loss)
@@ -274,7 +274,7 @@ class _Loop:
     def _read_loss(self) -> None:
         """Adds the losses of the steps since the last reading, of all ranks, to the window."""
         if self.unread is not None:
-            (loss,) = self.ranks.total((float(self.unread),))
+            (loss,) = self.context.sum((float(self.unread),))
             self.unread = None
             self.state.window.loss += loss
             self.shown_loss = self.state.window.mean
@@ -297,7 +297,7 @@ class _Loop:
         if self.reader.position == 0 or self._is_over() or (every and state.steps % every == 0):
             metrics = self.learner.evaluate(self.valid_log, self.config.eval_batch_size)
             # What follows from them must be the same everywhere, to the last bit, whatever the processors.
-            metrics = Metrics(**self.ranks.from_first(asdict(metrics)))
+            metrics = Metrics(**self.context.broadcast_object(asdict(metrics)))
             with guard.step():
                 self._note(metrics)
 
@@ -310,15 +310,15 @@ class _Loop:
         is_best = state.best is None or _better(config.monitor, metrics, state.best.metrics)
         if is_best and self.learner.keeps_best:
             weights = self.learner.weights()  # by all ranks, as in `save`
-            if self.ranks.first:
+            if self.context.is_main:
                 self.store.save_best(weights)
         state.evaluations.append(evaluation)
         if is_best:
-            state.best, state.looks_since_best = evaluation, 0
+            state.best, state.evaluations_since_best = evaluation, 0
         else:
-            state.looks_since_best += 1
+            state.evaluations_since_best += 1
             state.rate_cuts += config.schedule == "plateau"
-        state.stopped_early = config.patience is not None and state.looks_since_best >= config.patience
+        state.stopped_early = config.patience is not None and state.evaluations_since_best >= config.patience
         self.progress.evaluated(evaluation, is_best)
 
     def _require_same(self, checkpoint: Mapping[str, Any]) -> None:

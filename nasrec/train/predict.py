@@ -14,7 +14,7 @@ from nasrec.compiler.modes import evaluating
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.metrics import Metrics, score
-from nasrec.train.distributed.context import ALONE, Ranks
+from nasrec.train.distributed.context import SINGLE_PROCESS, DistributedContext
 
 __all__ = ["Predictions", "check_logits", "device_of", "evaluate", "forward", "predict", "predict_with"]
 
@@ -31,19 +31,23 @@ class Predictions(NamedTuple):
         return score(*self)
 
 
-def evaluate(model: nn.Module, log: Log, batch_size: int = 4096, *, ranks: Ranks = ALONE) -> Metrics:
+def evaluate(
+    model: nn.Module, log: Log, batch_size: int = 4096, *, context: DistributedContext = SINGLE_PROCESS
+) -> Metrics:
     """Score a model on all rows of a log, in evaluation mode; the model's mode is put back afterwards.
 
     Raises `TrainError` when the model's output has another shape than [B] or is not finite.
     """
-    return predict(model, log, batch_size, ranks=ranks).score()
+    return predict(model, log, batch_size, context=context).score()
 
 
-def predict(model: nn.Module, log: Log, batch_size: int = 4096, *, ranks: Ranks = ALONE) -> Predictions:
+def predict(
+    model: nn.Module, log: Log, batch_size: int = 4096, *, context: DistributedContext = SINGLE_PROCESS
+) -> Predictions:
     """Logits, labels and weights of all rows, in the log's order; each of several ranks computes its share of them,
     and gets all, a batch of one rank after that of another."""
     with evaluating(model):
-        return predict_with(model, device_of(model), log, batch_size, ranks)
+        return predict_with(model, device_of(model), log, batch_size, context)
 
 
 def predict_with(
@@ -51,13 +55,13 @@ def predict_with(
     device: torch.device,
     log: Log,
     batch_size: int,
-    ranks: Ranks = ALONE,
+    context: DistributedContext = SINGLE_PROCESS,
 ) -> Predictions:
     """As `predict`, for anything that maps dense and sparse rows to logits."""
-    share = -(-batch_size // ranks.size)
+    share = -(-batch_size // context.size)
     columns: list[list[torch.Tensor]] = [[], [], []]
     with torch.no_grad():
-        reader = log.reader(share, shuffle="none", rank=ranks.rank, world_size=ranks.size)
+        reader = log.reader(share, shuffle="none", rank=context.rank, world_size=context.size)
         for dense, sparse, label, *weight in reader.epoch():
             if not len(label):
                 # The last share of a rank, see `Reader`. A model whose tables lie on all ranks still needs this one.
@@ -72,7 +76,7 @@ def predict_with(
             for column, values in zip(columns, (out.float(), label, *weight), strict=False):
                 column.append(values)
     # Gathered on the CPU, where the score is computed.
-    found = [ranks.gather(torch.cat(column).cpu()).numpy() for column in columns if column]
+    found = [context.all_gather_rows(torch.cat(column).cpu()).numpy() for column in columns if column]
     return Predictions(found[0], found[1], found[2] if len(found) == 3 else None)
 
 

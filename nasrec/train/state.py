@@ -38,7 +38,7 @@ class State:
         steps: updates done; rows: rows read for them, by all ranks.
         train_s: seconds in steps.
         rate_cuts: how often a plateau has lowered the learning rate.
-        looks_since_best: looks at the validation log since the best one.
+        evaluations_since_best: evaluations on the validation log since the best one.
         reader: where reading stands, see `Reader.state_dict`.
     """
 
@@ -48,7 +48,7 @@ class State:
     history: list[HistoryPoint] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     best: Evaluation | None = None
-    looks_since_best: int = 0
+    evaluations_since_best: int = 0
     rate_cuts: int = 0
     stopped_early: bool = False
     finished: bool = False
@@ -64,6 +64,8 @@ class State:
         """The way back. Raises `TrainError` where the values are not such a state."""
         try:
             known = dict(values)
+            if "looks_since_best" in known:  # as versions before 0.2 wrote it
+                known["evaluations_since_best"] = known.pop("looks_since_best")
             known["history"] = [HistoryPoint(**point) for point in known["history"]]
             known["evaluations"] = [_evaluation(look) for look in known["evaluations"]]
             known["best"] = None if known["best"] is None else _evaluation(known["best"])

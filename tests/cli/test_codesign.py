@@ -15,7 +15,7 @@ import pytest
 from benchmarks import codesign as benchmark
 from nasrec import Genotype, SearchSpace, Supernet, graph_of
 from nasrec.cli.codesign import pictures
-from nasrec.cli.codesign.setup import DesignSpec, add_options
+from nasrec.cli.codesign.setup import DesignEvaluatorSpec, add_options
 from nasrec.codesign import DESIGN, CodesignSpace, Design, onchip
 from nasrec.codesign.noise import NoisyLearner
 from nasrec.data import synthesize
@@ -103,8 +103,8 @@ def test_what_measures_goes_to_other_processes(supernet: Path, choices: Path) ->
     parser = argparse.ArgumentParser()
     add_options(parser)
     words = ("--supernet", supernet, *DATA, *SMALL, "--hardware-space", choices)
-    spec = DesignSpec.of(parser.parse_args([str(word) for word in words]))
-    make = pickle.loads(pickle.dumps(functools.partial(DesignSpec.make, spec)))
+    spec = DesignEvaluatorSpec.of(parser.parse_args([str(word) for word in words]))
+    make = pickle.loads(pickle.dumps(functools.partial(DesignEvaluatorSpec.make, spec)))
     net, data = spec.search.load()
     hardware = spec.hardware()
     here, there = spec.measures(net, data, hardware), make()

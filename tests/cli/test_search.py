@@ -15,7 +15,7 @@ import torch
 from nasrec import Genotype, SearchSpace, Supernet, draw_architecture
 from nasrec.cli.commands import search
 from nasrec.data import synthesize
-from nasrec.search import Found, Goal, Journal, Objective, Trial, read_journal
+from nasrec.search import Goal, Journal, Objective, SearchResult, Trial, read_journal
 from nasrec.supernet import load, save
 from nasrec.train.learner import ModelLearner
 
@@ -136,7 +136,7 @@ def test_no_model_is_trained_twice(supernet: Path) -> None:
     ]
     other = replace(genotype, blocks=(*genotype.blocks[:-1], replace(last, fm=not last.fm)))
     trials = tuple(Trial(i, g, {"log_loss": 0.5 + i / 100}, 0.0) for i, g in enumerate((*twins, other)))
-    found, goal = Found(trials, trials[0], trials[:1]), Goal((Objective("log_loss"),))
+    found, goal = SearchResult(trials, trials[0], trials[:1]), Goal((Objective("log_loss"),))
     assert [trial.number for trial in search._best(goal, found, net.features, 3)] == [0, 2]
     assert [trial.number for trial in search._best(goal, found, net.features, 1)] == [0]
 

@@ -10,7 +10,7 @@ import pytest
 
 import nasrec
 from nasrec import Genotype, Supernet
-from nasrec.codesign import CodesignSpace, Design, DesignMeasures, Gene, HardwareSpace
+from nasrec.codesign import CodesignSpace, Design, DesignEvaluator, Gene, HardwareSpace
 from nasrec.codesign.scoring import ChipScorer
 from nasrec.errors import SearchError
 from nasrec.metrics import score
@@ -24,7 +24,7 @@ def goal(*names: str, limits: tuple[str, ...] = ()) -> Goal:
 
 
 def test_in_memory_figures_are_those_of_the_designs_own_chip(space: CodesignSpace, net: Supernet) -> None:
-    measure = DesignMeasures(goal("pim.latency_ns", "pim.energy_nJ", "pim.area_mm2"), net.features, space.hardware)
+    measure = DesignEvaluator(goal("pim.latency_ns", "pim.energy_nJ", "pim.area_mm2"), net.features, space.hardware)
     rng = np.random.default_rng(0)
     for _ in range(5):
         design = space.sample(rng)
@@ -44,14 +44,14 @@ def test_a_model_is_scored_once_whatever_the_chip(space: CodesignSpace, net: Sup
         asked.append(genotype)
         return {"log_loss": 0.5}
 
-    measure = DesignMeasures(goal("log_loss", "pim.energy_nJ"), net.features, space.hardware, scorer=scorer)
+    measure = DesignEvaluator(goal("log_loss", "pim.energy_nJ"), net.features, space.hardware, scorer=scorer)
     genotype = space.model.sample(np.random.default_rng(0))
     energies = {measure(Design(genotype, chip))["pim.energy_nJ"] for chip in space.hardware.members}
     assert asked == [genotype] and len(energies) > 4
 
 
 def test_what_breaks_a_limit_is_not_scored(space: CodesignSpace, net: Supernet) -> None:
-    measure = DesignMeasures(
+    measure = DesignEvaluator(
         goal("chip.log_loss", limits=("pim.area_mm2<=0.001",)),
         net.features,
         space.hardware,
@@ -65,7 +65,7 @@ def test_a_chip_that_is_too_small_has_no_figures(space: CodesignSpace, net: Supe
         Hardware.preset("default").override("noc.grid=1x1", "tile.pes=1x1"), (Gene("mapping.copies", (1,)),)
     )
     wanted = goal("pim.energy_nJ")
-    measure = DesignMeasures(wanted, net.features, tiny)
+    measure = DesignEvaluator(wanted, net.features, tiny)
     values = measure(Design(space.model.widest(), tiny.members[0]))
     assert np.isnan(values["pim.energy_nJ"]) and not wanted.score(values).allowed
 
@@ -77,7 +77,7 @@ def test_values_that_cannot_be_measured(space: CodesignSpace, net: Supernet) -> 
         ("chip.auc", "need a"),
     ):
         with pytest.raises(SearchError, match=words):
-            DesignMeasures(goal(name), net.features, space.hardware)
+            DesignEvaluator(goal(name), net.features, space.hardware)
 
 
 def test_scores_on_a_chip(space: CodesignSpace, net: Supernet, splits: Any) -> None:

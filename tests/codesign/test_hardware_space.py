@@ -55,7 +55,7 @@ def test_impossible_combinations_are_never_proposed() -> None:
         one, other = space.cross(one, other, rng)
         assert one in space and other in space
     wrong = (("adc.per_subarray", 64), ("crossbar.size", 32), ("dac.per_subarray", 16))
-    assert wrong not in space and "64 is more than the 32 bit lines" in str(space.why_not(wrong))
+    assert wrong not in space and "64 is more than the 32 bit lines" in str(space.violation(wrong))
     with pytest.raises(HardwareError, match=r"cannot mutate: .*64 is more than the 32 bit lines"):
         space.mutate(wrong, rng)
 

@@ -18,10 +18,10 @@ from nasrec.search import (
     Journal,
     RandomSearch,
     RegularizedEvolution,
-    in_turn,
     parse_objective,
     read_journal,
     run_search,
+    serial,
 )
 from nasrec.search.nsga2 import Nsga2
 from nasrec_pim import HardwareError
@@ -38,13 +38,13 @@ def test_members_and_their_number(space: CodesignSpace) -> None:
 
 def test_what_is_no_member(space: CodesignSpace) -> None:
     design = space.sample(np.random.default_rng(0))
-    assert space.why_not(design) is None
-    assert space.why_not(design.genotype) == "it is a Genotype, not a Design"
+    assert space.violation(design) is None
+    assert space.violation(design.genotype) == "it is a Genotype, not a Design"
     other = Design(design.genotype, (("adc.choice", 5), *design.hardware[1:]))
-    assert space.why_not(other) == "adc.choice = 5 is not one of 7, 2"
+    assert space.violation(other) == "adc.choice = 5 is not one of 7, 2"
     bits = tuple(replace(block, operator_bits=(5, 5)) for block in design.genotype.blocks)
     assert "operator_bits = 5 is not one of 4, 8" in str(
-        space.why_not(Design(replace(design.genotype, blocks=bits), design.hardware))
+        space.violation(Design(replace(design.genotype, blocks=bits), design.hardware))
     )
     with pytest.raises(HardwareError, match="cannot mutate"):
         replace(space, hardware_share=1.0).mutate(other, np.random.default_rng(0))
@@ -119,14 +119,14 @@ def test_algorithms_search_it_unchanged_and_go_on_after_breaks(space: CodesignSp
         "nsga2": lambda: Nsga2(space, 1, 2, population=8, generations=3),
     }.items():
         with Journal(tmp_path / f"{name}.jsonl", {"a": name}, DESIGN) as journal:
-            found = run_search(make(), in_turn(value), goal, journal)
+            found = run_search(make(), serial(value), goal, journal)
         assert all(trial.candidate in space for trial in found.trials) and found.front
         whole = (tmp_path / f"{name}.jsonl").read_text().splitlines(keepends=True)
         assert '"design":{"format":"nasrec-design"' in whole[1]
         (tmp_path / "cut.jsonl").write_text("".join(whole[:8]) + whole[8][:30])
         with Journal(tmp_path / "cut.jsonl", {"a": name}, DESIGN) as journal:
             assert len(journal.trials) == 7
-            again = run_search(make(), in_turn(value), goal, journal)
+            again = run_search(make(), serial(value), goal, journal)
         assert [(t.candidate, t.values) for t in again.trials] == [(t.candidate, t.values) for t in found.trials]
         assert read_journal(tmp_path / "cut.jsonl", DESIGN)[1] == list(again.trials)
         with pytest.raises(SearchError, match="line 2: is no trial"):

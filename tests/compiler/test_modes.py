@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 from torch import nn
 
-from nasrec.compiler.modes import evaluating, switched
+from nasrec.compiler.modes import evaluating, temporarily_set
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -21,7 +21,7 @@ def test_evaluating(training: bool) -> None:
 
 def test_switched() -> None:
     tables = [nn.Embedding(2, 3, sparse=sparse) for sparse in (False, True)]
-    with suppress(KeyError), switched(tables, "sparse"):
+    with suppress(KeyError), temporarily_set(tables, "sparse"):
         assert all(table.sparse for table in tables)
         raise KeyError
     assert [table.sparse for table in tables] == [False, True]

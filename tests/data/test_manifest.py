@@ -11,7 +11,7 @@ import pytest
 
 import nasrec.data
 from nasrec.data.manifest import _checksum
-from nasrec.data.synthetic.prepared import prepare_twin
+from nasrec.data.synthetic.prepared import prepare_synthetic
 from nasrec.errors import DataError, NasrecError
 from nasrec.features import FeatureSpec
 
@@ -111,14 +111,14 @@ def test_no_data(tmp_path) -> None:
 def test_twins_are_synthetic_rows_on_disk(tmp_path) -> None:
     """The rows of `synthesize`, cut as `split` cuts, in as many rows as asked for."""
     for rows in (1_000, 140_000):
-        manifest = prepare_twin("kdd", rows, tmp_path / str(rows), seed=5, max_cardinality=50)
+        manifest = prepare_synthetic("kdd", rows, tmp_path / str(rows), seed=5, max_cardinality=50)
         twin = nasrec.data.synthesize("kdd", rows, 5, max_cardinality=50)
         assert manifest.rows == rows and manifest.schema == twin.log.schema
         for one, two in zip(nasrec.data.open(tmp_path / str(rows)), twin.log.split(), strict=True):
             found = one.fetch(slice(None))
             assert (found.sparse == two.sparse).all() and (found.dense == two.dense).all()
             assert (found.label == two.label).all()
-    assert prepare_twin("kdd", 1_000, tmp_path / "1000", seed=5, max_cardinality=50).rows == 1_000
+    assert prepare_synthetic("kdd", 1_000, tmp_path / "1000", seed=5, max_cardinality=50).rows == 1_000
     for arguments, words in (
         ({"seed": 6}, "already holds other prepared data"),
         ({"kind": "movielens"}, "kind 'movielens' is unknown"),
@@ -126,4 +126,4 @@ def test_twins_are_synthetic_rows_on_disk(tmp_path) -> None:
         ({"split": "given"}, "no given split"),
     ):
         with pytest.raises(DataError, match=words):
-            prepare_twin(**({"kind": "kdd", "rows": 1_000, "output": tmp_path / "1000", "seed": 5} | arguments))
+            prepare_synthetic(**({"kind": "kdd", "rows": 1_000, "output": tmp_path / "1000", "seed": 5} | arguments))

@@ -13,7 +13,7 @@ import torch
 import nasrec.data
 from nasrec.data import ClickLog, Log, Options, Schema
 from nasrec.data.order import order_of
-from nasrec.data.synthetic.prepared import prepare_twin
+from nasrec.data.synthetic.prepared import prepare_synthetic
 from nasrec.errors import DataError
 
 
@@ -34,7 +34,7 @@ def rows_of(batches: object) -> list[list[int]]:
 def on_disk(tmp_path_factory) -> nasrec.data.Prepared:
     """Three shards in each part."""
     folder = tmp_path_factory.mktemp("twin") / "criteo"
-    prepare_twin("criteo", 300_000, folder, seed=3)
+    prepare_synthetic("criteo", 300_000, folder, seed=3)
     return nasrec.data.open(folder)
 
 

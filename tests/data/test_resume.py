@@ -15,7 +15,7 @@ import pytest
 import nasrec.data
 from nasrec.data import Options, prepare
 from nasrec.data.staging import SCRATCH
-from nasrec.data.synthetic.prepared import prepare_twin
+from nasrec.data.synthetic.prepared import prepare_synthetic
 from nasrec.errors import DataError
 
 OPTIONS = Options(min_count=1, block_bytes=4_000)
@@ -198,7 +198,7 @@ def test_unfinished_work_is_not_taken_for_other_work(tmp_path, monkeypatch) -> N
     with pytest.raises(DataError, match=r"unfinished preparation with another min_count \(1, now 2\)"):
         prepare([path], out, dataset="frappe", options=Options(min_count=2, block_bytes=4_000))
     with pytest.raises(DataError, match="unfinished preparation with another"):
-        prepare_twin("frappe", 100, out)
+        prepare_synthetic("frappe", 100, out)
     os.utime(path, (1, 1))
     with pytest.raises(DataError, match="unfinished preparation with another files"):
         prepare([path], out, dataset="frappe", options=OPTIONS)
@@ -240,11 +240,11 @@ def test_a_full_disk_is_one_line_and_nothing_is_lost(tmp_path, monkeypatch, code
 
 
 def test_a_twin_goes_on_too(tmp_path, monkeypatch) -> None:
-    prepare_twin("avazu", 300_000, tmp_path / "whole", seed=2)
+    prepare_synthetic("avazu", 300_000, tmp_path / "whole", seed=2)
     stop_after(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
-        prepare_twin("avazu", 300_000, tmp_path / "out", seed=2)
+        prepare_synthetic("avazu", 300_000, tmp_path / "out", seed=2)
     monkeypatch.undo()
-    prepare_twin("avazu", 300_000, tmp_path / "out", seed=2)
+    prepare_synthetic("avazu", 300_000, tmp_path / "out", seed=2)
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["synthetic"]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from nasrec.data import ceiling, load_logs, synthesize, write_criteo_tsv
+from nasrec.data import load_logs, synthesize, teacher_score, write_criteo_tsv
 from nasrec.data.formats import FORMATS
 from nasrec.data.synthetic.profiles import PROFILES
 from nasrec.errors import DataError
@@ -71,12 +71,12 @@ def test_labels_follow_the_teacher(kind) -> None:
     p = 1 / (1 + np.exp(-twin.log.true_logits.astype(np.float64)))
     entropy = -(p * np.log(p) + (1 - p) * np.log1p(-p))
     noise = math.sqrt(np.mean(p * (1 - p) * np.log(p / (1 - p)) ** 2) / len(p))
-    assert twin.ceiling.log_loss == pytest.approx(entropy.mean(), abs=4 * noise)
-    assert twin.ceiling.calibration == pytest.approx(1, abs=0.06)
-    assert 0.8 < twin.ceiling.auc < 0.93
+    assert twin.teacher_score.log_loss == pytest.approx(entropy.mean(), abs=4 * noise)
+    assert twin.teacher_score.calibration == pytest.approx(1, abs=0.06)
+    assert 0.8 < twin.teacher_score.auc < 0.93
     train, _, test = twin.log.split()
-    assert ceiling(test).log_loss == pytest.approx(twin.ceiling.log_loss, abs=0.03)
-    assert ceiling(test).rows == len(test) and len(train) == 32_000
+    assert teacher_score(test).log_loss == pytest.approx(twin.teacher_score.log_loss, abs=0.03)
+    assert teacher_score(test).rows == len(test) and len(train) == 32_000
 
 
 def test_through_a_raw_file_and_back(tmp_path) -> None:
@@ -109,7 +109,7 @@ def test_a_file_that_cannot_be_written_is_a_data_error(tmp_path) -> None:
 def test_no_ceiling_for_real_rows(tmp_path) -> None:
     write_criteo_tsv(synthesize("criteo", 300), tmp_path / "log.txt")
     with pytest.raises(DataError, match="only synthetic logs have a ceiling"):
-        ceiling(load_logs(tmp_path / "log.txt").test)
+        teacher_score(load_logs(tmp_path / "log.txt").test)
 
 
 @pytest.mark.parametrize(

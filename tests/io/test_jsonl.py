@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nasrec.errors import SearchError
-from nasrec.io.jsonl import LineFile, read_lines
+from nasrec.io.jsonl import JsonLinesLog, read_lines
 
 
 def number(value: object) -> int:
@@ -14,8 +14,8 @@ def number(value: object) -> int:
     return int(value["n"])
 
 
-def opened(path, identity=None) -> LineFile[int]:
-    return LineFile(path, "nasrec-test", identity or {}, number, SearchError)
+def opened(path, identity=None) -> JsonLinesLog[int]:
+    return JsonLinesLog(path, "nasrec-test", identity or {}, number, SearchError)
 
 
 def test_lines_come_back(tmp_path) -> None:

@@ -13,14 +13,14 @@ from nasrec import FeatureSpec, Genotype, SearchSpace, Supernet
 from nasrec.profiling.batch import Batch
 from nasrec.profiling.clock import clock_of
 from nasrec.profiling.node_timing import forward_sweep, step_sweep, still
-from nasrec.profiling.workload import Subject, Training, compiled_model, supernet_path
+from nasrec.profiling.workload import Training, Workload, compiled_model, supernet_path
 from nasrec.supernet import Path
 
 SPACE = SearchSpace.full(num_blocks=3, dense_dims=(16, 32), sparse_dims=(16, 32))
 
 
 @pytest.fixture(params=["compiled", "published", "sliced"])
-def subject(request: pytest.FixtureRequest, device: str, genotype: Genotype, features: FeatureSpec) -> Subject:
+def subject(request: pytest.FixtureRequest, device: str, genotype: Genotype, features: FeatureSpec) -> Workload:
     place = torch.device(device)
     batch = Batch.random(features, 6, device=place, seed=1)
     if request.param == "compiled":
@@ -29,26 +29,26 @@ def subject(request: pytest.FixtureRequest, device: str, genotype: Genotype, fea
     return supernet_path(net, genotype, batch)
 
 
-def training_of(subject: Subject) -> Training:
+def training_of(subject: Workload) -> Training:
     assert subject.ours.training is not None
     return subject.ours.training
 
 
-def gradients(subject: Subject) -> list[torch.Tensor | None]:
+def gradients(subject: Workload) -> list[torch.Tensor | None]:
     """Of all parameters, and of a path's embeddings."""
     lookups = subject.ours.model.lookups if isinstance(subject.ours.model, Path) else []
     leaves = [leaf for bound in subject.nodes for leaf in bound.parameters] + [lookup.leaf for lookup in lookups]
     return [None if leaf.grad is None else leaf.grad.clone() for leaf in leaves]
 
 
-def untouched_gradients(subject: Subject) -> list[torch.Tensor | None]:
+def untouched_gradients(subject: Workload) -> list[torch.Tensor | None]:
     training_of(subject).forget()
     batch = subject.batch
     binary_cross_entropy_with_logits(subject.ours.model(batch.dense, batch.sparse), batch.label).backward()
     return gradients(subject)
 
 
-def test_forward_sweep_gives_the_models_logits(subject: Subject) -> None:
+def test_forward_sweep_gives_the_models_logits(subject: Workload) -> None:
     clock = clock_of(subject.batch.dense.device)
     laps, logits = forward_sweep(subject, clock)
     clock.wait()
@@ -61,7 +61,7 @@ def test_forward_sweep_gives_the_models_logits(subject: Subject) -> None:
         assert clock.seconds(one.last, two.first) >= 0
 
 
-def test_step_sweep_gives_the_models_gradients(subject: Subject) -> None:
+def test_step_sweep_gives_the_models_gradients(subject: Workload) -> None:
     expected = untouched_gradients(subject)
     assert sum(gradient is not None for gradient in expected) > 10
     for _ in range(2):  # gradients of an earlier step must not be left
@@ -85,7 +85,7 @@ def test_step_sweep_gives_the_models_gradients(subject: Subject) -> None:
     )
 
 
-def test_a_step_at_rate_zero_changes_no_weight(subject: Subject) -> None:
+def test_a_step_at_rate_zero_changes_no_weight(subject: Workload) -> None:
     leaves = [leaf for bound in subject.nodes for leaf in bound.parameters]
     before = [leaf.detach().clone() for leaf in leaves]
     step_sweep(subject, training_of(subject), clock_of(subject.batch.dense.device))
@@ -93,7 +93,7 @@ def test_a_step_at_rate_zero_changes_no_weight(subject: Subject) -> None:
         assert torch.equal(old, leaf)
 
 
-def test_every_way_is_trained_the_same(subject: Subject) -> None:
+def test_every_way_is_trained_the_same(subject: Workload) -> None:
     """A rival gets the same gradients, and its optimiser takes them."""
     expected = untouched_gradients(subject)
     eager = subject.rivals["eager"]()
@@ -127,7 +127,7 @@ def test_gradients_are_numerically_right(genotype: Genotype, features: FeatureSp
     assert before - loss() == pytest.approx(step * square, rel=1e-2)
 
 
-def test_still_nodes_are_those_that_only_rename(subject: Subject) -> None:
+def test_still_nodes_are_those_that_only_rename(subject: Workload) -> None:
     forward, backward = still(subject, training_of(subject))
     ops = {bound.node.id: bound.node.op for bound in subject.nodes}
     assert {"flat", "logit"} <= forward

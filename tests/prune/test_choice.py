@@ -10,7 +10,7 @@ import pytest
 from nasrec import FeatureSpec, baselines, presets
 from nasrec.errors import PruneError
 from nasrec.lowering.graphs import graph_of
-from nasrec.prune import Figures, PruneSettings, magnitudes, matrices, pruned_once, structure_scores
+from nasrec.prune import Importance, PruneSettings, magnitudes, matrices, pruned_once, structure_scores
 from nasrec.prune.choice import require_room
 from nasrec_ir import Graph, GraphBuilder, TensorType, cost
 from nasrec_ir.ops import attributes
@@ -28,13 +28,13 @@ def tower(widths: tuple[int, ...] = (8, 6)) -> Graph:
     return b.finish(b.add("reshape", [b.add("linear", [x], id="last", out=1)], id="logit", shape=()))
 
 
-def random_figures(graph: Graph, seed: int = 0) -> dict[str, Figures]:
+def random_figures(graph: Graph, seed: int = 0) -> dict[str, Importance]:
     rng = np.random.default_rng(seed)
     found = {}
     for node in matrices(graph):
         weight = graph[node].param("weight")
         assert weight is not None
-        found[node] = Figures(*(rng.random(size) for size in weight.view_shape))
+        found[node] = Importance(*(rng.random(size) for size in weight.view_shape))
     return found
 
 
@@ -53,7 +53,7 @@ def test_a_structure_is_worth_the_mean_of_its_rows_and_columns() -> None:
 def test_columns_of_pairs_count_for_both_fields() -> None:
     graph = baselines.build("dlrm", FEATURES, bottom=(8, 16), hidden=(8,))
     coupling = couple(graph)
-    figures = {node: Figures(np.zeros_like(f.rows), np.zeros_like(f.columns)) for node, f in
+    figures = {node: Importance(np.zeros_like(f.rows), np.zeros_like(f.columns)) for node, f in
                random_figures(graph).items()}  # fmt: skip
     pair = next(c for node, labels in coupling.columns.items() for c in labels if (c >= 0).all())
     node, column = next((n, int(np.flatnonzero((labels == pair).all(axis=1))[0])) for n, labels in
@@ -97,7 +97,7 @@ def test_a_share_of_the_structures_is_counted() -> None:
 
 def test_the_lowest_leave() -> None:
     graph = tower((20, 20))
-    figures = {node: Figures(np.arange(len(f.rows)) * 1.0, np.zeros(len(f.columns))) for node, f in
+    figures = {node: Importance(np.arange(len(f.rows)) * 1.0, np.zeros(len(f.columns))) for node, f in
                random_figures(graph).items()}  # fmt: skip
     figures["fc1"].rows[:] += 100
     pruned = pruned_once(graph, figures, PruneSettings(share=0.2, by="structures"))

@@ -9,7 +9,7 @@ import pytest
 
 from nasrec import Genotype, SearchSpace
 from nasrec.errors import SearchError
-from nasrec.search import Algorithm, Goal, Journal, RandomSearch, in_turn, parse_limit, parse_objective, run_search
+from nasrec.search import Algorithm, Goal, Journal, RandomSearch, parse_limit, parse_objective, run_search, serial
 from nasrec.search.nsga2 import Nsga2
 from tests.search.conftest import quality
 
@@ -64,11 +64,11 @@ def test_resumes_from_a_journal(space, tmp_path) -> None:
         return Nsga2(space, 2, 2, population=8, generations=4)
 
     with Journal(tmp_path / "whole", {}) as journal:
-        whole = run_search(search(), in_turn(quality), GOAL, journal)
+        whole = run_search(search(), serial(quality), GOAL, journal)
     lines = (tmp_path / "whole").read_text().splitlines(keepends=True)
     (tmp_path / "part").write_text("".join(lines[:18]))
     with Journal(tmp_path / "part", {}) as journal:
-        resumed = run_search(search(), in_turn(quality), GOAL, journal)
+        resumed = run_search(search(), serial(quality), GOAL, journal)
     assert [t.candidate for t in resumed.trials] == [t.candidate for t in whole.trials]
     assert [t.number for t in resumed.front] == [t.number for t in whole.front]
 

@@ -20,11 +20,11 @@ from nasrec.search import (
     RandomSearch,
     RegularizedEvolution,
     Trial,
-    in_turn,
     parse_limit,
     parse_objective,
     read_journal,
     run_search,
+    serial,
 )
 from nasrec.search.candidates import GENOTYPE
 from tests.search.conftest import quality
@@ -47,7 +47,7 @@ def lines(path: Path) -> list[dict]:
 
 def test_journal_and_result(space, tmp_path) -> None:
     with Journal(tmp_path / "journal.jsonl", IDENTITY) as journal:
-        found = run_search(evolution(space), in_turn(quality), GOAL, journal)
+        found = run_search(evolution(space), serial(quality), GOAL, journal)
     identity, trials = read_journal(tmp_path / "journal.jsonl")
     assert identity == IDENTITY and tuple(trials) == found.trials and len(trials) == 36
     assert [trial.number for trial in trials] == list(range(36))
@@ -59,7 +59,7 @@ def test_journal_and_result(space, tmp_path) -> None:
 def test_interrupted_anywhere_it_ends_the_same(space, tmp_path) -> None:
     """Stopped after every single evaluation, and with half a line at the end of the journal."""
     with Journal(tmp_path / "whole.jsonl", IDENTITY) as journal:
-        run_search(evolution(space), in_turn(quality), GOAL, journal)
+        run_search(evolution(space), serial(quality), GOAL, journal)
     calls = 0
 
     def stops(genotype: Genotype) -> dict[str, float]:
@@ -73,7 +73,7 @@ def test_interrupted_anywhere_it_ends_the_same(space, tmp_path) -> None:
     for _ in range(40):
         try:
             with Journal(broken, IDENTITY) as journal:
-                run_search(evolution(space), in_turn(stops), GOAL, journal)
+                run_search(evolution(space), serial(stops), GOAL, journal)
             break
         except KeyboardInterrupt:
             with broken.open("a") as file:
@@ -84,7 +84,7 @@ def test_interrupted_anywhere_it_ends_the_same(space, tmp_path) -> None:
 WORKER = """
 import sys, time
 from nasrec import SearchSpace
-from nasrec.search import Journal, in_turn, run_search
+from nasrec.search import Journal, serial, run_search
 from tests.search.conftest import quality
 from tests.search.test_run import GOAL, IDENTITY, evolution
 
@@ -95,14 +95,14 @@ def slow(genotype):
 space = SearchSpace.small(3, dense_dims=(16, 32, 64, 128), sparse_dims=(16, 32))
 print("ready", flush=True)
 with Journal(sys.argv[1], IDENTITY) as journal:
-    run_search(evolution(space), in_turn(slow), GOAL, journal)
+    run_search(evolution(space), serial(slow), GOAL, journal)
 """
 
 
 @pytest.mark.slow
 def test_killed_at_random_points_it_ends_with_the_same_journal(space, tmp_path) -> None:
     with Journal(tmp_path / "whole.jsonl", IDENTITY) as journal:
-        run_search(evolution(space), in_turn(quality), GOAL, journal)
+        run_search(evolution(space), serial(quality), GOAL, journal)
     path = tmp_path / "killed.jsonl"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     delays = np.random.default_rng(0).uniform(0.0, 0.12, 10)
@@ -132,7 +132,7 @@ def test_a_genotype_is_evaluated_once(space, tmp_path) -> None:
         return dict(quality(genotype))
 
     with Journal(tmp_path / "journal.jsonl", IDENTITY) as journal:
-        found = run_search(Repeating(space, 0, evaluations=16), in_turn(counted), GOAL, journal)
+        found = run_search(Repeating(space, 0, evaluations=16), serial(counted), GOAL, journal)
     assert len(calls) == len(set(calls)) == 16 and len(found.trials) == 20
     assert [trial.seconds == 0 for trial in found.trials] == ([False] * 8 + [True] * 2) * 2
 
@@ -143,7 +143,7 @@ def test_evaluations_may_end_in_any_order(space, tmp_path) -> None:
             yield place, quality(genotypes[place]), 0.5
 
     results = []
-    for name, evaluate in (("forward", in_turn(quality)), ("backward", backwards)):
+    for name, evaluate in (("forward", serial(quality)), ("backward", backwards)):
         with Journal(tmp_path / name, IDENTITY) as journal:
             results.append(run_search(evolution(space), evaluate, GOAL, journal))
         results[-1] = [(trial.number, trial.candidate) for trial in read_journal(tmp_path / name)[1]]
@@ -153,7 +153,7 @@ def test_evaluations_may_end_in_any_order(space, tmp_path) -> None:
 def test_limits_and_front(space, tmp_path) -> None:
     goal = Goal((parse_objective("log_loss"), parse_objective("macs")), (parse_limit("macs<=1400"),))
     with Journal(tmp_path / "journal.jsonl", IDENTITY) as journal:
-        found = run_search(RandomSearch(space, 0, evaluations=60), in_turn(quality), goal, journal)
+        found = run_search(RandomSearch(space, 0, evaluations=60), serial(quality), goal, journal)
     kept = [trial.values for trial in found.trials if trial.values["macs"] <= 1400]
     assert 0 < len(kept) < 60
     assert found.best is not None and found.best.values["log_loss"] == min(v["log_loss"] for v in kept)
@@ -201,7 +201,7 @@ def test_a_full_disk_loses_nothing_that_was_written(space, tmp_path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))\n"
         "try:\n"
         "    with Journal(sys.argv[1], IDENTITY) as journal:\n"
-        "        run_search(evolution(space), in_turn(quality), GOAL, journal)\n"
+        "        run_search(evolution(space), serial(quality), GOAL, journal)\n"
         "except SearchError as error:\n"
         "    print(error)\n"
     )

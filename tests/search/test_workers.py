@@ -13,7 +13,7 @@ import pytest
 
 from nasrec import Genotype
 from nasrec.errors import SearchError
-from nasrec.search import Goal, Journal, RegularizedEvolution, in_turn, parse_objective, read_journal, run_search
+from nasrec.search import Goal, Journal, RegularizedEvolution, parse_objective, read_journal, run_search, serial
 from nasrec.search.workers import in_processes, on_ray
 from tests.search.conftest import quality
 
@@ -44,7 +44,7 @@ def search(space, evaluate, path) -> list[tuple[int, Genotype, Mapping[str, floa
 def test_processes_change_nothing_but_the_time(space, tmp_path) -> None:
     with in_processes(make_quality, 2) as evaluate:
         several = search(space, evaluate, tmp_path / "several")
-    assert several == search(space, in_turn(quality), tmp_path / "one")
+    assert several == search(space, serial(quality), tmp_path / "one")
 
 
 @pytest.mark.slow
@@ -59,7 +59,7 @@ def test_a_failing_worker_is_one_clear_error(space, kind, message) -> None:
 def test_ray_changes_nothing_but_the_place(space, tmp_path) -> None:
     with on_ray(make_quality, 2) as evaluate:
         several = search(space, evaluate, tmp_path / "several")
-    assert several == search(space, in_turn(quality), tmp_path / "one")
+    assert several == search(space, serial(quality), tmp_path / "one")
 
 
 def test_bad_settings(monkeypatch) -> None:

@@ -7,18 +7,18 @@ from collections.abc import Callable
 import pytest
 
 from nasrec import SearchSpace, Supernet
-from nasrec.data import Splits, Twin, synthesize
+from nasrec.data import Splits, SyntheticLog, synthesize
 
 SPACE = SearchSpace.full(2, dense_dims=(16, 32), sparse_dims=(16,), max_gate_inputs=1)
 
 
 @pytest.fixture(scope="session")
-def twin() -> Twin:
+def twin() -> SyntheticLog:
     return synthesize("criteo", 12_000, seed=2, max_cardinality=20)
 
 
 @pytest.fixture(scope="session")
-def splits(twin: Twin) -> Splits:
+def splits(twin: SyntheticLog) -> Splits:
     return twin.log.split()
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from nasrec import Genotype, SpaceError, Supernet
 from nasrec.data import ClickLog, Splits
 from nasrec.errors import TrainError
-from nasrec.supernet import Scorer, Tuning, finetune, train
+from nasrec.supernet import FinetuneConfig, Scorer, finetune, train
 from nasrec.train import TrainConfig, evaluate
 
 MakeNet = Callable[..., Supernet]
@@ -47,7 +47,7 @@ def test_it_is_adagrad_on_the_last_linear(trained: Supernet, splits: Splits) -> 
     weight = np.linspace(0.5, 2, 700, dtype=np.float32)
     rows = splits.train.take(np.arange(700))
     log = ClickLog(rows.schema, rows.dense, rows.sparse, rows.label, rows.source, weight=weight)
-    tuning = Tuning(batch_size=64, lr=0.05, seed=4)
+    tuning = FinetuneConfig(batch_size=64, lr=0.05, seed=4)
     ours = finetune(net, genotype, log, 25, tuning=tuning)
     model = net.extract(genotype)
     final = [model.get_parameter(name) for name in ("final.weight", "final.bias")]
@@ -72,7 +72,7 @@ def test_it_is_adagrad_on_the_last_linear(trained: Supernet, splits: Splits) -> 
 
 
 def test_scores_are_those_of_the_extracted_model(trained: Supernet, splits: Splits) -> None:
-    tuning = Tuning(steps=30, batch_size=64)
+    tuning = FinetuneConfig(steps=30, batch_size=64)
     plain, tuned = Scorer(trained, splits.valid), Scorer(trained, splits.valid, train_log=splits.train, tuning=tuning)
     for genotype in (draw(trained, 1), draw(trained, 2)):
         want = evaluate(trained.extract(genotype), splits.valid)
@@ -80,7 +80,7 @@ def test_scores_are_those_of_the_extracted_model(trained: Supernet, splits: Spli
         assert plain(genotype).auc == pytest.approx(want.auc, rel=1e-5)
         assert tuned(genotype) == tuned(genotype)
         assert tuned(genotype).log_loss < want.log_loss, "a tuned head fits a barely trained store better"
-    for settings in (tuning, Tuning(steps=30, batch_size=64, distinct_rows=500)):
+    for settings in (tuning, FinetuneConfig(steps=30, batch_size=64, distinct_rows=500)):
         model = finetune(trained, genotype, splits.train, 30, tuning=settings)
         scorer = Scorer(trained, splits.valid, train_log=splits.train, tuning=settings)
         assert scorer(genotype).log_loss == pytest.approx(evaluate(model, splits.valid).log_loss, rel=1e-4)
@@ -91,7 +91,7 @@ def test_scores_are_those_of_the_extracted_model(trained: Supernet, splits: Spli
 
 def test_bad_settings_are_one_clear_error(trained: Supernet, splits: Splits) -> None:
     with pytest.raises(TrainError, match="give train_log"):
-        Scorer(trained, splits.valid, tuning=Tuning())
+        Scorer(trained, splits.valid, tuning=FinetuneConfig())
     with pytest.raises(TrainError, match="precision 'half' is unknown"):
         Scorer(trained, splits.valid, precision="half")
     for options, message in (
@@ -101,6 +101,6 @@ def test_bad_settings_are_one_clear_error(trained: Supernet, splits: Splits) -> 
         ({"seed": -1}, "seed must"),
     ):
         with pytest.raises(TrainError, match=message):
-            Tuning(**options)  # type: ignore[arg-type]
+            FinetuneConfig(**options)  # type: ignore[arg-type]
     with pytest.raises(SpaceError, match="not in the supernet's space"):
         finetune(trained, Genotype(draw(trained).blocks[:1]), splits.train)

@@ -11,7 +11,7 @@ import pytest
 import nasrec.data
 from nasrec import SearchSpace, Supernet
 from nasrec.data import Options, Splits, prepare
-from nasrec.supernet import Scorer, Tuning, train
+from nasrec.supernet import FinetuneConfig, Scorer, train
 from nasrec.train import TrainConfig
 
 
@@ -32,7 +32,7 @@ def test_shared_weights_score_real_clicks(frappe: Splits) -> None:
     result = train(net, frappe.train, frappe.valid, TrainConfig(lr=0.12, batch_size=512))
     losses = [point.loss for point in result.history]
     assert losses[-1] < 0.6 * losses[0]
-    tuned = Scorer(net, frappe.valid, train_log=frappe.train, tuning=Tuning(steps=100), most_rows=20_000)
+    tuned = Scorer(net, frappe.valid, train_log=frappe.train, tuning=FinetuneConfig(steps=100), most_rows=20_000)
     plain, before = (Scorer(each, frappe.valid, most_rows=20_000) for each in (net, untrained))
     for seed in range(2):
         genotype = space.sample(np.random.default_rng(seed), operators="single", counts="binomial")

@@ -16,7 +16,7 @@ from nasrec import SearchSpace, Supernet
 from nasrec.data import ClickLog, Splits
 from nasrec.errors import FeatureError, PassError, StateDictError, TrainError
 from nasrec.supernet import PathSampling, Scorer, SupernetLearner, train
-from nasrec.supernet.ahead import LoweredAhead
+from nasrec.supernet.ahead import PathPrefetcher
 from nasrec.train import TrainConfig, TrainResult
 from nasrec.train.learner import StepBatch, click_loss
 from nasrec.train.progress import Silent
@@ -191,7 +191,7 @@ def test_paths_are_lowered_in_another_thread_and_it_ends(splits: Splits, make_ne
         threads.append(threading.current_thread().name)
         return net.lower(genotype)  # type: ignore[arg-type]
 
-    ahead = LoweredAhead(sampler, lower)  # type: ignore[arg-type]
+    ahead = PathPrefetcher(sampler, lower)  # type: ignore[arg-type]
     before = threading.active_count()
     with ahead.running():
         for step in range(6):

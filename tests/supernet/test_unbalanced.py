@@ -105,7 +105,7 @@ def test_every_room_knows_of_it(tmp_path) -> None:
     assert Genotype.load(tmp_path / "g.json") == genotype
     balanced = Genotype(genotype.blocks)
     assert "balanced_dot" not in balanced.to_dict() and balanced != genotype
-    assert "balanced_dot = True is not allowed" in str(SPACE.why_not(balanced))
+    assert "balanced_dot = True is not allowed" in str(SPACE.violation(balanced))
     block = Block(("dot_product", "efc"), 64, 16, (0,), (0,), (0,), (0,), False, False)
     # 3 + 1 rows: 16 for the Gram square, 6 pairs to 64 units; balanced: 3 fields to 11 rows first.
     costs = [nasrec.cost(Genotype((block,), balanced_dot=b), FEATURES).nodes for b in (False, True)]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nasrec.data import ClickLog, Schema, Splits, Twin, synthesize
+from nasrec.data import ClickLog, Schema, Splits, SyntheticLog, synthesize
 
 
 class LogisticRegression(nn.Module):
@@ -43,12 +43,12 @@ class FactorisationMachine(LogisticRegression):
 
 
 @pytest.fixture(scope="session")
-def small_twin() -> Twin:
+def small_twin() -> SyntheticLog:
     return synthesize("criteo", 6_000, seed=2, max_cardinality=20)
 
 
 @pytest.fixture
-def small(small_twin: Twin) -> Splits:
+def small(small_twin: SyntheticLog) -> Splits:
     return small_twin.log.split()
 
 

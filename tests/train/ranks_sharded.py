@@ -21,7 +21,7 @@ from nasrec.data import ClickLog, Splits, synthesize
 from nasrec.errors import FeatureError
 from nasrec.layers import Embedding
 from nasrec.train import TrainConfig
-from nasrec.train.distributed.context import Ranks, joined
+from nasrec.train.distributed.context import DistributedContext, joined
 from nasrec.train.distributed.sharded import ShardedLearner
 from nasrec.train.learner import ModelLearner
 from nasrec.train.loop import run
@@ -61,55 +61,57 @@ def model_for(log: ClickLog, seed: int) -> nn.Module:
     return Smooth(log)
 
 
-def trained(ranks: Ranks, way: str | None, folder: Path | None = None, stop_after: int = -1) -> dict[str, Any]:
+def trained(
+    context: DistributedContext, way: str | None, folder: Path | None = None, stop_after: int = -1
+) -> dict[str, Any]:
     """With tables sharded that way, or not; in the folder of the first rank, if there is one."""
     splits = rows()
-    inner = model_for(splits.train, seed=ranks.rank)
+    inner = model_for(splits.train, seed=context.rank)
     model = StopAfter(inner, stop_after)
-    learner = ShardedLearner(model, CONFIG, ranks, way) if way else ModelLearner(model, CONFIG, ranks)
-    store = FolderStore(folder) if folder and ranks.first else None
+    learner = ShardedLearner(model, CONFIG, context, way) if way else ModelLearner(model, CONFIG, context)
+    store = FolderStore(folder) if folder and context.is_main else None
     return outcome(inner, run(learner, splits.train, splits.valid, CONFIG, store=store))
 
 
-def stopped(ranks: Ranks, folder: Path) -> dict[str, Any]:
+def stopped(context: DistributedContext, folder: Path) -> dict[str, Any]:
     """Leaves its checkpoint in `sharded`, and a copy in `kept`."""
-    found = trained(ranks, "table", folder / "sharded", 11)
-    if ranks.first:
+    found = trained(context, "table", folder / "sharded", 11)
+    if context.is_main:
         shutil.copytree(folder / "sharded", folder / "kept")
     return found
 
 
-def wrong_id(ranks: Ranks) -> str:
+def wrong_id(context: DistributedContext) -> str:
     """What is said of an id outside its table, and where the model is left."""
     splits = rows()
-    learner = ShardedLearner(model_for(splits.train, 0), CONFIG, ranks)
+    learner = ShardedLearner(model_for(splits.train, 0), CONFIG, context)
     with learner.running(), pytest.raises(FeatureError) as caught:
         learner.model(torch.zeros(2, 13), torch.full((2, 26), 40))
     return str(caught.value)
 
 
-def compiled(ranks: Ranks, way: str | None, precision: str = "float32") -> dict[str, Any]:
+def compiled(context: DistributedContext, way: str | None, precision: str = "float32") -> dict[str, Any]:
     """A few steps of a generated model, the third and the last of them uneven; ReLUs make more of every rounding."""
     splits = rows()
     config = replace(CONFIG, lr=0.01, batch_size=330, log_every=1, precision=precision)
-    model = nasrec.compile_graph(build("dlrm", splits.train.features(4)), seed=ranks.rank)
-    learner = ShardedLearner(model, config, ranks, way) if way else ModelLearner(model, config, ranks)
+    model = nasrec.compile_graph(build("dlrm", splits.train.features(4)), seed=context.rank)
+    learner = ShardedLearner(model, config, context, way) if way else ModelLearner(model, config, context)
     return outcome(model, run(learner, splits.train, None, config))
 
 
 def main(folder: Path) -> None:
-    with joined() as ranks:
+    with joined() as context:
         results = {
-            "table": trained(ranks, "table"),
-            "row": trained(ranks, "row"),
-            "stopped": stopped(ranks, folder),
-            "to other shards": trained(ranks, "row", folder / "sharded"),
-            "to shards": trained(ranks, "table", folder / "unsharded"),
-            "compiled": compiled(ranks, "row"),
-            "bfloat16": compiled(ranks, "table", "bfloat16"),
-            "wrong id": wrong_id(ranks),
+            "table": trained(context, "table"),
+            "row": trained(context, "row"),
+            "stopped": stopped(context, folder),
+            "to other shards": trained(context, "row", folder / "sharded"),
+            "to shards": trained(context, "table", folder / "unsharded"),
+            "compiled": compiled(context, "row"),
+            "bfloat16": compiled(context, "table", "bfloat16"),
+            "wrong id": wrong_id(context),
         }
-    torch.save(results, folder / f"{ranks.rank}.pt")
+    torch.save(results, folder / f"{context.rank}.pt")
 
 
 if __name__ == "__main__":

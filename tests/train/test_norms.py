@@ -12,9 +12,9 @@ from torch import Tensor
 
 import nasrec
 from nasrec import CompiledModel, baselines
-from nasrec.data import Splits, Twin, synthesize
+from nasrec.data import Splits, SyntheticLog, synthesize
 from nasrec.train import TrainConfig, evaluate, train
-from nasrec.train.distributed.context import Ranks
+from nasrec.train.distributed.context import DistributedContext
 from nasrec.train.learner import ModelLearner, StepBatch
 from nasrec.train.progress import Silent
 from nasrec.train.store import FolderStore
@@ -24,7 +24,7 @@ CONFIG = TrainConfig(epochs=2, batch_size=128, optimizer="adam", lr=0.01, monito
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    twin: Twin = synthesize("frappe", 1500, seed=4)
+    twin: SyntheticLog = synthesize("frappe", 1500, seed=4)
     return twin.log.split()
 
 
@@ -75,16 +75,16 @@ def test_a_last_batch_of_one_row_is_trained_on(splits: Splits) -> None:
 
 
 @dataclass(frozen=True)
-class Pair(Ranks):
+class Pair(DistributedContext):
     """Two ranks in one process: what the other one holds is given beforehand."""
 
     size: int = 2
     other: tuple[Tensor, ...] = ()
 
-    def each(self, values: Sequence[int]) -> list[list[int]]:
+    def all_gather(self, values: Sequence[int]) -> list[list[int]]:
         return [list(values)] * 2
 
-    def add(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce_(self, tensors: Sequence[Tensor]) -> None:
         if len(tensors) == len(self.other):  # running statistics; gradients are many more
             for tensor, other in zip(tensors, self.other, strict=True):
                 tensor.add_(other)

@@ -114,8 +114,8 @@ def test_incomplete_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "1")
-    with joined(torch.device("cpu")) as ranks:
-        assert (ranks.size, ranks.first, ranks.total([2.0]), ranks.each([3])) == (1, True, [2.0], [[3]])
+    with joined(torch.device("cpu")) as context:
+        assert (context.size, context.is_main, context.sum([2.0]), context.all_gather([3])) == (1, True, [2.0], [[3]])
 
 
 def test_the_first_process_of_a_machine_tells_wrong_options(

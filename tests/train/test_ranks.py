@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from nasrec.train.distributed.context import ALONE
+from nasrec.train.distributed.context import SINGLE_PROCESS
 from tests.train import rank_processes, ranks_cases
 from tests.train.ranks_cases import CASES
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of one pair of processes that has made all cases, the last of them from this process's checkpoint."""
     path = tmp_path_factory.mktemp("ranks")
-    ranks_cases.interrupted(ALONE, path / "alone")
+    ranks_cases.interrupted(SINGLE_PROCESS, path / "alone")
     shutil.copytree(path / "alone" / "interrupted", path / "resume")
     for rank, end in enumerate(rank_processes.ended(rank_processes.start(["-m", "tests.train.ranks_cases", path]))):
         assert end == (0, "", ""), f"rank {rank}: {end.err}"
@@ -66,7 +66,7 @@ ALIKE_ALONE = [case for case in CASES if case not in OTHERWISE]
 
 @pytest.mark.parametrize("case", ALIKE_ALONE, ids=lambda c: c.__name__)
 def test_two_ranks_are_one_with_the_same_batch(found: list[dict[str, Any]], tmp_path: Path, case: Any) -> None:
-    require_close(found[0][case.__name__], case(ALONE, tmp_path))
+    require_close(found[0][case.__name__], case(SINGLE_PROCESS, tmp_path))
 
 
 def test_cases_reach_what_they_are_for(found: list[dict[str, Any]]) -> None:
@@ -84,7 +84,7 @@ def test_cases_reach_what_they_are_for(found: list[dict[str, Any]]) -> None:
 
 def test_checkpoints_serve_other_numbers_of_ranks(folder: Path, found: list[dict[str, Any]]) -> None:
     """From one rank to two (the pair did that), and from two to one; both end like a run without a break."""
-    whole = ranks_cases.resumed(ALONE, folder / "nothing")
+    whole = ranks_cases.resumed(SINGLE_PROCESS, folder / "nothing")
     require_close(found[0]["resumed"], whole)
     shutil.copytree(folder / "interrupted", folder / "back" / "resume")
-    require_close(ranks_cases.resumed(ALONE, folder / "back"), whole)
+    require_close(ranks_cases.resumed(SINGLE_PROCESS, folder / "back"), whole)

@@ -12,7 +12,7 @@ import torch
 
 from nasrec.errors import TrainError
 from nasrec.train import TrainConfig
-from nasrec.train.distributed.context import ALONE
+from nasrec.train.distributed.context import SINGLE_PROCESS
 from nasrec.train.distributed.sharded import require_shardable
 from tests.train import rank_processes, ranks_sharded
 from tests.train.test_ranks import require_close
@@ -27,7 +27,7 @@ needs_torchrec = pytest.mark.skipif(
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of two processes that have made all cases; `unsharded` began with a checkpoint of this process."""
     path = tmp_path_factory.mktemp("sharded")
-    ranks_sharded.trained(ALONE, None, path / "unsharded", 11)
+    ranks_sharded.trained(SINGLE_PROCESS, None, path / "unsharded", 11)
     shutil.copytree(path / "unsharded", path / "copy")
     for rank, end in enumerate(rank_processes.ended(rank_processes.start(["-m", "tests.train.ranks_sharded", path]))):
         assert end == (0, "", ""), f"rank {rank}: {end.err}"
@@ -42,7 +42,7 @@ def found(folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def alone() -> dict[str, Any]:
     """One process, whole tables, no break."""
-    return ranks_sharded.trained(ALONE, None)
+    return ranks_sharded.trained(SINGLE_PROCESS, None)
 
 
 @pytest.mark.slow
@@ -62,14 +62,14 @@ def test_checkpoints_hold_whole_tables(found: list[dict[str, Any]], alone: dict[
     sharded, whole = (torch.load(folder / name / "last.pt", weights_only=True) for name in ("kept", "copy"))
     for part in ("weights", "optimizer"):
         require_close(sharded[part], whole[part], rtol=1e-5, atol=1e-6)
-    require_close(ranks_sharded.trained(ALONE, None, folder / "kept"), alone, rtol=1e-5, atol=1e-6)
+    require_close(ranks_sharded.trained(SINGLE_PROCESS, None, folder / "kept"), alone, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow
 @needs_torchrec
 @pytest.mark.parametrize(("case", "precision", "rtol"), [("compiled", "float32", 1e-4), ("bfloat16", "bfloat16", 1e-2)])
 def test_generated_models(found: list[dict[str, Any]], case: str, precision: str, rtol: float) -> None:
-    whole = ranks_sharded.compiled(ALONE, None, precision)
+    whole = ranks_sharded.compiled(SINGLE_PROCESS, None, precision)
     for each in found:
         require_close(each[case]["losses"], whole["losses"], rtol=rtol)
 

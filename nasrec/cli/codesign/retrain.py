@@ -197,7 +197,7 @@ def _verified(job: Job, model: Model, config: TrainConfig, check: Verification, 
 def _trained(job: Job, run: Path) -> CompiledModel:
     model, path = job.model(0), str(run / "weights.pt")
     weights.copy_into(model, weights.read(path), path)
-    return model.to(job.ranks.device)
+    return model.to(job.context.device)
 
 
 def _simulated(trained: CompiledModel, model: Model, job: Job, check: Verification) -> Report:

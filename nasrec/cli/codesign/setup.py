@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nasrec.cli.search.setup import (
-    MeasureSpec,
+    EvaluatorSpec,
     add_algorithm,
     add_goal,
     add_scoring,
@@ -20,12 +20,12 @@ from nasrec.cli.usage import number
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
-    from nasrec.codesign import CodesignSpace, Design, DesignMeasures, HardwareSpace
+    from nasrec.codesign import CodesignSpace, Design, DesignEvaluator, HardwareSpace
     from nasrec.genotype import Genotype
     from nasrec.search import Goal
     from nasrec.supernet import Supernet
 
-__all__ = ["OBJECTIVES", "DesignSpec", "add_options"]
+__all__ = ["OBJECTIVES", "DesignEvaluatorSpec", "add_options"]
 
 OBJECTIVES = ("chip.log_loss", "pim.latency_ns", "pim.energy_nJ")
 """Without --objective."""
@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 @dataclass(frozen=True)
-class DesignSpec:
+class DesignEvaluatorSpec:
     """Everything that measuring needs, by name, so that another process can make it too.
 
     Attributes:
@@ -62,16 +62,16 @@ class DesignSpec:
         chip_rows: rows to simulate.
     """
 
-    search: MeasureSpec
+    search: EvaluatorSpec
     hardware_space: str | None
     chip_rows: int
 
     @classmethod
-    def of(cls, args: argparse.Namespace) -> DesignSpec:
+    def of(cls, args: argparse.Namespace) -> DesignEvaluatorSpec:
         """What the parsed options name. Raises `SearchError` on malformed objectives or limits."""
         options = {name: getattr(args, name) for name in ("data", "rows", "kind", "split", "min_count")}
         goal = goal_of(args, OBJECTIVES)
-        search = MeasureSpec(
+        search = EvaluatorSpec(
             args.supernet, options, args.seed, goal, "", args.finetune, args.finetune_rows, args.valid_rows
         )
         return cls(search, args.hardware_space, args.chip_rows)
@@ -92,9 +92,9 @@ class DesignSpec:
         net, data = self.search.load()
         return self.measures(net, data, self.hardware())
 
-    def measures(self, net: Supernet, data: Rows, hardware: HardwareSpace) -> DesignMeasures:
+    def measures(self, net: Supernet, data: Rows, hardware: HardwareSpace) -> DesignEvaluator:
         """The same from what is there already."""
-        from nasrec.codesign import ON_CHIP, DesignMeasures
+        from nasrec.codesign import ON_CHIP, DesignEvaluator
         from nasrec.codesign.evaluator import kept
         from nasrec.codesign.scoring import ChipScorer
 
@@ -106,7 +106,7 @@ class DesignSpec:
         on_chip = None
         if any(name in ON_CHIP for name in self.goal.names):
             on_chip = ChipScorer(net, score, data.splits.train, data.splits.valid, rows=self.chip_rows)
-        return DesignMeasures(self.goal, net.features, hardware, scorer=scores, on_chip=on_chip)
+        return DesignEvaluator(self.goal, net.features, hardware, scorer=scores, on_chip=on_chip)
 
     def settings(self, args: argparse.Namespace) -> dict[str, Any]:
         """What the journal says of the search, besides supernet, data and space."""

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import output, report, runs
 from nasrec.cli.codesign import retrain
-from nasrec.cli.codesign.setup import DesignSpec, add_options
+from nasrec.cli.codesign.setup import DesignEvaluatorSpec, add_options
 from nasrec.cli.search import retrain as training
 from nasrec.cli.search.setup import algorithm_of
 from nasrec.cli.usage import INTERRUPTED
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory, write_text
 from nasrec.io.json import json_text
-from nasrec.search.evaluation import Shown, evaluation
+from nasrec.search.evaluation import ConsoleWatch, evaluation
 
 if TYPE_CHECKING:
     from nasrec.cli.architectures import Architecture
     from nasrec.cli.rows import Rows
     from nasrec.codesign import CodesignSpace, Design
-    from nasrec.codesign.selection import Chosen
-    from nasrec.search import Found
+    from nasrec.codesign.selection import SelectedDesign
+    from nasrec.search import SearchResult
     from nasrec.supernet import Supernet
 
 HELP = "search models, precisions and in-memory hardware together"
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     """Searches, holds what was found against rivals, and trains the chosen where that is asked for."""
     from nasrec.codesign import CodesignSpace
 
-    spec = DesignSpec.of(args)
+    spec = DesignEvaluatorSpec.of(args)
     recipe = training.recipe_of(args) if args.retrain else None
     handcrafted = retrain.handcrafted_of(args)
     hardware = spec.hardware()
@@ -89,26 +89,31 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _search(
-    args: argparse.Namespace, spec: DesignSpec, net: Supernet, data: Rows, space: CodesignSpace, target: Path
-) -> Found[Design]:
+    args: argparse.Namespace, spec: DesignEvaluatorSpec, net: Supernet, data: Rows, space: CodesignSpace, target: Path
+) -> SearchResult[Design]:
     from nasrec.codesign import DESIGN
     from nasrec.search import Journal, run_search
 
     algorithm = algorithm_of(args, space, spec.goal)
     identity = {**spec.settings(args), **spec.identity(net, data, space)}
     here = functools.partial(spec.measures, net, data, space.hardware)
-    engine = evaluation(functools.partial(DesignSpec.make, spec), args.workers, args.ray, here)
+    engine = evaluation(functools.partial(DesignEvaluatorSpec.make, spec), args.workers, args.ray, here)
     with Journal(target / "journal.jsonl", identity, DESIGN) as journal, engine as evaluate:
-        return run_search(algorithm, evaluate, spec.goal, journal, Shown(spec.goal, "designs"))
+        return run_search(algorithm, evaluate, spec.goal, journal, ConsoleWatch(spec.goal, "designs"))
 
 
 def _report(
-    args: argparse.Namespace, spec: DesignSpec, net: Supernet, data: Rows, space: CodesignSpace, found: Found[Design],
+    args: argparse.Namespace,
+    spec: DesignEvaluatorSpec,
+    net: Supernet,
+    data: Rows,
+    space: CodesignSpace,
+    found: SearchResult[Design],
     handcrafted: dict[str, Architecture],
-) -> tuple[dict[str, Any], list[Chosen]]:  # fmt: skip
+) -> tuple[dict[str, Any], list[SelectedDesign]]:
     from nasrec.codesign import KNEE, volume_of
     from nasrec.codesign.references import rivals
-    from nasrec.codesign.selection import choose, figures, versus
+    from nasrec.codesign.selection import choose, compare_designs, figures
     from nasrec.environment import environment
 
     chosen = choose(found, spec.goal, space, net.features, max(args.retrain, CHOSEN))
@@ -140,12 +145,12 @@ def _report(
             for name, graph in graphs.items()
             for rival in others
         ],
-        "ratios": versus(chosen, others, graphs),
+        "ratios": compare_designs(chosen, others, graphs),
     }
     return said, chosen
 
 
-def _models(chosen: list[Chosen], handcrafted: dict[str, Architecture], net: Supernet) -> list[retrain.Model]:
+def _models(chosen: list[SelectedDesign], handcrafted: dict[str, Architecture], net: Supernet) -> list[retrain.Model]:
     """The chosen designs, and the handcrafted models on the handcrafted chip."""
     from nasrec.cli.architectures import Architecture
     from nasrec_pim import Hardware
@@ -172,10 +177,10 @@ def _trained(
 
 def _save(
     target: Path,
-    spec: DesignSpec,
+    spec: DesignEvaluatorSpec,
     space: CodesignSpace,
-    found: Found[Design],
-    chosen: list[Chosen],
+    found: SearchResult[Design],
+    chosen: list[SelectedDesign],
     said: dict[str, Any],
 ) -> None:
     from nasrec.cli.codesign import pictures
@@ -190,7 +195,7 @@ def _save(
     report.write(target)
 
 
-def _table(found: Found[Design], said: dict[str, Any]) -> str:
+def _table(found: SearchResult[Design], said: dict[str, Any]) -> str:
     if not said["chosen"]:
         return "no design keeps all limits"
     lines = [
@@ -218,5 +223,5 @@ def _trained_table(said: dict[str, Any]) -> str:
 
 
 def _interrupted(target: Path) -> int:
-    print(runs.goes_on(target))
+    print(runs.resume_hint(target))
     return INTERRUPTED

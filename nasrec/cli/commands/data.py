@@ -181,9 +181,9 @@ def _prepare(args: argparse.Namespace) -> Manifest:
 
 def _synth(args: argparse.Namespace) -> Manifest:
     from nasrec.data.progress import console_progress
-    from nasrec.data.synthetic.prepared import prepare_twin
+    from nasrec.data.synthetic.prepared import prepare_synthetic
 
-    return prepare_twin(
+    return prepare_synthetic(
         args.like, args.rows, args.output, seed=args.seed, max_cardinality=args.table_rows,
         split=args.split or "random", fractions=tuple(args.fractions), progress=console_progress(),
     )  # fmt: skip

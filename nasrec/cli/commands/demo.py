@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     report |= {"config": asdict(config), "seed": args.seed, "data": data.summary()}
 
     entries: list[Entry] = []
-    for contestant in contest.contestants(architecture):
-        entries.append(contest.compete(contestant, data, config, target, EMBEDDING_DIM))
+    for contestant in contest.compared_models(architecture):
+        entries.append(contest.train_and_score(contestant, data, config, target, EMBEDDING_DIM))
         report |= _results(entries, data) | {"total_s": time.perf_counter() - started}
         runs.write_report(target, report)
         if entries[-1].result.interrupted:
@@ -126,7 +126,7 @@ def _results(entries: list[Entry], data: Rows) -> dict[str, Any]:
     scored = entries[0].test  # where rows have weights, so has the click rate
     return {
         "click_rate_entropy": contest.entropy(scored.click_rate if scored else data.splits.test.click_rate),
-        "teacher": data.ceiling.to_dict() if data.ceiling else None,
+        "teacher": data.teacher_score.to_dict() if data.teacher_score else None,
         "models": [entry.summary() for entry in entries],
         "interrupted": entries[-1].result.interrupted,
     }
@@ -144,9 +144,17 @@ def _table(entries: list[Entry], data: Rows, floor: float) -> str:
         lines.append(
             [entry.name, *scores, rate, f"{own['macs']:,}", f"{own['parameters']:,}", f"{entry.result.train_s:.1f}"]
         )
-    if data.ceiling:
+    if data.teacher_score:
         lines.append(
-            ["teacher: best possible", f"{data.ceiling.log_loss:.4f}", f"{data.ceiling.auc:.4f}", "", "", "", ""]
+            [
+                "teacher: best possible",
+                f"{data.teacher_score.log_loss:.4f}",
+                f"{data.teacher_score.auc:.4f}",
+                "",
+                "",
+                "",
+                "",
+            ]
         )
     header = ("model", "test log loss", "test AUC", "learning rate", "MACs", "parameters", "training s")
     return output.table(header, lines)

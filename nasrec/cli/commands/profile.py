@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HELP = "time every node against the machine's peaks"
 
 WHAT = ("forward", "train", "supernet")
-RIVALS = ("eager", "compile")
+BACKENDS = ("eager", "compile")
 PICTURES = ("svg", "png")
 
 
@@ -128,9 +128,9 @@ def _picture_format(path: str) -> str:
 def _rivals(text: str) -> tuple[str, ...]:
     names = () if text == "none" else tuple(text.split(","))
     for name in names:
-        if name not in RIVALS:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(RIVALS)}, or none")
-    return tuple(name for name in RIVALS if name in names)
+        if name not in BACKENDS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(BACKENDS)}, or none")
+    return tuple(name for name in BACKENDS if name in names)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import nasrec_ir
 from nasrec.checks import format_path
 from nasrec.cli import architectures, describe, devices, report, runs, settings
-from nasrec.cli.folders import take_over
+from nasrec.cli.folders import inherit_settings
 from nasrec.cli.prune import options, summary
 from nasrec.cli.usage import INTERRUPTED, UsageError
 from nasrec.errors import TrainError
@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains and prunes, seed by seed; what is done when Ctrl-C comes is kept."""
-    take_over(args, "prune", trained=False)
+    inherit_settings(args, "prune", trained=False)
     settings.merge(args, "prune", options.add_options)
     args.tensorboard = False
     pruning, config = options.settings_of(args), settings.train_config(args)
@@ -55,11 +55,11 @@ def run(args: argparse.Namespace) -> int:
     from nasrec.prune import require_room
     from nasrec.train.distributed.context import joined
 
-    with joined(devices.choose(args.device, "nasrec prune")) as ranks:
-        if ranks.size > 1:
+    with joined(devices.choose(args.device, "nasrec prune")) as context:
+        if context.size > 1:
             raise UsageError("nasrec prune: prunes in one process; start it without torchrun")
-        job = job_of(args, architecture, ranks)
-        target = runs.place(args.output or f"runs/prune-{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}", ranks)
+        job = job_of(args, architecture, context)
+        target = runs.place(args.output or f"runs/prune-{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}", context)
         with runs.held(target):
             if args.fresh:
                 runs.clear(target)
@@ -124,7 +124,7 @@ def _prune(args: argparse.Namespace, job: Job, pruning: PruneSettings, config: T
 def _closing(found: Mapping[str, Any], target: Path) -> str:
     lines = f"\n{summary.table(found['over_seeds'])}\n\n" if found["over_seeds"] else ""
     if found["interrupted"]:
-        return f"{lines}{runs.goes_on(target)}"
+        return f"{lines}{runs.resume_hint(target)}"
     where = format_path(str(target))
     last = found["rounds"][-1]
     left_out = f"; the last model does not read {', '.join(last['left_out'])}" if last["left_out"] else ""

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec.checks import format_path
 from nasrec.cli import architectures, describe, devices, output, report, rows, runs, settings, weights
-from nasrec.cli.folders import take_over
+from nasrec.cli.folders import inherit_settings
 from nasrec.cli.quantize import options
-from nasrec.cli.quantize.job import QuantJob, calibrated, trained
+from nasrec.cli.quantize.job import QuantizeJob, calibrated, trained
 from nasrec.cli.usage import INTERRUPTED, UsageError
 from nasrec.io.json import json_text
 
 if TYPE_CHECKING:
     from nasrec.quant import Calibration, Scheme
-    from nasrec.train.distributed.context import Ranks
+    from nasrec.train.distributed.context import DistributedContext
 
 HELP = "quantise a trained model, or train it in few bits"
 
@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Calibrates, trains if asked to, saves, scores. What is done when Ctrl-C comes is kept."""
     asked = [f"--{name.replace('_', '-')}" for name in ("weight_bits", "act_bits") if getattr(args, name) is not None]
-    take_over(args, "quantize", trained=True)
+    inherit_settings(args, "quantize", trained=True)
     settings.read_in(args, "quantize", options.add_options)
     start = (args.weights, weights.read(args.weights)) if args.weights else None
     if args.embedding_dim is None and start is not None and (tables := weights.tables_of(start[1])):
@@ -65,17 +65,17 @@ def run(args: argparse.Namespace) -> int:
 
     from nasrec.train.distributed.context import joined
 
-    with joined(devices.choose(args.device, "nasrec quantize")) as ranks:
-        job = _job(args, architecture, ranks, start, scheme, calibration)
+    with joined(devices.choose(args.device, "nasrec quantize")) as context:
+        job = _job(args, architecture, context, start, scheme, calibration)
         if asked and not scheme.kinds and job.has_all_bits:
             raise UsageError(
                 f"nasrec quantize: {asked[0]} would change nothing, as every product of {job.graph.name} has bits of "
                 "its own, which stay; name kinds in --bits"
             )
         default = f"runs/{job.graph.name}-quantised-{time.strftime('%Y%m%d-%H%M%S')}"
-        target = runs.place(Path(args.output or default), ranks)
-        with runs.held(target) if ranks.first else nullcontext():
-            if ranks.first:
+        target = runs.place(Path(args.output or default), context)
+        with runs.held(target) if context.is_main else nullcontext():
+            if context.is_main:
                 if args.fresh:
                     runs.clear(target)
                 runs.require_kind(target, "run")
@@ -83,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
                 if not args.json:
                     print(job.data.describe())
                     print(describe.text(job.architecture, job.features, job.graph), flush=True)
-            ranks.wait()
+            context.barrier()
             found = (trained if trains else calibrated)(job, config, target)
-            if ranks.first:
+            if context.is_main:
                 if not found["interrupted"]:
                     report.write(target)
                 print(json_text(found) if args.json else _closing(found, target))
@@ -95,23 +95,23 @@ def run(args: argparse.Namespace) -> int:
 def _job(
     args: argparse.Namespace,
     architecture: architectures.Architecture,
-    ranks: Ranks,
+    context: DistributedContext,
     start: tuple[str, dict[str, Any]] | None,
     scheme: Scheme,
     calibration: Calibration,
-) -> QuantJob:
+) -> QuantizeJob:
     data = rows.load(args, seed=args.seed or 0)
     features = data.splits.train.features(args.embedding_dim)
     own = {settings.COMMAND: "quantize", **settings.of_run(args), **options.of_run(args)}
-    return QuantJob.of(
-        architecture, features, data, ranks, own, start, args.checkpoint_every, args.shard_tables,
+    return QuantizeJob.of(
+        architecture, features, data, context, own, start, args.checkpoint_every, args.shard_tables,
         scheme=scheme, calibration=calibration,
     )  # fmt: skip
 
 
 def _closing(found: Mapping[str, Any], target: Path) -> str:
     if found["interrupted"]:
-        return runs.goes_on(target)
+        return runs.resume_hint(target)
     where = format_path(str(target))
     made = found["quantisation"]
     lines = [

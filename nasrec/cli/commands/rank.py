@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             said = contest(args, target) if args.contest else study(args, target)
         except KeyboardInterrupt:
-            print(runs.goes_on(target))
+            print(runs.resume_hint(target))
             return INTERRUPTED
         runs.write_report(target, said)
         report.write(target)

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import output, report, runs, seeds
 from nasrec.cli.search import retrain
-from nasrec.cli.search.setup import MeasureSpec, add_options, algorithm_of, goal_of, settings_of
+from nasrec.cli.search.setup import EvaluatorSpec, add_options, algorithm_of, goal_of, settings_of
 from nasrec.cli.usage import INTERRUPTED
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory
 from nasrec.io.json import json_text
-from nasrec.search.evaluation import Shown, evaluation
+from nasrec.search.evaluation import ConsoleWatch, evaluation
 
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
     from nasrec.features import FeatureSpec
     from nasrec.genotype import Genotype
-    from nasrec.search import Found, Goal, Trial
+    from nasrec.search import Goal, SearchResult, Trial
     from nasrec.supernet import Supernet
 
 HELP = "search for better genotypes with a trained supernet"
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     goal = goal_of(args)
     recipe = retrain.recipe_of(args) if args.retrain else None
     data_options = {name: getattr(args, name) for name in ("data", "rows", "kind", "split", "min_count")}
-    spec = MeasureSpec(
+    spec = EvaluatorSpec(
         args.supernet, data_options, args.seed, goal, args.hardware, args.finetune, args.finetune_rows, args.valid_rows
     )
     net, data = spec.load()
@@ -81,17 +81,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _search(
-    args: argparse.Namespace, goal: Goal, spec: MeasureSpec, net: Supernet, data: Rows, target: Path
-) -> Found[Genotype]:
+    args: argparse.Namespace, goal: Goal, spec: EvaluatorSpec, net: Supernet, data: Rows, target: Path
+) -> SearchResult[Genotype]:
     from nasrec.search import Journal, run_search
 
     space = net.space if args.operators == "any" else replace(net.space, operators_per_branch="single")
     algorithm = algorithm_of(args, space, goal)
     identity = {**_settings(args, goal), **spec.identity(net, data)}
-    make = functools.partial(MeasureSpec.make, spec)
+    make = functools.partial(EvaluatorSpec.make, spec)
     engine = evaluation(make, args.workers, args.ray, functools.partial(spec.measures, net, data))
     with Journal(target / "journal.jsonl", identity) as journal, engine as evaluate:
-        return run_search(algorithm, evaluate, goal, journal, Shown(goal, "genotypes"))
+        return run_search(algorithm, evaluate, goal, journal, ConsoleWatch(goal, "genotypes"))
 
 
 def _settings(args: argparse.Namespace, goal: Goal) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _settings(args: argparse.Namespace, goal: Goal) -> dict[str, Any]:
 
 
 def _report(
-    args: argparse.Namespace, goal: Goal, spec: MeasureSpec, net: Supernet, data: Rows, found: Found[Genotype]
+    args: argparse.Namespace, goal: Goal, spec: EvaluatorSpec, net: Supernet, data: Rows, found: SearchResult[Genotype]
 ) -> dict[str, Any]:
     from nasrec.environment import environment
 
@@ -116,7 +116,7 @@ def _report(
     }
 
 
-def _save(target: Path, goal: Goal, found: Found[Genotype], said: dict[str, Any]) -> None:
+def _save(target: Path, goal: Goal, found: SearchResult[Genotype], said: dict[str, Any]) -> None:
     from nasrec.cli.search import pictures
 
     runs.write_report(target, said)
@@ -133,7 +133,7 @@ def _save(target: Path, goal: Goal, found: Found[Genotype], said: dict[str, Any]
     report.write(target)
 
 
-def _best(goal: Goal, found: Found[Genotype], features: FeatureSpec, count: int) -> list[Trial[Genotype]]:
+def _best(goal: Goal, found: SearchResult[Genotype], features: FeatureSpec, count: int) -> list[Trial[Genotype]]:
     """The best by the first objective among those that keep all limits, no model twice: genotypes that differ in dead
     blocks alone, or in inputs that no operator reads, would be trained to the same weights."""
     import nasrec_ir
@@ -148,7 +148,7 @@ def _best(goal: Goal, found: Found[Genotype], features: FeatureSpec, count: int)
     return list(chosen.values())
 
 
-def _table(goal: Goal, found: Found[Genotype], features: FeatureSpec) -> str:
+def _table(goal: Goal, found: SearchResult[Genotype], features: FeatureSpec) -> str:
     best = _best(goal, found, features, _SHOWN) if len(goal.objectives) == 1 else list(found.front)
     if not best:
         return "no genotype keeps all limits"
@@ -159,5 +159,5 @@ def _table(goal: Goal, found: Found[Genotype], features: FeatureSpec) -> str:
 
 
 def _interrupted(target: Path) -> int:
-    print(runs.goes_on(target))
+    print(runs.resume_hint(target))
     return INTERRUPTED

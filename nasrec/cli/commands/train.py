@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec.cli import architectures, describe, devices, output, report, runs, seeds, settings, tune
-from nasrec.cli.training import Job, carry_out, job_of
+from nasrec.cli.training import Job, job_of, run_training
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.io.json import json_text
 
@@ -68,15 +68,15 @@ def run(args: argparse.Namespace) -> int:
     from nasrec.train.distributed.context import joined
     from nasrec.train.distributed.sharded import require_shardable
 
-    with joined(devices.choose(args.device, "nasrec train")) as ranks:
+    with joined(devices.choose(args.device, "nasrec train")) as context:
         if args.shard_tables is not None:
             require_shardable(config, args.shard_tables)
-        job = job_of(args, architecture, ranks)
+        job = job_of(args, architecture, context)
         target = _target(args, job)
-        with runs.held(target) if ranks.first else nullcontext():
-            if ranks.first:
+        with runs.held(target) if context.is_main else nullcontext():
+            if context.is_main:
                 _begin(args, job, target)
-            ranks.wait()
+            context.barrier()
             return _train(args, job, config, learning_rates, target)
 
 
@@ -101,10 +101,10 @@ def _train(
     elif args.seeds > 1:
         chosen = seeds.train_seeds(job, config, own, target)
     else:
-        chosen = [carry_out(job, config, target, f"training {job.architecture.name}")]
+        chosen = [run_training(job, config, target, f"training {job.architecture.name}")]
     several = args.tune or args.seeds > 1
     found = _common(job, trials, chosen) if several else chosen[0]
-    if job.ranks.first:
+    if job.context.is_main:
         if several:
             runs.write_report(target, found)
         tables = [tune.table(trials)] if trials else []
@@ -116,9 +116,9 @@ def _train(
 
 
 def _target(args: argparse.Namespace, job: Job) -> Path:
-    if args.output is None and job.ranks.size > 1:
+    if args.output is None and job.context.size > 1:
         raise UsageError("nasrec train: several processes need a folder that all of them know; give -o DIR")
-    return runs.place(Path(args.output or f"runs/{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}"), job.ranks)
+    return runs.place(Path(args.output or f"runs/{job.graph.name}-{time.strftime('%Y%m%d-%H%M%S')}"), job.context)
 
 
 def _common(job: Job, trials: Sequence[tune.Trial], chosen: Sequence[Report]) -> Report:
@@ -136,7 +136,7 @@ def _common(job: Job, trials: Sequence[tune.Trial], chosen: Sequence[Report]) ->
 
 def _closing(found: Report, tables: Sequence[str], chosen: Sequence[Report], target: Path) -> str:
     if found["interrupted"]:
-        return runs.goes_on(target)
+        return runs.resume_hint(target)
     blocks = [*tables] or [_scores(found)]
     if "trials" in found:
         blocks.insert(1, f"learning rate {chosen[0]['config']['lr']:g} it is; with its seeds:")

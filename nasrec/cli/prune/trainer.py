@@ -12,7 +12,7 @@ import nasrec_ir
 from nasrec.checks import format_path
 from nasrec.cli import architectures, runs, weights
 from nasrec.cli.architectures import Architecture
-from nasrec.cli.training import Job, carry_out, digest
+from nasrec.cli.training import Job, digest, run_training
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 
@@ -59,7 +59,7 @@ class FolderTrainer:
                 job, architecture=architecture, graph=model.graph, start=(initial, _values(model)), settings=own
             )
         write_text(target / "graph.ir", nasrec_ir.dump(model.graph), TrainError)
-        report = carry_out(job, self.config, target, self._label(number, "training"))
+        report = run_training(job, self.config, target, self._label(number, "training"))
         if report["interrupted"]:
             raise Stopped
         path = str(target / "weights.pt")
@@ -89,7 +89,7 @@ class FolderTrainer:
             copy_tensors(found["weights"], model.state_dict(), format_path(str(path)))
             print(f"{label}: finished before; --fresh would begin anew", file=sys.stderr)
             return
-        learner = MaskLearner(model.to(self.job.ranks.device), self.settings, self.config)
+        learner = MaskLearner(model.to(self.job.context.device), self.settings, self.config)
         train, valid, _ = self.job.data.splits
         watchers = Several(Journal(target), console_progress(label))
         store = FolderStore(target / "checkpoints", self.job.every)
@@ -99,7 +99,7 @@ class FolderTrainer:
         tensorfile.write(path, {"identity": whole, "weights": _values(model)}, TrainError)
 
     def _place(self, name: str) -> Path:
-        target = runs.place(self.folder / name, self.job.ranks)
+        target = runs.place(self.folder / name, self.job.context)
         runs.sweep(target)
         return target
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import nasrec_ir
 from nasrec.cli import runs, settings, weights
 from nasrec.cli.architectures import Architecture
-from nasrec.cli.training import Job, carry_out
+from nasrec.cli.training import Job, run_training
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
 from nasrec.io.atomic import write_text
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
     from nasrec.quant import Calibration, Scheme
     from nasrec.train import TrainConfig
-    from nasrec.train.distributed.context import Ranks
+    from nasrec.train.distributed.context import DistributedContext
 
-__all__ = ["QuantJob", "calibrated", "trained"]
+__all__ = ["QuantizeJob", "calibrated", "trained"]
 
 
 @dataclass(frozen=True)
-class QuantJob(Job):
+class QuantizeJob(Job):
     """A job whose model is quantised and calibrated before it is trained, if it is trained at all.
 
     Attributes:
@@ -53,7 +53,7 @@ class QuantJob(Job):
         architecture: Architecture,
         features: FeatureSpec,
         data: Rows,
-        ranks: Ranks,
+        context: DistributedContext,
         settings: Mapping[str, Any],
         start: tuple[str, dict[str, torch.Tensor]] | None,
         every: int | None,
@@ -61,7 +61,7 @@ class QuantJob(Job):
         *,
         scheme: Scheme,
         calibration: Calibration,
-    ) -> QuantJob:
+    ) -> QuantizeJob:
         """The job of an architecture. Raises `QuantError` where the scheme does not fit it."""
         from nasrec.quant import annotate
 
@@ -69,7 +69,7 @@ class QuantJob(Job):
         if architecture.genotype is not None:
             architecture = replace(architecture, genotype=scheme.on(architecture.genotype))
         return cls(
-            architecture, features, annotate(base, scheme), data, ranks, settings, start, every, False, shard_tables,
+            architecture, features, annotate(base, scheme), data, context, settings, start, every, False, shard_tables,
             base=base, scheme=scheme, calibration=calibration,
         )  # fmt: skip
 
@@ -101,7 +101,7 @@ class QuantJob(Job):
         from nasrec.quant.model import with_graph
 
         assert self.base is not None
-        return with_graph(self._begun(self.base, seed), stripped(self.base)).to(self.ranks.device)
+        return with_graph(self._begun(self.base, seed), stripped(self.base)).to(self.context.device)
 
     def save_source(self, target: Path, model: CompiledModel) -> None:
         super().save_source(target, model)
@@ -145,41 +145,41 @@ class QuantJob(Job):
         return found | {"calibrated": scores_of(self, self.model(0))}
 
 
-def calibrated(job: QuantJob, config: TrainConfig, target: Path) -> dict[str, Any]:
+def calibrated(job: QuantizeJob, config: TrainConfig, target: Path) -> dict[str, Any]:
     """Saves the calibrated model, or finds it saved; gives the report.
 
     Raises:
         NasrecError: the folder holds another run, or a file cannot be written.
     """
-    found = runs.finished(target, {"config": None, **job.identity}) if job.ranks.first else None
-    known: dict[str, Any] | None = job.ranks.from_first(found)
+    found = runs.finished(target, {"config": None, **job.identity}) if job.context.is_main else None
+    known: dict[str, Any] | None = job.context.broadcast_object(found)
     if known is not None:
         return known
     model = job.model(config.seed)
     report = {**job.summary(), "identity": job.identity, "interrupted": False}
     report |= {"seed": config.seed, "scores": report["quantisation"]["scores"]["calibrated"]}
     report["quantisation"]["scales"] = _scales(job.graph, model.state_dict())
-    if job.ranks.first:
+    if job.context.is_main:
         own = settings.to_toml({**job.settings, "seed": config.seed}, None)
         write_text(target / "config.toml", own, TrainError)
         job.save_source(target, model)
         weights.save(model, target / "weights.pt")
         runs.write_report(target, report)
-    job.ranks.wait()
+    job.context.barrier()
     plain: dict[str, Any] = json.loads(json_text(report))
     return plain
 
 
-def trained(job: QuantJob, config: TrainConfig, target: Path) -> dict[str, Any]:
+def trained(job: QuantizeJob, config: TrainConfig, target: Path) -> dict[str, Any]:
     """Trains the calibrated model, or goes on where a run in the folder stands; gives the report.
 
     Raises:
         NasrecError: the folder holds another run, training fails, or a file cannot be written.
     """
-    report = carry_out(job, config, target, f"training {job.architecture.name} in few bits")
+    report = run_training(job, config, target, f"training {job.architecture.name} in few bits")
     if not report["interrupted"] and "trained" not in report["quantisation"]["scores"]:
         report["quantisation"]["scores"]["trained"] = {part: report["scores"][part] for part in ("valid", "test")}
-        if job.ranks.first:
+        if job.context.is_main:
             report["quantisation"]["scales"] = _scales(job.graph, weights.read(str(target / "weights.pt")))
             runs.write_report(target, report)
     return report
@@ -190,7 +190,8 @@ def scores_of(job: Job, model: CompiledModel) -> dict[str, Any]:
     from nasrec.train.predict import evaluate
 
     return {
-        part: evaluate(model, getattr(job.data.splits, part), ranks=job.ranks).to_dict() for part in ("valid", "test")
+        part: evaluate(model, getattr(job.data.splits, part), context=job.context).to_dict()
+        for part in ("valid", "test")
     }
 
 

@@ -12,7 +12,7 @@ from nasrec.cli import curves
 
 if TYPE_CHECKING:
     from nasrec.rank.study import Ranked
-    from nasrec.rank.tabular import Contest
+    from nasrec.rank.tabular import AlgorithmComparison
 
 __all__ = ["draw_cdf", "draw_contest", "draw_scatter"]
 
@@ -56,7 +56,7 @@ def draw_cdf(ranked: Sequence[Ranked], path: Path) -> None:
     curves.save(figure, path)
 
 
-def draw_contest(result: Contest, path: Path) -> None:
+def draw_contest(result: AlgorithmComparison, path: Path) -> None:
     """Mean regret over the budget, with the 95 per cent interval of the mean."""
     figure = curves.figure_of(7.5, 4.5)
     axes = figure.subplots()

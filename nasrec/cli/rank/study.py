@@ -139,12 +139,12 @@ def _ranked(args: argparse.Namespace, candidate: _Candidate, table: Table, data:
     """Without and with fine-tuning."""
     from nasrec.progress import console_meter
     from nasrec.rank.study import rank, score_all
-    from nasrec.supernet import Tuning
+    from nasrec.supernet import FinetuneConfig
 
     net, truth = candidate.make(), table.scores(table.genotypes)
     found = []
     for finetune in (0, args.finetune):
-        tuning = Tuning(finetune, distinct_rows=args.finetune_rows) if finetune else None
+        tuning = FinetuneConfig(finetune, distinct_rows=args.finetune_rows) if finetune else None
         predicted = score_all(
             net, table.genotypes, data.splits, tuning, valid_rows=args.valid_rows, meter=console_meter(),
             label=f"{candidate.name}, {finetune} steps",

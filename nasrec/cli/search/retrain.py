@@ -83,14 +83,14 @@ class Recipe:
         """The runs of one model, on a card where there is one."""
         import torch
 
-        from nasrec.train.distributed.context import Ranks
+        from nasrec.train.distributed.context import DistributedContext
 
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         settings: dict[str, Any] = {} if self.embedding_std is None else {"embedding_std": self.embedding_std}
         if self.dropout and architecture.genotype is not None:
             settings["dropout"] = self.dropout
             graph = Dropout(self.dropout).apply(graph)
-        return Job(architecture, features, graph, data, Ranks(device=device), settings)
+        return Job(architecture, features, graph, data, DistributedContext(device=device), settings)
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from nasrec.genotype import Genotype
     from nasrec.search import Algorithm
     from nasrec.search.candidates import C, CrossingSpace
-    from nasrec.search.evaluator import Measures
+    from nasrec.search.evaluator import Evaluator
     from nasrec.supernet import Scorer, Supernet
     from nasrec.train import Metrics
 
 __all__ = [
     "ALGORITHMS",
-    "MeasureSpec",
+    "EvaluatorSpec",
     "add_algorithm",
     "add_finetune_rows",
     "add_goal",
@@ -185,7 +185,7 @@ def settings_of(args: argparse.Namespace, goal: Goal, hardware: str | None) -> d
 
 
 @dataclass(frozen=True)
-class MeasureSpec:
+class EvaluatorSpec:
     """Everything that measuring needs, by name, so that another process can make it too.
 
     Attributes:
@@ -226,10 +226,10 @@ class MeasureSpec:
         net, data = self.load()
         return self.measures(net, data)
 
-    def measures(self, net: Supernet, data: rows.Rows) -> Measures:
+    def measures(self, net: Supernet, data: rows.Rows) -> Evaluator:
         """The same from a supernet and rows that are there already."""
         from nasrec.cli.pim import chips
-        from nasrec.search.evaluator import SCORES, Measures
+        from nasrec.search.evaluator import SCORES, Evaluator
 
         scorer = None
         if any(name in SCORES for name in self.goal.names):
@@ -240,17 +240,17 @@ class MeasureSpec:
 
         in_memory = any(name.startswith("pim.") for name in self.goal.names)
         chip = chips.load(self.hardware, []) if in_memory else None
-        return Measures(self.goal, net.features, scorer=scorer, hardware=chip)
+        return Evaluator(self.goal, net.features, scorer=scorer, hardware=chip)
 
     def scorer(self, net: Supernet, data: rows.Rows) -> Scorer:
         """What scores a genotype on the validation rows."""
-        from nasrec.supernet import Scorer, Tuning
+        from nasrec.supernet import FinetuneConfig, Scorer
 
         return Scorer(
             net,
             data.splits.valid,
             train_log=data.splits.train if self.finetune else None,
-            tuning=Tuning(self.finetune, distinct_rows=self.finetune_rows) if self.finetune else None,
+            tuning=FinetuneConfig(self.finetune, distinct_rows=self.finetune_rows) if self.finetune else None,
             most_rows=self.valid_rows,
         )
 

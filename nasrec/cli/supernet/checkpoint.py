@@ -13,7 +13,7 @@ from nasrec.errors import DataError, SpaceError
 if TYPE_CHECKING:
     from nasrec.cli.rows import Rows
     from nasrec.genotype import Genotype
-    from nasrec.supernet import Supernet, Tuning
+    from nasrec.supernet import FinetuneConfig, Supernet
 
 __all__ = ["add_arguments", "add_tuning", "genotype_of", "open_supernet", "rows_for", "tuning_of"]
 
@@ -40,14 +40,14 @@ def add_tuning(parser: argparse.ArgumentParser) -> None:
     devices.add_option(group)
 
 
-def tuning_of(args: argparse.Namespace) -> Tuning | None:
+def tuning_of(args: argparse.Namespace) -> FinetuneConfig | None:
     """What the options of `add_tuning` say; None without --finetune."""
-    from nasrec.supernet import Tuning
+    from nasrec.supernet import FinetuneConfig
 
     if args.finetune is None:
         return None
     rate = {} if args.finetune_lr is None else {"lr": args.finetune_lr}
-    return Tuning(args.finetune, args.batch_size, args.finetune_rows, seed=args.seed, **rate)
+    return FinetuneConfig(args.finetune, args.batch_size, args.finetune_rows, seed=args.seed, **rate)
 
 
 def open_supernet(args: argparse.Namespace, command: str) -> Supernet:
@@ -63,7 +63,7 @@ def genotype_of(text: str, net: Supernet) -> Genotype:
     architecture = architectures.load(text)
     if architecture.genotype is None:
         raise UsageError(f"nasrec supernet: {text} is a {architecture.kind}, which no supernet holds; name a genotype")
-    if (reason := net.space.why_not(architecture.genotype)) is not None:
+    if (reason := net.space.violation(architecture.genotype)) is not None:
         raise SpaceError(f"{format_path(text)}: not in the supernet's space: {reason}")
     return architecture.genotype
 

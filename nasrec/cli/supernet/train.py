@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nasrec.space import SearchSpace
     from nasrec.supernet import PathSampling, Supernet
     from nasrec.train import TrainConfig, TrainResult
-    from nasrec.train.distributed.context import Ranks
+    from nasrec.train.distributed.context import DistributedContext
     from nasrec.train.progress import Progress
     from nasrec.train.state import State
 
@@ -92,20 +92,20 @@ def run(args: argparse.Namespace) -> int:
     sampling = PathSampling(args.strategy, args.counts, args.warmup_share)
     own = {field.name for field in fields(TrainConfig)}
     config = TrainConfig(**{name: value for name, value in vars(args).items() if name in own})
-    with joined(devices.choose(args.device, COMMAND)) as ranks:
-        target = _target(args, ranks)
+    with joined(devices.choose(args.device, COMMAND)) as context:
+        target = _target(args, context)
         data = rows.load(args, seed=args.seed)
-        net = _build(args, space, data).to(ranks.device)
-        with runs.held(target) if ranks.first else nullcontext():
-            if ranks.first and args.fresh:
+        net = _build(args, space, data).to(context.device)
+        with runs.held(target) if context.is_main else nullcontext():
+            if context.is_main and args.fresh:
                 runs.clear(target)
-            if ranks.first:
+            if context.is_main:
                 runs.require_command(target, "supernet train")
-            ranks.wait()
-            result = _train(args, net, data, config, sampling, target, ranks)
-            if ranks.first:
-                _finish(args, net, _report(net, data, sampling, result, ranks), target)
-            ranks.wait()
+            context.barrier()
+            result = _train(args, net, data, config, sampling, target, context)
+            if context.is_main:
+                _finish(args, net, _report(net, data, sampling, result, context), target)
+            context.barrier()
     return INTERRUPTED if result.interrupted else 0
 
 
@@ -126,10 +126,10 @@ def _build(args: argparse.Namespace, space: SearchSpace, data: Rows) -> Supernet
     return Supernet(space, features, masking=args.masking, layer_norm=space.layer_norm[0], seed=args.seed)
 
 
-def _target(args: argparse.Namespace, ranks: Ranks) -> Path:
-    if args.output is None and ranks.size > 1:
+def _target(args: argparse.Namespace, context: DistributedContext) -> Path:
+    if args.output is None and context.size > 1:
         raise UsageError(f"{COMMAND}: several processes need a folder that all of them know; give -o DIR")
-    return runs.place(args.output or f"runs/supernet-{time.strftime('%Y%m%d-%H%M%S')}", ranks)
+    return runs.place(args.output or f"runs/supernet-{time.strftime('%Y%m%d-%H%M%S')}", context)
 
 
 def _train(
@@ -139,16 +139,16 @@ def _train(
     config: TrainConfig,
     sampling: PathSampling,
     target: Path,
-    ranks: Ranks,
+    context: DistributedContext,
 ) -> TrainResult:
     from nasrec.supernet import train
     from nasrec.train.progress import Silent
     from nasrec.train.store import FolderStore
 
-    store = FolderStore(target / CHECKPOINTS, args.checkpoint_every) if ranks.first else None
-    progress = _progress(args, net, data, target) if ranks.first else Silent()
+    store = FolderStore(target / CHECKPOINTS, args.checkpoint_every) if context.is_main else None
+    progress = _progress(args, net, data, target) if context.is_main else Silent()
     log, valid, _ = data.splits
-    return train(net, log, valid, config, sampling, progress, store=store, ranks=ranks)
+    return train(net, log, valid, config, sampling, progress, store=store, context=context)
 
 
 def _progress(args: argparse.Namespace, net: Supernet, data: Rows, target: Path) -> Progress:
@@ -167,7 +167,9 @@ def _progress(args: argparse.Namespace, net: Supernet, data: Rows, target: Path)
     return Several(Begun(), Journal(target), *board, console_progress("training the supernet"))
 
 
-def _report(net: Supernet, data: Rows, sampling: PathSampling, result: TrainResult, ranks: Ranks) -> dict[str, Any]:
+def _report(
+    net: Supernet, data: Rows, sampling: PathSampling, result: TrainResult, context: DistributedContext
+) -> dict[str, Any]:
     from nasrec.environment import environment
     from nasrec.supernet import describe
     from nasrec.train.predict import device_of
@@ -178,7 +180,7 @@ def _report(net: Supernet, data: Rows, sampling: PathSampling, result: TrainResu
         "sampling": asdict(sampling),
         "config": asdict(result.config),
         "device": str(device_of(net)),
-        "processes": ranks.size,
+        "processes": context.size,
         "data": data.summary(),
         "environment": environment(),
         **runs.outcome(result),
@@ -201,7 +203,7 @@ def _described(net: Supernet) -> str:
 
 def _closing(report: dict[str, Any], target: Path) -> str:
     if report["interrupted"]:
-        return runs.goes_on(target)
+        return runs.resume_hint(target)
     where = format_path(str(target))
     lines = []
     if report["evaluations"]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from nasrec.data.synthetic.generator import BLOCK_ROWS, Generator, Twin, ceiling, synthesize
+from nasrec.data.synthetic.generator import BLOCK_ROWS, Generator, SyntheticLog, synthesize, teacher_score
 
-__all__ = ["BLOCK_ROWS", "Generator", "Twin", "ceiling", "synthesize"]
+__all__ = ["BLOCK_ROWS", "Generator", "SyntheticLog", "synthesize", "teacher_score"]

@@ -17,7 +17,7 @@ from nasrec.errors import DataError
 if TYPE_CHECKING:
     from nasrec.metrics import Metrics
 
-__all__ = ["BLOCK_ROWS", "Generator", "Twin", "ceiling", "synthesize"]
+__all__ = ["BLOCK_ROWS", "Generator", "SyntheticLog", "synthesize", "teacher_score"]
 
 BLOCK_ROWS = 1 << 14
 """Rows drawn at a time; part of what a twin is, since each block has a random stream of its own."""
@@ -27,16 +27,18 @@ _ZIPF = 1.5
 
 
 @dataclass(frozen=True, eq=False)
-class Twin:
+class SyntheticLog:
     """A synthetic log, the score of the teacher that drew its labels (no model can beat it but by luck), and the
     integer counts behind its dense columns: `counts` float64 [N, num_dense], NaN = missing."""
 
     log: ClickLog
-    ceiling: Metrics
+    teacher_score: Metrics
     counts: NDArray[np.float64]
 
 
-def synthesize(kind: str = "criteo", rows: int = 200_000, seed: int = 0, *, max_cardinality: int = 1000) -> Twin:
+def synthesize(
+    kind: str = "criteo", rows: int = 200_000, seed: int = 0, *, max_cardinality: int = 1000
+) -> SyntheticLog:
     """Draw `rows` impressions that look like `kind` ("criteo", "avazu", "kdd", "frappe") from outside.
 
     See `Generator`, whose first rows these are.
@@ -57,7 +59,7 @@ def synthesize(kind: str = "criteo", rows: int = 200_000, seed: int = 0, *, max_
         f"{generator.title} ({rows:,} rows, seed {seed})",
         logits.astype(np.float32),
     )
-    return Twin(log, ceiling(log), counts)
+    return SyntheticLog(log, teacher_score(log), counts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +132,7 @@ class Generator:
         return Drawn(counts, ids, logits, label.astype(np.uint8))
 
 
-def ceiling(log: ClickLog) -> Metrics:
+def teacher_score(log: ClickLog) -> Metrics:
     """The teacher's own score on synthetic rows, such as one part of a split: what a perfect model would get."""
     from nasrec.metrics import score
 

@@ -21,13 +21,13 @@ from nasrec.data.staging import remove
 from nasrec.data.synthetic import BLOCK_ROWS, Generator
 from nasrec.errors import DataError
 
-__all__ = ["prepare_twin"]
+__all__ = ["prepare_synthetic"]
 
 _TOGETHER = 8
 """Blocks of the generator in one shard at most."""
 
 
-def prepare_twin(
+def prepare_synthetic(
     kind: str,
     rows: int,
     output: str | os.PathLike[str],

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec.data.synthetic import Twin
+from nasrec.data.synthetic import SyntheticLog
 from nasrec.data.synthetic.profiles import PROFILES
 from nasrec.errors import DataError
 
 __all__ = ["write_criteo_tsv"]
 
 
-def write_criteo_tsv(twin: Twin, path: str | os.PathLike[str]) -> None:
+def write_criteo_tsv(twin: SyntheticLog, path: str | os.PathLike[str]) -> None:
     """Write a Criteo twin as Criteo publishes its rows: label, 13 integers, 26 hashed categories, tabs, no header.
 
     A name that ends in .gz is compressed. The file appears whole or not at all.

@@ -17,9 +17,9 @@ from torch.distributed.distributed_c10d import PrefixStore
 
 from nasrec.checks import first_difference, format_value
 from nasrec.errors import RankLost, TrainError
-from nasrec.train.distributed.failure import one_voice
+from nasrec.train.distributed.failure import report_first_failure
 
-__all__ = ["ALONE", "Ranks", "joined", "told_when_lost"]
+__all__ = ["SINGLE_PROCESS", "DistributedContext", "joined", "translate_peer_errors"]
 
 CPU = torch.device("cpu")
 
@@ -32,7 +32,7 @@ _LARGE = 1 << 16
 
 
 @dataclass(frozen=True)
-class Ranks:
+class DistributedContext:
     """One of `size` processes that train together; alone, every exchange is free.
 
     All ranks must call the same methods in the same order. Each raises `RankLost` where another rank has ended.
@@ -46,38 +46,38 @@ class Ranks:
     device: torch.device = CPU
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Is this the process that writes files and shows progress?"""
         return self.rank == 0
 
-    def total(self, values: Sequence[float]) -> list[float]:
+    def sum(self, values: Sequence[float]) -> list[float]:
         """Sums over all ranks of some numbers, in float64."""
         if self.size == 1:
             return list(values)
         # On the CPU even where training is on cards: no one waits for a card.
         tensor = torch.tensor(values, dtype=torch.float64)
-        with told_when_lost():
+        with translate_peer_errors():
             dist.all_reduce(tensor)
         summed: list[float] = tensor.tolist()
         return summed
 
-    def each(self, values: Sequence[int]) -> list[list[int]]:
+    def all_gather(self, values: Sequence[int]) -> list[list[int]]:
         """Every rank's whole numbers, by rank; equally many of each."""
         if self.size == 1:
             return [list(values)]
         own = torch.tensor(values, dtype=torch.int64)
         found = [torch.empty_like(own) for _ in range(self.size)]
-        with told_when_lost():
+        with translate_peer_errors():
             dist.all_gather(found, own)
         return [part.tolist() for part in found]
 
-    def add(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce_(self, tensors: Sequence[Tensor]) -> None:
         """Replaces dense tensors by their sums over all ranks; small ones of a type in one exchange."""
         if self.size == 1:
             return
         large = [tensor for tensor in tensors if _is_large(tensor)]
         small = [tensor for tensor in tensors if not _is_large(tensor)]
-        with told_when_lost():
+        with translate_peer_errors():
             under_way = [dist.all_reduce(tensor, async_op=True) for tensor in large]
             for dtype in dict.fromkeys(tensor.dtype for tensor in small):
                 alike = [tensor for tensor in small if tensor.dtype == dtype]
@@ -89,7 +89,7 @@ class Ranks:
             for work in under_way:
                 work.wait()
 
-    def gather(self, tensor: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
+    def all_gather_rows(self, tensor: Tensor, lengths: Sequence[int] | None = None) -> Tensor:
         """The ranks' tensors one after the other; they may differ in their first size.
 
         Args:
@@ -98,7 +98,7 @@ class Ranks:
         if self.size == 1:
             return tensor
         if lengths is None:
-            lengths = [length for (length,) in self.each([len(tensor)])]
+            lengths = [length for (length,) in self.all_gather([len(tensor)])]
         if not max(lengths):
             return tensor
         padded = tensor.contiguous()
@@ -106,22 +106,22 @@ class Ranks:
             padded = tensor.new_zeros((max(lengths), *tensor.shape[1:]))
             padded[: len(tensor)] = tensor
         found = [torch.empty_like(padded) for _ in range(self.size)]
-        with told_when_lost():
+        with translate_peer_errors():
             dist.all_gather(found, padded)
         return torch.cat([part[:length] for part, length in zip(found, lengths, strict=True)])
 
-    def copy_first(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast_(self, tensors: Sequence[Tensor]) -> None:
         """Replaces tensors by those of the first rank."""
         if self.size == 1:
             return
-        with told_when_lost():
+        with translate_peer_errors():
             for tensor in tensors:
                 sent = tensor.detach().contiguous()
                 dist.broadcast(sent, 0)
-                if not self.first and sent.data_ptr() != tensor.data_ptr():
+                if not self.is_main and sent.data_ptr() != tensor.data_ptr():
                     tensor.detach().copy_(sent)
 
-    def from_first(self, value: Any) -> Any:
+    def broadcast_object(self, value: Any) -> Any:
         """The first rank's value, made of plain values, dicts, lists and tensors; what other ranks give is ignored.
 
         Their tensors come on the CPU, one at a time.
@@ -129,10 +129,10 @@ class Ranks:
         if self.size == 1:
             return value
         tensors: list[Tensor] = []
-        outline = [_without_tensors(value, tensors) if self.first else None]
-        with told_when_lost():
+        outline = [_without_tensors(value, tensors) if self.is_main else None]
+        with translate_peer_errors():
             dist.broadcast_object_list(outline, 0, device=CPU)
-            if self.first:
+            if self.is_main:
                 for tensor in tensors:
                     dist.broadcast(tensor.detach().cpu().contiguous(), 0)
                 return value
@@ -143,7 +143,7 @@ class Ranks:
         if self.size == 1:
             return
         found: list[Any] = [None] * self.size
-        with told_when_lost():
+        with translate_peer_errors():
             dist.all_gather_object(found, dict(values))
         for rank, each in enumerate(found):
             if (difference := first_difference(found[0], each)) is not None:
@@ -158,20 +158,20 @@ class Ranks:
         """Raise `TrainError` unless all ranks were given the same text."""
         self.require_same({what: value})
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Until all ranks are here."""
-        self.total((0.0,))
+        self.sum((0.0,))
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = DistributedContext()
 
 
 @contextmanager
-def joined(device: torch.device | None = None, timeout_s: float = _TIMEOUT_S) -> Iterator[Ranks]:
+def joined(device: torch.device | None = None, timeout_s: float = _TIMEOUT_S) -> Iterator[DistributedContext]:
     """The ranks that torchrun started, as a context manager; alone without it.
 
     They exchange CPU tensors through gloo and CUDA tensors through nccl. Where something goes wrong within the block,
-    on one rank or on all, one of them raises it; see `one_voice` for the others.
+    on one rank or on all, one of them raises it; see `report_first_failure` for the others.
 
     Args:
         device: where to compute, the CPU by default. A CUDA device without number is that of LOCAL_RANK.
@@ -183,7 +183,7 @@ def joined(device: torch.device | None = None, timeout_s: float = _TIMEOUT_S) ->
     device = device or CPU
     size = _whole("WORLD_SIZE") if "WORLD_SIZE" in os.environ else 1
     if size == 1:
-        yield Ranks(device=device)
+        yield DistributedContext(device=device)
         return
     rank = _require_variables(size)
     device = _own_device(device)
@@ -201,12 +201,12 @@ def joined(device: torch.device | None = None, timeout_s: float = _TIMEOUT_S) ->
             f"rank {rank} cannot join the {size} ranks at {os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']} "
             f"({_first_line(error)}); start all of them with torchrun, and see that the machines reach each other"
         ) from None
-    with one_voice(PrefixStore("nasrec/voice", store), rank, size):
-        yield Ranks(rank, size, device)
+    with report_first_failure(PrefixStore("nasrec/voice", store), rank, size):
+        yield DistributedContext(rank, size, device)
 
 
 @contextmanager
-def told_when_lost() -> Iterator[None]:
+def translate_peer_errors() -> Iterator[None]:
     """Around what exchanges something with other ranks: raises `RankLost` where one of them is no longer there."""
     try:
         yield

@@ -13,7 +13,7 @@ from torch.distributed.distributed_c10d import Store
 
 from nasrec.errors import OtherRankFailed
 
-__all__ = ["one_voice"]
+__all__ = ["report_first_failure"]
 
 _FAILED, _INTERRUPTED = "failed", "interrupted"
 _STORE_S = 10.0
@@ -23,7 +23,7 @@ _SILENCE_S = 0.3
 
 
 @contextmanager
-def one_voice(store: Store, rank: int, size: int) -> Iterator[None]:
+def report_first_failure(store: Store, rank: int, size: int) -> Iterator[None]:
     """Around everything that joined ranks do; leaves the process group at the end.
 
     An exception on one rank ends the others through their broken exchanges, and one on all comes from each. The first

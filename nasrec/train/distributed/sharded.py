@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from nasrec.errors import TrainError
 from nasrec.train.config import TrainConfig
-from nasrec.train.distributed.context import Ranks, told_when_lost
+from nasrec.train.distributed.context import DistributedContext, translate_peer_errors
 from nasrec.train.distributed.torchrec_tables import (
-    WAYS,
-    SpreadTables,
-    can_spread,
+    SHARDINGS,
+    ShardedTables,
+    can_shard,
     gradients_are_summed,
     quiet,
     require_torchrec,
@@ -28,23 +28,23 @@ from nasrec.train.weights import copy_tensors
 __all__ = ["ShardedLearner", "learner_for", "require_shardable"]
 
 
-def learner_for(model: nn.Module, config: TrainConfig, ranks: Ranks, way: str | None) -> ModelLearner:
+def learner_for(model: nn.Module, config: TrainConfig, context: DistributedContext, way: str | None) -> ModelLearner:
     """With tables sharded that way, or not at all; one rank has them all in any case.
 
     Raises:
         TrainError: the run cannot be made with sharded tables.
     """
     if way is None:
-        return ModelLearner(model, config, ranks)
+        return ModelLearner(model, config, context)
     require_shardable(config, way)
-    return ShardedLearner(model, config, ranks, way) if ranks.size > 1 else ModelLearner(model, config, ranks)
+    return ShardedLearner(model, config, context, way) if context.size > 1 else ModelLearner(model, config, context)
 
 
 def require_shardable(config: TrainConfig, way: str) -> None:
     """Raises `TrainError` where a run cannot be made with sharded tables: they are updated within the backward pass,
     row by row, before the norm of all gradients is known."""
-    if way not in WAYS:
-        raise TrainError(f"tables are sharded by {' or '.join(WAYS)}, not {way!r}")
+    if way not in SHARDINGS:
+        raise TrainError(f"tables are sharded by {' or '.join(SHARDINGS)}, not {way!r}")
     if config.optimizer != "adagrad" or config.table_decay:
         raise TrainError("sharded tables need optimizer 'adagrad' and no decay of the tables (embedding_decay 0)")
     if config.clip_norm is not None:
@@ -62,18 +62,18 @@ class ShardedLearner(ModelLearner):
     it is not. Tables whose width is no multiple of 4 stay as they are.
 
     Args:
-        way: "table" or "row", see `nasrec.train.distributed.torchrec_tables.WAYS`.
+        way: "table" or "row", see `nasrec.train.distributed.torchrec_tables.SHARDINGS`.
         ranks: more than one.
 
     Raises:
         TrainError: see `require_shardable`; no table that can be sharded.
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig, ranks: Ranks, way: str = "table") -> None:
+    def __init__(self, model: nn.Module, config: TrainConfig, context: DistributedContext, way: str = "table") -> None:
         require_shardable(config, way)
-        self.model, self.config, self.ranks, self.way = model, config, ranks, way
+        self.model, self.config, self.context, self.way = model, config, context, way
         self.device = device_of(model)
-        self._lookups = {name: module for name, module in model.named_modules() if can_spread(module)}
+        self._lookups = {name: module for name, module in model.named_modules() if can_shard(module)}
         if not self._lookups:
             raise TrainError(
                 "the model has no embedding tables that can be sharded: float32, of a width of 4, 8, 12 ..."
@@ -94,9 +94,9 @@ class ShardedLearner(ModelLearner):
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        agree_on_weights(self.model.state_dict(), self.ranks)
+        agree_on_weights(self.model.state_dict(), self.context)
         lookups = list(self._lookups.values())
-        self._spread = SpreadTables(lookups, self.way, self.config, self.ranks, self.device)
+        self._spread = ShardedTables(lookups, self.way, self.config, self.context, self.device)
         for i, name in enumerate(self._lookups):
             self.model.set_submodule(name, self._spread.module(i))
         self._take_weights()
@@ -111,7 +111,7 @@ class ShardedLearner(ModelLearner):
     def step(self, batch: StepBatch, step: int, lr: float) -> Tensor:
         self._spread.set_rate(lr)
         self._steps += 1
-        with told_when_lost():
+        with translate_peer_errors():
             return super().step(batch if len(batch.label) else _weightless(batch), step, lr)
 
     def weights(self) -> dict[str, Tensor]:
@@ -158,7 +158,7 @@ class ShardedLearner(ModelLearner):
 
     def _kept(self, whole: Tensor) -> Tensor | None:
         """On the first rank, for a checkpoint; the others need not hold it."""
-        return whole.cpu() if self.ranks.first else None
+        return whole.cpu() if self.context.is_main else None
 
 
 def _weightless(batch: StepBatch) -> StepBatch:

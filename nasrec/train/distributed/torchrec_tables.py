@@ -18,19 +18,19 @@ from nasrec.errors import TrainError
 from nasrec.kernels.reference import wrong_id
 from nasrec.layers import Embedding
 from nasrec.train.config import TrainConfig
-from nasrec.train.distributed.context import Ranks, told_when_lost
+from nasrec.train.distributed.context import DistributedContext, translate_peer_errors
 
 __all__ = [
-    "WAYS",
-    "SpreadEmbedding",
-    "SpreadTables",
-    "can_spread",
+    "SHARDINGS",
+    "ShardedEmbedding",
+    "ShardedTables",
+    "can_shard",
     "gradients_are_summed",
     "quiet",
     "require_torchrec",
 ]
 
-WAYS = ("table", "row")
+SHARDINGS = ("table", "row")
 """Whole tables on one rank each, the largest first on the emptiest; or the rows of each table in equal parts."""
 
 INSTALL = "pip install --no-deps -r requirements-torchrec.txt"
@@ -50,7 +50,7 @@ def require_torchrec() -> None:
         raise TrainError(f"torchrec cannot be loaded ({reason}); run: {INSTALL}") from None
 
 
-def can_spread(module: nn.Module) -> bool:
+def can_shard(module: nn.Module) -> bool:
     """Is it a lookup whose tables TorchRec takes?"""
     if not isinstance(module, Embedding):
         return False
@@ -58,25 +58,25 @@ def can_spread(module: nn.Module) -> bool:
     return table.shape[1] % _WIDTH == 0 and table.dtype == torch.float32
 
 
-class SpreadTables:
+class ShardedTables:
     """The tables of some lookups, on all ranks together, trained by an Adagrad that is part of the backward pass.
 
     Its result is that of `torch.optim.Adagrad` on whole tables, element by element: other rows stay as they are.
 
     Args:
-        lookups: modules that `can_spread` allows, with equal float32 tables on all ranks, which are emptied.
-        way: one of `WAYS`.
+        lookups: modules that `can_shard` allows, with equal float32 tables on all ranks, which are emptied.
+        way: one of `SHARDINGS`.
         config: rates and eps.
         device: where the parts lie.
     """
 
     def __init__(
-        self, lookups: list[Embedding], way: str, config: TrainConfig, ranks: Ranks, device: torch.device
+        self, lookups: list[Embedding], way: str, config: TrainConfig, context: DistributedContext, device: torch.device
     ) -> None:
-        self.ranks = ranks
+        self.context = context
         self.shapes = [[tuple(table.shape) for table in lookup.tables] for lookup in lookups]
         with quiet():
-            self._model = _distributed(self.shapes, way, config, ranks, device)
+            self._model = _distributed(self.shapes, way, config, context, device)
             self._parts = self._model.state_dict()
         self._optimizer = self._model.fused_optimizer
         self._device = device
@@ -85,10 +85,10 @@ class SpreadTables:
                 self.load(i, j, table.detach())
                 table.data = table.new_empty(0, table.shape[1])
 
-    def module(self, lookup: int) -> SpreadEmbedding:
+    def module(self, lookup: int) -> ShardedEmbedding:
         """What takes the place of a lookup in its model."""
         rows = [rows for rows, _ in self.shapes[lookup]]
-        return SpreadEmbedding(self._model.module[f"lookup{lookup}"], rows, self.ranks)
+        return ShardedEmbedding(self._model.module[f"lookup{lookup}"], rows, self.context)
 
     def set_rate(self, lr: float) -> None:
         """The learning rate of the backward passes that follow."""
@@ -123,20 +123,20 @@ class SpreadTables:
         full = torch.zeros(shape, device=self._device)
         for shard in _shards(part):
             _place(full, shard).copy_(shard.tensor.view(shard.metadata.shard_sizes))
-        self.ranks.add([full])  # of each row, all ranks but one have zeros
+        self.context.all_reduce_([full])  # of each row, all ranks but one have zeros
         return full
 
 
-class SpreadEmbedding(Embedding):
+class ShardedEmbedding(Embedding):
     """The lookup [B, n] -> [B, n, e] in tables that lie on all ranks, which must call it together."""
 
-    def __init__(self, tables: nn.Module, rows: list[int], ranks: Ranks) -> None:
+    def __init__(self, tables: nn.Module, rows: list[int], context: DistributedContext) -> None:
         nn.Module.__init__(self)
         self.sparse = False
         self.tables = nn.ParameterList()
         # Not as a submodule: neither optimiser nor state dict of the model are to meet parts of tables.
         self._spread = [tables]
-        self._rows, self._ranks = rows, ranks
+        self._rows, self._context = rows, context
 
     def forward(self, ids: Tensor) -> Tensor:
         """Looks the rows up; an id outside its table raises `FeatureError`, on a GPU where this costs no wait."""
@@ -146,12 +146,12 @@ class SpreadEmbedding(Embedding):
             self._require_ids(ids)
         own, fields = ids.shape
         # TorchRec wants equal batches. Row 0 of each table fills up: what it gives is dropped, and its gradient is 0.
-        batch = max(each for (each,) in self._ranks.each([own]))
+        batch = max(each for (each,) in self._context.all_gather([own]))
         ids = functional.pad(ids, (0, 0, 0, batch - own))
         keys = [f"field{j}" for j in range(fields)]
         lengths = torch.ones(fields * batch, dtype=torch.int32, device=ids.device)
         values = ids.t().reshape(-1)
-        with told_when_lost():
+        with translate_peer_errors():
             found = self._spread[0](KeyedJaggedTensor(keys=keys, values=values, lengths=lengths))
             by_field = (found.wait() if hasattr(found, "wait") else found).to_dict()
         return torch.stack([by_field[key][:own] for key in keys], dim=1)  # they come in the order of the ranks
@@ -168,7 +168,11 @@ class SpreadEmbedding(Embedding):
 
 
 def _distributed(
-    shapes: list[list[tuple[int, ...]]], way: str, config: TrainConfig, ranks: Ranks, device: torch.device
+    shapes: list[list[tuple[int, ...]]],
+    way: str,
+    config: TrainConfig,
+    context: DistributedContext,
+    device: torch.device,
 ) -> Any:
     """TorchRec's model of the tables: each lookup one collection, each column one feature."""
     from torchrec import EmbeddingBagCollection, EmbeddingBagConfig, PoolingType
@@ -178,7 +182,7 @@ def _distributed(
     from torchrec.distributed.types import ShardingPlan
     from torchrec.optim.apply_optimizer_in_backward import apply_optimizer_in_backward
 
-    owners = _owners(shapes, ranks.size)
+    owners = _owners(shapes, context.size)
     # A sum over the one row of a bag is the row.
     collections = {
         f"lookup{i}": EmbeddingBagCollection(
@@ -210,8 +214,8 @@ def _distributed(
                 for j in range(len(shapes[i]))
             },
             sharder,
-            local_size=int(os.environ.get("LOCAL_WORLD_SIZE", ranks.size)),
-            world_size=ranks.size,
+            local_size=int(os.environ.get("LOCAL_WORLD_SIZE", context.size)),
+            world_size=context.size,
             device_type=device.type,
         )
         for i, (name, collection) in enumerate(collections.items())
