@@ -27,10 +27,10 @@ import torch
 
 from benchmarks.common import machine
 from benchmarks.frappe import prepared, run
-from nasrec.cli import output
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text, read_json
+from nasrec.reports import text as output
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,13 @@ from typing import Any
 import torch
 
 from benchmarks.common import machine
-from nasrec.cli import architectures, output
 from nasrec.cli import main as nasrec
+from nasrec.cli.options import model as architectures
 from nasrec.data import is_prepared
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text
+from nasrec.reports import text as output
 
 
 @dataclass(frozen=True)

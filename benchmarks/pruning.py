@@ -23,12 +23,13 @@ import torch
 
 from benchmarks.common import interleaved, machine
 from benchmarks.frappe import prepared, run
-from nasrec.cli import output, weights
 from nasrec.compiler import compile_graph
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text
 from nasrec.lowering.graphs import features_of, read_graph
+from nasrec.reports import text as output
+from nasrec.runs import weights
 
 ROUNDS = (1, 3, 5)
 METHODS = ("mask", "magnitude")

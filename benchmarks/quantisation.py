@@ -26,10 +26,10 @@ import torch
 
 from benchmarks.common import machine
 from benchmarks.frappe import SETTINGS, run
-from nasrec.cli import output
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text
+from nasrec.reports import text as output
 
 MIXED = "LAST=8"
 LAST = {"dlrm": "top.out", "deepfm": "deep.out"} | dict.fromkeys(("dcn_v2", "xdeepfm", "autoint_plus"), "output")

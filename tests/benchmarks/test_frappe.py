@@ -14,8 +14,9 @@ import pytest
 from benchmarks import frappe
 from benchmarks.frappe import SETTINGS, Setting
 from nasrec import FeatureSpec
-from nasrec.cli import architectures, settings
 from nasrec.cli.commands import train as command
+from nasrec.cli.options import model as architectures
+from nasrec.cli.options import training as settings
 from nasrec.cli.usage import Parser
 
 SHORT = {"rows": 400, "max_steps": 2, "batch_size": 128}

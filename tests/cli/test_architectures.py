@@ -11,7 +11,7 @@ import torch
 
 import nasrec_ir
 from nasrec import FeatureSpec, baselines
-from nasrec.cli.architectures import OPTIONS
+from nasrec.cli.options.model import OPTIONS
 
 TWIN = ("--data", "synth:frappe", "--rows", 1200, "--batch-size", 256)
 SHAPE = ("--hidden", "6,5", "--dropout", 0.2, "--batch-norm")

@@ -14,11 +14,11 @@ import pytest
 
 from benchmarks import codesign as benchmark
 from nasrec import Genotype, SearchSpace, Supernet, graph_of
-from nasrec.cli.codesign import pictures
-from nasrec.cli.codesign.setup import DesignEvaluatorSpec, add_options
+from nasrec.cli.options.codesign import DesignEvaluatorSpec, add_options
 from nasrec.codesign import DESIGN, CodesignSpace, Design, onchip
 from nasrec.codesign.noise import NoisyLearner
 from nasrec.data import synthesize
+from nasrec.reports import codesign_figures as pictures
 from nasrec.search import Journal, read_journal
 from nasrec.supernet import save
 from nasrec_pim import Hardware, estimate, map_graph

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from nasrec.cli.contest import entropy
 from nasrec.data import synthesize, write_criteo_tsv
+from nasrec.runs.demo import entropy
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import nasrec_ir
-from nasrec.cli.prune.options import NAMES
+from nasrec.cli.options.prune import NAMES
 from nasrec.compiler import compile_graph
 from nasrec.lowering.graphs import read_graph
 from nasrec.prune import PruneSettings

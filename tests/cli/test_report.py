@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 
 from nasrec import Genotype, SearchSpace, draw_architecture
-from nasrec.cli import report
-from nasrec.cli.search.setup import goal_from
-from nasrec.cli.seeds import statistics_of
+from nasrec.cli.options.search import goal_from
 from nasrec.io.json import json_text
 from nasrec.metrics import score
+from nasrec.runs.seeds import statistics_of
 from nasrec.search import Journal, Trial
 from nasrec.train.calibration import reliability
 
@@ -103,7 +102,7 @@ class Reader(HTMLParser):
 )
 def test_a_training_is_drawn_and_written(tmp_path: Path, reports: list[dict[str, Any]]) -> None:
     put(tmp_path, *reports)
-    report.write(tmp_path)
+    reports.write(tmp_path)
     picture = (tmp_path / "report.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
     page, alts = read(tmp_path / "report.html")
@@ -258,7 +257,7 @@ def test_bad_folders(cli: Any, tmp_path: Path) -> None:
 
 
 def test_curves_that_stay_above_the_entropy_are_seen(tmp_path: Path) -> None:
-    from nasrec.cli import curves
+    from nasrec.reports import figures as curves
 
     figure = curves.figure_of(2, 2)
     axes = figure.subplots()

@@ -8,7 +8,7 @@ import pytest
 
 import nasrec
 from nasrec import FeatureSpec
-from nasrec.cli import timings
+from nasrec.cli.tables import profile as timings
 from nasrec.profiling import Profile, Total, profile_graph
 
 FEATURES = FeatureSpec(3, [5, 7])

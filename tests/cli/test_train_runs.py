@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import torch
 
-from nasrec.cli import tune
 from nasrec.data import ClickLog
+from nasrec.runs import tune
 from nasrec.train import progress
 from nasrec.train.journal import Journal
 from nasrec.train.result import HistoryPoint
@@ -279,7 +279,7 @@ def test_test_rows_do_not_choose(cli: Any, tmp_path: Path, monkeypatch: Any) -> 
 
 
 def test_the_report_of_a_long_run_has_fewer_points(cli: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("nasrec.cli.runs._MOST_POINTS", 5)
+    monkeypatch.setattr("nasrec.runs.folder._MOST_POINTS", 5)
     report = cli(*RUN, "-o", tmp_path / "run", "--log-every", 1, "--json").json
     assert [point["step"] for point in report["history"]] == [1, 4, 7, 10, 13]
     assert len(losses_of(tmp_path / "run")) == 14

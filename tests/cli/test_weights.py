@@ -12,8 +12,8 @@ import torch
 
 import nasrec
 from nasrec import FeatureSpec, Genotype
-from nasrec.cli import weights
 from nasrec.interop import release
+from nasrec.runs import weights
 
 FEATURES = FeatureSpec(3, [11, 12, 13, 14], 8)
 

@@ -14,20 +14,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import output, report, runs
-from nasrec.cli.codesign import retrain
-from nasrec.cli.codesign.setup import DesignEvaluatorSpec, add_options
-from nasrec.cli.search import retrain as training
-from nasrec.cli.search.setup import algorithm_of
+from nasrec import reports
+from nasrec.cli.options.codesign import DesignEvaluatorSpec, add_options
+from nasrec.cli.options.search import algorithm_of
 from nasrec.cli.usage import INTERRUPTED
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory, write_text
 from nasrec.io.json import json_text
+from nasrec.reports import text as output
+from nasrec.runs import folder as runs
+from nasrec.runs import retrain as training
+from nasrec.runs import verify_designs as retrain
 from nasrec.search.evaluation import ConsoleWatch, evaluation
 
 if TYPE_CHECKING:
-    from nasrec.cli.architectures import Architecture
-    from nasrec.cli.rows import Rows
+    from nasrec.cli.options.data import Rows
+    from nasrec.cli.options.model import Architecture
     from nasrec.codesign import CodesignSpace, Design
     from nasrec.codesign.selection import SelectedDesign
     from nasrec.search import SearchResult
@@ -152,7 +154,7 @@ def _report(
 
 def _models(chosen: list[SelectedDesign], handcrafted: dict[str, Architecture], net: Supernet) -> list[retrain.Model]:
     """The chosen designs, and the handcrafted models on the handcrafted chip."""
-    from nasrec.cli.architectures import Architecture
+    from nasrec.cli.options.model import Architecture
     from nasrec_pim import Hardware
 
     designs = [
@@ -183,8 +185,8 @@ def _save(
     chosen: list[SelectedDesign],
     said: dict[str, Any],
 ) -> None:
-    from nasrec.cli.codesign import pictures
     from nasrec.codesign.selection import save_front
+    from nasrec.reports import codesign_figures as pictures
     from nasrec_pim import floorplan
 
     runs.write_report(target, said)
@@ -192,7 +194,7 @@ def _save(
     pictures.draw(found.trials, spec.goal, said, target / "front.png")
     if chosen:
         write_text(target / "floorplan.svg", floorplan(chosen[0].report.mapping), TrainError)
-    report.write(target)
+    reports.write(target)
 
 
 def _table(found: SearchResult[Design], said: dict[str, Any]) -> str:

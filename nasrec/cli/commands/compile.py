@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from nasrec.cli import architectures, columns, describe, weights
+from nasrec.cli.options import columns
+from nasrec.cli.options import model as architectures
 from nasrec.cli.usage import number
 from nasrec.errors import CompileError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text
+from nasrec.runs import describe, weights
 from nasrec_ir import Graph
 
 HELP = "compile a genotype to PyTorch source; print live blocks and cost"

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import output
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.io.json import json_text
+from nasrec.reports import text as output
 
 if TYPE_CHECKING:
     from nasrec.data import Manifest

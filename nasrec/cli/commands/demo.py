@@ -13,15 +13,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import architectures, contest, curves, describe, output, rows, runs
+from nasrec.cli.options import data as rows
+from nasrec.cli.options import model as architectures
 from nasrec.cli.usage import INTERRUPTED, number
 from nasrec.errors import CompileError, TrainError
 from nasrec.io.atomic import ensure_directory, write_text
 from nasrec.io.json import json_text
+from nasrec.reports import figures as curves
+from nasrec.reports import text as output
+from nasrec.runs import demo as contest
+from nasrec.runs import describe
+from nasrec.runs import folder as runs
 
 if TYPE_CHECKING:
-    from nasrec.cli.contest import Entry
-    from nasrec.cli.rows import Rows
+    from nasrec.cli.options.data import Rows
+    from nasrec.runs.demo import Entry
     from nasrec.train import TrainConfig
 
 HELP = "compile a published genotype, train it, compare it with baselines"

@@ -6,9 +6,9 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from nasrec.cli import output
 from nasrec.environment import OPTIONAL_PACKAGES, environment, version_of
 from nasrec.io.json import json_text
+from nasrec.reports import text as output
 
 HELP = "report versions, compiled kernels and optional packages"
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from nasrec.cli import architectures, columns, output, weights
+from nasrec.cli.options import columns
+from nasrec.cli.options import model as architectures
 from nasrec.cli.usage import number
 from nasrec.io.json import json_text
+from nasrec.reports import text as output
+from nasrec.runs import weights
 
 HELP = "export a model to ONNX or .pt2, checked against the model"
 

@@ -8,13 +8,15 @@ from dataclasses import asdict
 from typing import Any
 
 import nasrec_ir
-from nasrec.cli import architectures, columns, output
-from nasrec.cli.architectures import Architecture
+from nasrec.cli.options import columns
+from nasrec.cli.options import model as architectures
+from nasrec.cli.options.model import Architecture
 from nasrec.cli.usage import UsageError
 from nasrec.errors import CompileError
 from nasrec.features import FeatureSpec
 from nasrec.io.atomic import write_bytes, write_text
 from nasrec.io.json import json_text
+from nasrec.reports import text as output
 from nasrec_ir import Graph, draw
 from nasrec_ir.draw.caption import precision_text
 

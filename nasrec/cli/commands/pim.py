@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec.cli.pim import compare, hardware, mapped, mends, simulate
+from nasrec.cli.commands import pim_compare as compare
+from nasrec.cli.commands import pim_corrections as mends
+from nasrec.cli.commands import pim_hardware as hardware
+from nasrec.cli.commands import pim_map as mapped
+from nasrec.cli.commands import pim_simulate as simulate
 
 HELP = "map a model onto ReRAM hardware: latency, energy, area; compare designs"
 

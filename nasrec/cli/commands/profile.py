@@ -9,14 +9,16 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import architectures, columns, timings
+from nasrec.cli.options import columns
+from nasrec.cli.options import model as architectures
+from nasrec.cli.tables import profile as timings
 from nasrec.cli.usage import UsageError, number
 from nasrec.errors import ProfileError
 from nasrec.io.atomic import replacing
 from nasrec.io.json import json_text
 
 if TYPE_CHECKING:
-    from nasrec.cli.architectures import Architecture
+    from nasrec.cli.options.model import Architecture
     from nasrec.features import FeatureSpec
     from nasrec.profiling import Profile
 

@@ -16,18 +16,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nasrec_ir
+from nasrec import reports
 from nasrec.checks import format_path
-from nasrec.cli import architectures, describe, devices, report, runs, settings
-from nasrec.cli.folders import inherit_settings
-from nasrec.cli.prune import options, summary
+from nasrec.cli.options import devices
+from nasrec.cli.options import model as architectures
+from nasrec.cli.options import prune as options
+from nasrec.cli.options import training as settings
+from nasrec.cli.options.from_folder import inherit_settings
 from nasrec.cli.usage import INTERRUPTED, UsageError
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text, read_json
+from nasrec.runs import describe
+from nasrec.runs import folder as runs
+from nasrec.runs import prune_summary as summary
 
 if TYPE_CHECKING:
-    from nasrec.cli.training import Job
     from nasrec.prune import PruneSettings
+    from nasrec.runs.job import Job
     from nasrec.train import TrainConfig
 
 HELP = "prune a model in rounds to a smaller graph"
@@ -51,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     pruning, config = options.settings_of(args), settings.train_config(args)
     architecture = architectures.from_args(args)
 
-    from nasrec.cli.training import job_of
     from nasrec.prune import require_room
+    from nasrec.runs.job import job_of
     from nasrec.train.distributed.context import joined
 
     with joined(devices.choose(args.device, "nasrec prune")) as context:
@@ -92,8 +98,8 @@ def _claim(target: Path, pruning: PruneSettings) -> None:
 
 
 def _prune(args: argparse.Namespace, job: Job, pruning: PruneSettings, config: TrainConfig, target: Path) -> int:
-    from nasrec.cli.prune.trainer import FolderTrainer, Stopped
     from nasrec.prune import run_rounds
+    from nasrec.runs.prune_trainer import FolderTrainer, Stopped
 
     rounds: list[dict[str, Any]] = []
     interrupted, dense_macs = False, nasrec_ir.cost(job.graph).macs
@@ -116,7 +122,7 @@ def _prune(args: argparse.Namespace, job: Job, pruning: PruneSettings, config: T
     }
     runs.write_report(target, written)
     if not interrupted:
-        report.write(target)
+        reports.write(target)
     print(json_text(written) if args.json else _closing(written, target))
     return INTERRUPTED if interrupted else 0
 

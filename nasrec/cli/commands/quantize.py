@@ -15,13 +15,20 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasrec import reports
 from nasrec.checks import format_path
-from nasrec.cli import architectures, describe, devices, output, report, rows, runs, settings, weights
-from nasrec.cli.folders import inherit_settings
-from nasrec.cli.quantize import options
-from nasrec.cli.quantize.job import QuantizeJob, calibrated, trained
+from nasrec.cli.options import data as rows
+from nasrec.cli.options import devices
+from nasrec.cli.options import model as architectures
+from nasrec.cli.options import quantize as options
+from nasrec.cli.options import training as settings
+from nasrec.cli.options.from_folder import inherit_settings
 from nasrec.cli.usage import INTERRUPTED, UsageError
 from nasrec.io.json import json_text
+from nasrec.reports import text as output
+from nasrec.runs import describe, weights
+from nasrec.runs import folder as runs
+from nasrec.runs.quantize_job import QuantizeJob, calibrated, trained
 
 if TYPE_CHECKING:
     from nasrec.quant import Calibration, Scheme
@@ -87,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
             found = (trained if trains else calibrated)(job, config, target)
             if context.is_main:
                 if not found["interrupted"]:
-                    report.write(target)
+                    reports.write(target)
                 print(json_text(found) if args.json else _closing(found, target))
             return INTERRUPTED if found["interrupted"] else 0
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import argparse
 import time
 
-from nasrec.cli import report, rows, runs
-from nasrec.cli.search.setup import add_finetune_rows
-from nasrec.cli.supernet import spaces
+from nasrec import reports
+from nasrec.cli.options import data as rows
+from nasrec.cli.options import space as spaces
+from nasrec.cli.options.search import add_finetune_rows
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory
 from nasrec.io.json import json_text
+from nasrec.runs import folder as runs
 
 HELP = "measure how well a supernet ranks architectures"
 
@@ -67,8 +69,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains what is missing, compares, draws."""
-    from nasrec.cli.rank.contest import contest
-    from nasrec.cli.rank.study import study
+    from nasrec.cli.commands.rank_compare import contest
+    from nasrec.runs.rank import study
 
     if args.contest:
         if args.truth is None:
@@ -84,6 +86,6 @@ def run(args: argparse.Namespace) -> int:
             print(runs.resume_hint(target))
             return INTERRUPTED
         runs.write_report(target, said)
-        report.write(target)
+        reports.write(target)
     print(json_text(said) if args.json else f"\nreport.html, report.json and pictures are in {target}")
     return 0

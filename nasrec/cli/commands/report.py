@@ -22,8 +22,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Writes the page."""
-    from nasrec.cli import report
+    from nasrec import reports
 
-    page = report.write(args.folder, args.output)
+    page = reports.write(args.folder, args.output)
     print(json_text({"page": str(page)}) if args.json else f"{page} is written")
     return 0

@@ -13,17 +13,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import output, report, runs, seeds
-from nasrec.cli.search import retrain
-from nasrec.cli.search.setup import EvaluatorSpec, add_options, algorithm_of, goal_of, settings_of
+from nasrec import reports
+from nasrec.cli.options.search import EvaluatorSpec, add_options, algorithm_of, goal_of, settings_of
 from nasrec.cli.usage import INTERRUPTED
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory
 from nasrec.io.json import json_text
+from nasrec.reports import text as output
+from nasrec.runs import folder as runs
+from nasrec.runs import retrain, seeds
 from nasrec.search.evaluation import ConsoleWatch, evaluation
 
 if TYPE_CHECKING:
-    from nasrec.cli.rows import Rows
+    from nasrec.cli.options.data import Rows
     from nasrec.features import FeatureSpec
     from nasrec.genotype import Genotype
     from nasrec.search import Goal, SearchResult, Trial
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             trained = retrain.retrain(best, data, net.features.embedding_dim, recipe, args.seeds, place)
             said["retrain"] = trained.to_dict()
             runs.write_report(target, said)
-            report.write(target)
+            reports.write(target)
             if trained.interrupted:
                 return _interrupted(target)
             if not args.json:
@@ -117,7 +119,7 @@ def _report(
 
 
 def _save(target: Path, goal: Goal, found: SearchResult[Genotype], said: dict[str, Any]) -> None:
-    from nasrec.cli.search import pictures
+    from nasrec.reports import search_figures as pictures
 
     runs.write_report(target, said)
     if found.best is not None:
@@ -130,7 +132,7 @@ def _save(target: Path, goal: Goal, found: SearchResult[Genotype], said: dict[st
         place = ensure_directory(target / "front", TrainError)
         for trial in found.front:
             trial.candidate.save(place / f"trial-{trial.number}.json")
-    report.write(target)
+    reports.write(target)
 
 
 def _best(goal: Goal, found: SearchResult[Genotype], features: FeatureSpec, count: int) -> list[Trial[Genotype]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec.cli.supernet import extract, score, train
+from nasrec.cli.commands import supernet_extract as extract
+from nasrec.cli.commands import supernet_score as score
+from nasrec.cli.commands import supernet_train as train
 
 HELP = "train a weight-sharing supernet; extract and score its subnets"
 

@@ -13,10 +13,16 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.cli import architectures, describe, devices, output, report, runs, seeds, settings, tune
-from nasrec.cli.training import Job, job_of, run_training
+from nasrec import reports
+from nasrec.cli.options import devices
+from nasrec.cli.options import model as architectures
+from nasrec.cli.options import training as settings
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.io.json import json_text
+from nasrec.reports import text as output
+from nasrec.runs import describe, seeds, tune
+from nasrec.runs import folder as runs
+from nasrec.runs.job import Job, job_of, run_training
 
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
@@ -110,7 +116,7 @@ def _train(
         tables = [tune.table(trials)] if trials else []
         if not found["interrupted"]:
             tables += [seeds.score_table(chosen)] if len(chosen) > 1 else []
-            report.write(target)
+            reports.write(target)
         print(json_text(found) if args.json else _closing(found, tables, chosen, target))
     return INTERRUPTED if found["interrupted"] else 0
 

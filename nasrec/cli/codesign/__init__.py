@@ -1,1 +1,0 @@
-"""What `nasrec codesign` is made of."""

@@ -1,1 +1,0 @@
-"""What `nasrec prune` consists of."""

@@ -1,1 +1,0 @@
-"""What `nasrec quantize` consists of."""

@@ -1,1 +1,0 @@
-"""What `nasrec rank` is made of."""

@@ -1,1 +1,0 @@
-"""What `nasrec search` is made of."""
