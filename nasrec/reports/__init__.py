@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from nasrec.reports.write import page_of, write
+from nasrec.reports.registry import page_of, write
 
 __all__ = ["page_of", "write"]

@@ -56,7 +56,7 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """For runs that train in less time than their report takes to draw."""
-    monkeypatch.setattr("nasrec.reports.write.write", lambda *args: None)
+    monkeypatch.setattr("nasrec.reports.write", lambda *args: None)
 
 
 @pytest.fixture

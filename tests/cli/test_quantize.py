@@ -19,7 +19,7 @@ NO_PICTURES = pytest.mark.usefixtures("no_pictures")
 def weights(cli: Any, tmp_path: Path) -> Path:
     """The folder of a trained model."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nasrec.reports.write.write", lambda *args: None)
+        patch.setattr("nasrec.reports.write", lambda *args: None)
         assert cli("train", "dlrm", *SMALL, "-o", tmp_path / "float").status == 0
     return tmp_path / "float"
 
