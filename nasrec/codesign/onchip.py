@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nasrec.compiler import CompiledModel, tensor_of
 from nasrec.data.dataset import Log
 from nasrec.metrics import Metrics, score
-from nasrec.train.predict import predict
+from nasrec.train.prediction import predict
 from nasrec_ir import ParamRef
 from nasrec_pim import CrossbarModel, Hardware, Nonideal, map_graph
 

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec.checks import format_path
-from nasrec.reports import text as output
-from nasrec.runs import seeds
 from nasrec.cli.options import training as settings
-from nasrec.runs import tune
 from nasrec.cli.options.model import Architecture
-from nasrec.runs.job import Job
 from nasrec.cli.usage import number
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory
+from nasrec.reports import text as output
+from nasrec.runs import seeds, tune
+from nasrec.runs.job import Job
 from nasrec_ir.passes import Dropout
 
 if TYPE_CHECKING:

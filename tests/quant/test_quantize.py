@@ -18,7 +18,7 @@ from nasrec.errors import QuantError
 from nasrec.layers import Quantisable
 from nasrec.quant.calibration import _least_error, _percentile
 from nasrec.train import TrainConfig, train
-from nasrec.train.predict import evaluate
+from nasrec.train.prediction import evaluate
 from nasrec_ir import interpret
 from nasrec_pim import IDEAL, CrossbarModel, Hardware, map_graph
 
