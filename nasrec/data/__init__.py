@@ -7,7 +7,7 @@ data.features(16), data.train, data.valid, data.test
 
 from __future__ import annotations
 
-from nasrec.data.dataset import Batch, BatchSource, ClickLog, Log, Schema, Splits
+from nasrec.data.dataset import Batch, BatchSource, ClickLog, Log, Splits
 from nasrec.data.logs import load_logs
 from nasrec.data.manifest import Manifest
 from nasrec.data.options import Options
@@ -15,6 +15,7 @@ from nasrec.data.prepare import prepare
 from nasrec.data.prepared import Prepared, PreparedLog, is_prepared
 from nasrec.data.prepared import open_folder as open
 from nasrec.data.reader import Reader
+from nasrec.data.schema import Schema
 from nasrec.data.synthetic import SyntheticLog, synthesize, teacher_score
 from nasrec.data.synthetic.writer import write_criteo_tsv
 from nasrec.data.vocabulary import Vocabulary
