@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        args = _parser().parse_args(argv)
+        args = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
     except SystemExit as done:  # argparse after --help and --version; errors are raised by Parser
         return int(done.code or 0)
     _log_to_stderr(args.verbose)
@@ -68,7 +68,9 @@ def _run(argv: Sequence[str] | None) -> int:
     return status
 
 
-def _parser() -> Parser:
+def _parser(words: Sequence[str]) -> Parser:
+    """The parser of the command that is named; of all of them, where none is."""
+    named = next((word for word in words if not word.startswith("-")), None)
     parser = Parser(
         prog="nasrec",
         description="Click-through-rate models, designed automatically and compiled.",
@@ -80,7 +82,7 @@ def _parser() -> Parser:
     # Not `required`: argparse would list the commands without saying where help is.
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     parser.set_defaults(run=_no_command)
-    for name in COMMANDS:
+    for name in (named,) if named in COMMANDS else COMMANDS:
         module = importlib.import_module(f"nasrec.cli.commands.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         command.add_argument(

@@ -125,9 +125,7 @@ class DataSource:
             names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise DataError(f"{self.data}: is prepared; {names} belong to its preparation: leave them out")
         prepared = nasrec.data.open(self.data)
-        return RunData(
-            prepared.splits(), f"{prepared.manifest.title} ({self.data})", path=os.path.abspath(self.data)
-        )
+        return RunData(prepared.splits(), f"{prepared.manifest.title} ({self.data})", path=os.path.abspath(self.data))
 
     def _synthetic(self, kind: str, seed: int) -> RunData:
         from nasrec.data import synthesize, teacher_score

@@ -213,9 +213,7 @@ def _extracted(place: Path) -> ModelRun:
     """What `nasrec supernet extract` makes."""
     weights = place / "weights.pt"
     architecture, features = _model_of(place, {}, {})
-    return ModelRun(
-        place, "supernet extract", architecture, features, weights if weights.is_file() else None
-    )
+    return ModelRun(place, "supernet extract", architecture, features, weights if weights.is_file() else None)
 
 
 def _report(place: Path) -> Mapping[str, Any]:
@@ -278,4 +276,3 @@ def _number(name: str) -> int:
 
 _FINDERS = {"train": _first_seed, "search": _chosen, "prune": _last_round, "codesign": _first_design}
 """Where in a folder of several runs the one model lies; the folder itself where there is none below."""
-

@@ -91,11 +91,7 @@ def of_run(model: str, data: Mapping[str, Any], options: TrainOptions) -> dict[s
     """The flat settings beside the loop's: what is trained, on what, where."""
     own = {name: getattr(options, name) for name in _OWN if name != "seeds"}
     given = {"genotype": model, **data, **own, **options.model_options}
-    return {
-        name: given[name]
-        for name in (*_TEXTS, *_COUNTS, *_REALS, *MODEL_OPTIONS)
-        if given.get(name) is not None
-    }
+    return {name: given[name] for name in (*_TEXTS, *_COUNTS, *_REALS, *MODEL_OPTIONS) if given.get(name) is not None}
 
 
 def to_toml(run: Mapping[str, Any], config: TrainConfig | None) -> str:

@@ -229,9 +229,7 @@ def _train(job: TrainingJob, options: TrainOptions, target: Path) -> dict[str, A
     return folder.plain(report)
 
 
-def common_report(
-    job: TrainingJob, trials: Sequence[RateTrial], chosen: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+def common_report(job: TrainingJob, trials: Sequence[RateTrial], chosen: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The report on several runs; `chosen` are none where an interrupt came before the choice."""
     interrupted = not chosen or bool(chosen[-1]["interrupted"])
     found: dict[str, Any] = {**job.summary(), "interrupted": interrupted}
