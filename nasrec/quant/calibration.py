@@ -17,7 +17,7 @@ from nasrec.layers import Quantisable
 from nasrec.modes import evaluating
 from nasrec.quant.model import in_floats
 from nasrec.train.predict import device_of, forward
-from nasrec_ir.quantise import largest_integer, scale_of
+from nasrec_ir.quantize import largest_integer, scale_of
 
 __all__ = ["METHODS", "Calibration", "calibrate"]
 

@@ -6,7 +6,7 @@ from nasrec_ir.ops.table import Attr, Attrs, Listed, MatVec, Op, ParamRule, Type
 from nasrec_ir.types import TensorType
 
 # Bits of the stored matrix and of what it multiplies; without, they are floats. Both are quantised symmetrically, see
-# `nasrec_ir.quantise`: the matrix by a scale for each row (output), or by one for all of it; the operands together by
+# `nasrec_ir.quantize`: the matrix by a scale for each row (output), or by one for all of it; the operands together by
 # the scale that the buffer `act_scale` holds, or where there is none by the largest magnitude of the batch.
 PRECISION = (Attr("weight_bits", "bits", None), Attr("act_bits", "bits", None), Attr("per_tensor", "flag", False))
 SCALES = frozenset({"act_scale"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nasrec_pim.chip.floor import floor_of
-from nasrec_pim.draw.svg import colour, document, rectangle, text
+from nasrec_pim.draw.svg import color, document, rectangle, text
 from nasrec_pim.mapping.mapping import Mapping
 
 __all__ = ["floorplan", "tile_contents"]
@@ -27,7 +27,7 @@ def floorplan(mapping: Mapping) -> str:
     cells_of_tile = mapping.cells_allocated / mapping.tiles if mapping.tiles else 1.0
     title = (
         f"{mapping.name or 'model'} on {mapping.hardware.name}: {mapping.tiles:,} tiles, "
-        f"{mapping.utilisation:.1%} of their cells hold weights"
+        f"{mapping.utilization:.1%} of their cells hold weights"
     )
     elements = [text(MARGIN, 20, title, size=13), text(MARGIN, 36, "digital units and memory: left of the marked tile")]
     for tile, held in contents.items():
@@ -40,7 +40,7 @@ def floorplan(mapping: Mapping) -> str:
         for node_id, cells in sorted(held.items(), key=lambda item: -item[1]):
             band = CELL * full * cells / sum(held.values())
             top -= band
-            elements.append(rectangle(x, top, CELL, band, colour(order[node_id]), tip=tip))
+            elements.append(rectangle(x, top, CELL, band, color(order[node_id]), tip=tip))
         elements.append(text(x + CELL / 2, y + CELL / 2 + 4, str(tile), anchor="middle", size=9))
     hub_row, hub_column = floor.hub
     if hub_row < down and hub_column < across:
@@ -75,5 +75,5 @@ def _legend(order: dict[str, int], left: float) -> list[str]:
         if line == LEGEND_LINES:
             elements.append(text(left, y + 9, f"and {len(order) - LEGEND_LINES} more"))
             break
-        elements += [rectangle(left, y, 10, 10, colour(number)), text(left + 16, y + 9, node_id)]
+        elements += [rectangle(left, y, 10, 10, color(number)), text(left + 16, y + 9, node_id)]
     return elements

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec_pim.draw.svg import colour, document, rectangle, shown_ns, text, ticks
+from nasrec_pim.draw.svg import color, document, rectangle, shown_ns, text, ticks
 from nasrec_pim.estimate.report import Report
 
 __all__ = ["gantt"]
@@ -38,7 +38,7 @@ def gantt(report: Report) -> str:
         dark = (node_id, task.stage) in critical
         tip = f"{node_id} ({task.stage}): {shown_ns(start)} to {shown_ns(end)}" + (", critical" if dark else "")
         frame = {"stroke": "#1c2329", "weight": 1.4} if dark else {"stroke": "white", "weight": 0.5}
-        elements.append(rectangle(x, y + 1, width, LANE - 2, colour(task.node), tip=tip, **frame))  # type: ignore[arg-type]
+        elements.append(rectangle(x, y + 1, width, LANE - 2, color(task.node), tip=tip, **frame))  # type: ignore[arg-type]
         if width > LABEL_WIDTH * len(node_id):
             elements.append(text(x + 3, y + 12, node_id, size=9))
     return document(LEFT + WIDTH + 40, bottom + FOOT, title, elements)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from html import escape
 
-__all__ = ["colour", "document", "rectangle", "shown_ns", "text", "ticks"]
+__all__ = ["color", "document", "rectangle", "shown_ns", "text", "ticks"]
 
 FONT = "Helvetica, Arial, sans-serif"
 
@@ -47,7 +47,7 @@ def text(x: float, y: float, content: str, *, anchor: str = "start", size: float
     )
 
 
-def colour(number: int) -> str:
+def color(number: int) -> str:
     """The colour of the n-th thing: hues a golden angle apart, so that neighbours differ.
 
     In hexadecimal, which every viewer reads; several leave hsl() black.

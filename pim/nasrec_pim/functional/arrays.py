@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec_ir.quantise import Quantised, largest_integer
+from nasrec_ir.quantize import Quantized, largest_integer
 from nasrec_pim.functional.cells import Nonideal, Position, held_levels
 from nasrec_pim.functional.digits import digits_of
 from nasrec_pim.hardware import Hardware
-from nasrec_pim.mapping.book import Key
+from nasrec_pim.mapping.cost_cache import Key
 
 __all__ = ["StoredMatrix", "store"]
 
@@ -40,7 +40,7 @@ class StoredMatrix:
     """
 
     hardware: Hardware
-    weights: Quantised
+    weights: Quantized
     groups: list[tuple[slice, Levels]]
     planes: int
     plane_bits: int
@@ -120,7 +120,7 @@ class StoredMatrix:
 
 
 def store(
-    weights: Quantised,
+    weights: Quantized,
     key: Key,
     planes: int,
     positions: Sequence[tuple[slice, slice, Position]],
@@ -139,7 +139,7 @@ def store(
         nonideal: effects in force.
         rng: random numbers for this copy.
     """
-    plane_bits = hardware.device.cell_bits if hardware.mends("cell_bits") else 1
+    plane_bits = hardware.device.cell_bits if hardware.corrects("cell_bits") else 1
     both = hardware.pe.polarity == 2
     offset = 0 if both else 2 ** (key.weight_bits - 1)
     integers = weights.integers + offset

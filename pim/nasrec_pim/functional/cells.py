@@ -90,7 +90,7 @@ def held_levels(
     conductance = nominal[level]
     if nonideal.variation and device.variation_percent > 0:
         spread = device.variation_percent / 100
-        if hardware.mends("cell_variation"):
+        if hardware.corrects("cell_variation"):
             factor = 1 + spread * rng.standard_normal(digits.shape, dtype=np.float32)
         else:  # MNSIM draws one number for all cells of a level
             factor = (1 + spread * rng.standard_normal(base))[level]

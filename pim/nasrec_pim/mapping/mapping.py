@@ -14,7 +14,7 @@ from nasrec_ir.ops import Home
 from nasrec_ir.passes import Expand
 from nasrec_pim.chip.floor import distances, floor_of, from_hub
 from nasrec_pim.hardware import Hardware
-from nasrec_pim.mapping.book import Entry, Footprint, Key, book_of
+from nasrec_pim.mapping.cost_cache import Entry, Footprint, Key, cost_cache_of
 from nasrec_pim.mapping.demand import Demand, demands_of
 from nasrec_pim.mapping.layout import Hops, Layout, lay_out, prepare
 from nasrec_pim.mapping.pack import Packed
@@ -95,7 +95,7 @@ class Mapping:
     cells_allocated: int
 
     @property
-    def utilisation(self) -> float:
+    def utilization(self) -> float:
         """Share of the cells of all tiles in use that hold weights."""
         return self.cells_used / self.cells_allocated if self.cells_allocated else 0.0
 
@@ -172,14 +172,14 @@ def _stored(
     demands: Sequence[Sequence[Demand]], laid_out: Sequence[tuple[Layout, list[Key]]], hardware: Hardware
 ) -> list[list[Stored]]:
     """The matrices of each graph where its layout puts them, with costs and distances."""
-    book = book_of(hardware)
-    footprints = book.footprints(())
+    cost_cache = cost_cache_of(hardware)
+    footprints = cost_cache.footprints(())
     # In a network all buffers are as large as the largest that a layer needs.
     classes = [_network_classes([footprints[key] for key in keys]) for _, keys in laid_out]
     entries: dict[tuple[int, int], dict[Key, Entry]] = {}
     for sizes in dict.fromkeys(classes):
         of_class = (key for (_, keys), own in zip(laid_out, classes, strict=True) if own == sizes for key in keys)
-        entries[sizes] = book.entries(of_class, sizes)
+        entries[sizes] = cost_cache.entries(of_class, sizes)
     hops = iter(_hops(laid_out, hardware))
     return [
         [
@@ -212,7 +212,7 @@ def _hops(laid_out: Sequence[tuple[Layout, list[Key]]], hardware: Hardware) -> l
     floor = floor_of(hardware)
     every, starts = _joined(tiles)
     summed, summed_starts = every, starts
-    if hardware.mends("replication"):
+    if hardware.corrects("replication"):
         # A vector's results lie on the tiles of one copy.
         keys = (key for _, of_graph in laid_out for key in of_graph)
         one_copy = [held[: -(-len(held) // key.copies)] for held, key in zip(tiles, keys, strict=True)]
