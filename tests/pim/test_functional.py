@@ -15,9 +15,9 @@ from nasrec_ir import Graph, GraphBuilder, ParamRef, TensorType
 from nasrec_ir.passes import Expand
 from nasrec_ir.quantize import quantize
 from nasrec_pim import IDEAL, CrossbarModel, Hardware, MappingError, Nonideal, map_graph
-from nasrec_pim.functional import programmed
+from nasrec_pim.functional import programmed_weights
 from nasrec_pim.functional.arrays import driven_groups
-from nasrec_pim.functional.cells import Position, held_levels
+from nasrec_pim.functional.cells import Position, effective_levels
 from nasrec_pim.functional.digits import digits_of
 
 
@@ -149,7 +149,7 @@ def cells(
     hardware: Hardware, nonideal: Nonideal, level: int = 1, base: int = 2, shape: tuple[int, ...] = (1, 200, 100)
 ) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return held_levels(np.full(shape, level, np.float32), base, hardware, nonideal, Position(0, 0), rng)
+    return effective_levels(np.full(shape, level, np.float32), base, hardware, nonideal, Position(0, 0), rng)
 
 
 def test_variation_is_that_of_the_device() -> None:
@@ -188,7 +188,7 @@ def test_first_order_wires_agree_with_the_circuit() -> None:
     chip = Hardware.mnsim(xbar=8).override(f"crossbar.wire_resistance_ohm={wire}", "device.high_input_fraction=1")
     rng = np.random.default_rng(0)
     digits = rng.integers(0, 2, (1, rows, columns)).astype(np.float32)
-    held = held_levels(digits, 2, chip, replace(IDEAL, ir_drop=True), Position(2, 0), rng)[0]
+    held = effective_levels(digits, 2, chip, replace(IDEAL, ir_drop=True), Position(2, 0), rng)[0]
     conductance = np.where(digits[0] == 1, 1e-4, 1e-6)
     currents = solved_columns(conductance, wire)
     estimated = ((held * 99e-6) + 1e-6).sum(axis=0)
@@ -293,12 +293,14 @@ def test_what_cells_stand_for_is_what_a_product_sees(chip: str) -> None:
     """Exact cells hold the quantised weights; varied ones hold what an exact read through the arrays gives."""
     graph, weight = one_fc(70, 30), np.random.default_rng(0).standard_normal((30, 70))
     mapping, quantised = map_graph(graph, CHIPS[chip]), quantize(weight.T, 8)
-    (exact,) = programmed(mapping, {"linear": quantised}, IDEAL, 0).values()
+    (exact,) = programmed_weights(mapping, {"linear": quantised}, IDEAL, 0).values()
     assert np.allclose(exact, quantised.integers * quantised.step, atol=1e-12)
     varied = Nonideal(read_noise=False, adc=False)
     simulated = CrossbarModel(graph, mapping, {"linear.weight": weight}, [np.eye(70)], nonideal=varied, seed=3)
     (matrix,) = simulated._copies["linear"]
-    assert np.allclose(simulated.predict([np.eye(70)]), matrix.held() * quantised.step, atol=1e-5)
-    one, again, other = (programmed(mapping, {"linear": quantised}, varied, seed)["linear"] for seed in (1, 1, [1, 2]))
+    assert np.allclose(simulated.predict([np.eye(70)]), matrix.effective_weights() * quantised.step, atol=1e-5)
+    one, again, other = (
+        programmed_weights(mapping, {"linear": quantised}, varied, seed)["linear"] for seed in (1, 1, [1, 2])
+    )
     assert np.array_equal(one, again) and not np.array_equal(one, other)
     assert np.abs(one - exact).max() > 0 and np.corrcoef(one.ravel(), exact.ravel())[0, 1] > 0.9

@@ -7,12 +7,12 @@ from nasrec_ir.ops.linear import norm_params, norm_type
 from nasrec_ir.ops.pointwise import same_type
 from nasrec_ir.ops.table import Attr, Attrs, Op, ParamRule, Types
 
-__all__ = ["BATCH_NORM", "DROPOUT", "draws"]
+__all__ = ["BATCH_NORM", "DROPOUT", "is_stochastic"]
 
 RUNNING = ("running_mean", "running_var")
 
 
-def draws(node: Node) -> bool:
+def is_stochastic(node: Node) -> bool:
     """Whether training draws random numbers in a node, so that its equal is another node."""
     return node.op == "dropout" or bool(dict(node.attrs).get("dropout"))
 

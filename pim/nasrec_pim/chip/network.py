@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nasrec_pim.chip.floor import Distances, check_room, distances, floor_of
+from nasrec_pim.chip.mesh import Distances, check_room, distances, mesh_of
 from nasrec_pim.crossbar import LinearCost, Matrices, cost_table, network_classes, shape_of
 from nasrec_pim.crossbar.linear import CostTable, Floats
 from nasrec_pim.errors import MappingError
@@ -163,8 +163,8 @@ def _hops_ns(bits: np.ndarray, hops: Floats, hardware: Hardware, router_ns: floa
 def alone_hops(tiles: int, hardware: Hardware) -> Floats:
     """D_in of a layer that lies alone on the chip's first tiles."""
     check_room(tiles, hardware)
-    floor = floor_of(hardware)
-    return distances(floor, np.arange(tiles), np.zeros(1, dtype=np.int64), [[]], np.zeros(1, dtype=bool)).merge
+    mesh = mesh_of(hardware)
+    return distances(mesh, np.arange(tiles), np.zeros(1, dtype=np.int64), [[]], np.zeros(1, dtype=bool)).merge
 
 
 def _placed_alone(table: CostTable, hardware: Hardware) -> LinearCost:
@@ -184,4 +184,4 @@ def _chain_distances(table: CostTable, hardware: Hardware) -> Distances:
     starts = np.cumsum(counts) - counts
     successors = [[i + 1] for i in range(count - 1)] + [[]]
     tiles = np.arange(int(counts.sum()))
-    return distances(floor_of(hardware), tiles, starts, successors, np.zeros(count, dtype=bool))
+    return distances(mesh_of(hardware), tiles, starts, successors, np.zeros(count, dtype=bool))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasrec_ir.quantize import Quantized, largest_integer
-from nasrec_pim.functional.cells import Nonideal, Position, held_levels
+from nasrec_pim.functional.cells import Nonideal, Position, effective_levels
 from nasrec_pim.functional.digits import digits_of
 from nasrec_pim.hardware import Hardware
 from nasrec_pim.mapping.cost_cache import Key
@@ -70,7 +70,7 @@ class StoredMatrix:
                 out[start : start + len(chunk)] -= self.offset * chunk.sum(axis=1, keepdims=True)
         return out
 
-    def held(self) -> Floats:
+    def effective_weights(self) -> Floats:
         """The weights `[K, N]` that the cells stand for, in steps of the integers: these, where cells are exact."""
         factors = 2.0 ** (self.plane_bits * np.arange(self.planes))
         parts = [levels.reshape(len(levels), self.planes, -1) for _, levels in self.groups]
@@ -152,7 +152,7 @@ def store(
             continue
         for rows, columns, position in positions:
             block = digits[:, rows, columns]
-            held[:, rows, columns] += sign * held_levels(block, 2**plane_bits, hardware, nonideal, position, rng)
+            held[:, rows, columns] += sign * effective_levels(block, 2**plane_bits, hardware, nonideal, position, rng)
     groups = []
     for rows in driven_groups(key.inputs, hardware):
         levels = np.ascontiguousarray(held[:, rows].transpose(1, 0, 2).reshape(rows.stop - rows.start, -1))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nasrec_pim.errors import MappingError
 from nasrec_pim.hardware import Hardware
 
-__all__ = ["IDEAL", "Nonideal", "Position", "held_levels"]
+__all__ = ["IDEAL", "Nonideal", "Position", "effective_levels"]
 
 Levels = NDArray[np.float32]
 
@@ -66,7 +66,7 @@ class Position:
     left: int
 
 
-def held_levels(
+def effective_levels(
     digits: Levels, base: int, hardware: Hardware, nonideal: Nonideal, position: Position, rng: np.random.Generator
 ) -> Levels:
     """Levels that cells really stand for, in units of the difference of neighbouring levels.

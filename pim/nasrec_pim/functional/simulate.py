@@ -20,7 +20,7 @@ from nasrec_pim.functional.cells import Nonideal, Position
 from nasrec_pim.mapping.mapping import Mapping as Mapped
 from nasrec_pim.mapping.mapping import Stored
 
-__all__ = ["CrossbarModel", "integers_of", "programmed"]
+__all__ = ["CrossbarModel", "integers_of", "programmed_weights"]
 
 Floats = NDArray[np.float64]
 Product = Callable[[Node, Floats], Floats]
@@ -160,7 +160,7 @@ class CrossbarModel:
         return _epilogue(y, -1 if node.op == "channel_linear" else 1, attributes(node), self._params[node.id])
 
 
-def programmed(
+def programmed_weights(
     mapping: Mapped, weights: Mapping[str, Quantized], nonideal: Nonideal, seed: int | Sequence[int]
 ) -> dict[str, Floats]:
     """What stored matrices are on one chip: written into cells, and read back without converters.
@@ -183,7 +183,7 @@ def programmed(
         rng = np.random.default_rng([*seeds, zlib.crc32(node.id.encode())])
         exact, planes = weights[node.id], stored.footprint.planes
         matrix = store(exact, stored.key, planes, positions[node.id][0], mapping.hardware, nonideal, rng)
-        out[node.id] = matrix.held() * exact.step
+        out[node.id] = matrix.effective_weights() * exact.step
     return out
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nasrec_pim.chip.floor import check_room, distances, floor_of, from_hub
+from nasrec_pim.chip.mesh import check_room, distances, from_hub, mesh_of
 from nasrec_pim.chip.network import hop_ns
 from nasrec_pim.hardware import Hardware
 from nasrec_pim.mapping.cost_cache import Entry, Footprint, Key, cost_cache_of
@@ -147,9 +147,9 @@ def _hops_alone(key: Key, footprint: Footprint, hardware: Hardware) -> Hops:
     summed = -(-footprint.tiles // key.copies) if hardware.corrects("replication") else footprint.tiles
     known: dict[tuple[int, int], Hops] = hardware.memo.setdefault("hops alone", {})
     if (footprint.tiles, summed) not in known:
-        floor, alone = floor_of(hardware), np.zeros(1, dtype=np.int64)
-        ways = distances(floor, np.arange(summed), alone, [[]], np.ones(1, dtype=bool))
-        deliver = from_hub(floor, np.arange(footprint.tiles), alone)
+        mesh, alone = mesh_of(hardware), np.zeros(1, dtype=np.int64)
+        ways = distances(mesh, np.arange(summed), alone, [[]], np.ones(1, dtype=bool))
+        deliver = from_hub(mesh, np.arange(footprint.tiles), alone)
         known[footprint.tiles, summed] = Hops(float(deliver[0]), float(ways.merge[0]), float(ways.onward[0]))
     return known[footprint.tiles, summed]
 

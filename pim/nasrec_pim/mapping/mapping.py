@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nasrec_ir import Graph
 from nasrec_ir.ops import Home
 from nasrec_ir.passes import Expand
-from nasrec_pim.chip.floor import distances, floor_of, from_hub
+from nasrec_pim.chip.mesh import distances, from_hub, mesh_of
 from nasrec_pim.hardware import Hardware
 from nasrec_pim.mapping.cost_cache import Entry, Footprint, Key, cost_cache_of
 from nasrec_pim.mapping.demand import Demand, demands_of
@@ -209,7 +209,7 @@ def _hops(laid_out: Sequence[tuple[Layout, list[Key]]], hardware: Hardware) -> l
     tiles = [held for layout, _ in laid_out for held in layout.tiles]
     if not tiles:
         return []
-    floor = floor_of(hardware)
+    mesh = mesh_of(hardware)
     every, starts = _joined(tiles)
     summed, summed_starts = every, starts
     if hardware.corrects("replication"):
@@ -218,8 +218,8 @@ def _hops(laid_out: Sequence[tuple[Layout, list[Key]]], hardware: Hardware) -> l
         one_copy = [held[: -(-len(held) // key.copies)] for held, key in zip(tiles, keys, strict=True)]
         summed, summed_starts = _joined(one_copy)
     nobody: list[list[int]] = [[]] * len(tiles)
-    ways = distances(floor, summed, summed_starts, nobody, np.ones(len(tiles), dtype=bool))
-    columns = (from_hub(floor, every, starts).tolist(), ways.merge.tolist(), ways.onward.tolist())
+    ways = distances(mesh, summed, summed_starts, nobody, np.ones(len(tiles), dtype=bool))
+    columns = (from_hub(mesh, every, starts).tolist(), ways.merge.tolist(), ways.onward.tolist())
     return [Hops(*hops) for hops in zip(*columns, strict=True)]
 
 
