@@ -127,6 +127,8 @@ def test_a_buffer_without_a_table_is_an_error_at_once() -> None:
         ('name = "x"\nbase = "mnsim"\n[adc]\nresolution_bits = {v = 3}', "a value or a table of value"),
         ('name = "x"\nbase = "mnsim"\n[adc]\nconfidence = "sure"\nresolution_bits = 3', "confidence one of high"),
         ('name = "x"\nbase = "mnsim"\ncorrections = 5', "corrections must be a text"),
+        ('name = "x"\nbase = "mnsim"\ncorrections = "leek"', "corrections: 'leek' is none"),
+        ('name = "x"\nbase = "mnsim"\n[crossbar]\nsize = 100', "does not fit into a crossbar of 100"),
         ("name = ", "Invalid value"),
     ],
 )
