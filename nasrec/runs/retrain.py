@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nasrec.features import FeatureSpec
     from nasrec.genotype import Genotype
     from nasrec.search import Trial
-    from nasrec.train import TrainConfig
+    from nasrec.train import TrainConfig, TrainingRecipe
     from nasrec_ir import Graph
 
 __all__ = ["Candidate", "Recipe", "Retrained", "add_options", "recipe_of", "retrain", "table", "watched"]
@@ -71,16 +71,17 @@ class Recipe:
     """How models are trained from scratch.
 
     Attributes:
-        config: settings of the loop.
+        training: of every model; its dropout is that of genotypes, baselines have their own.
         rates: learning rates to choose from.
-        embedding_std: of the tables' initial values, see `nasrec.compiler.compile_graph`.
-        dropout: of genotypes, see `nasrec.lowering.graphs.graph_of`; baselines have their own.
     """
 
-    config: TrainConfig
+    training: TrainingRecipe
     rates: tuple[float, ...]
-    embedding_std: float | None = None
-    dropout: float = 0.0
+
+    @property
+    def config(self) -> TrainConfig:
+        """Settings of the training loop."""
+        return self.training.config
 
     def job(self, architecture: Architecture, features: FeatureSpec, graph: Graph, data: Rows) -> Job:
         """The runs of one model, on a card where there is one."""
@@ -89,10 +90,11 @@ class Recipe:
         from nasrec.train.distributed.context import DistributedContext
 
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        settings: dict[str, Any] = {} if self.embedding_std is None else {"embedding_std": self.embedding_std}
-        if self.dropout and architecture.genotype is not None:
-            settings["dropout"] = self.dropout
-            graph = Dropout(self.dropout).apply(graph)
+        std, dropout = self.training.embedding_std, self.training.dropout
+        settings: dict[str, Any] = {} if std is None else {"embedding_std": std}
+        if dropout and architecture.genotype is not None:
+            settings["dropout"] = dropout
+            graph = Dropout(dropout).apply(graph)
         return Job(architecture, features, graph, data, DistributedContext(device=device), settings)
 
 
@@ -163,13 +165,13 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
     Raises:
         TrainError: the file cannot be read, or a setting is out of range.
     """
-    from nasrec.train import TrainConfig
+    from nasrec.train import TrainingRecipe
 
-    found = settings.from_file(args.train_config) if args.train_config else settings.FromScratch(TrainConfig())
+    found = settings.from_file(args.train_config) if args.train_config else TrainingRecipe()
     low, high = args.rates or tune.RANGE
     given = args.rates is None and found.config.lr is not None
     rates = [found.config.peak_lr] if given else tune.rates(low, high, args.rate_trials)
-    return Recipe(found.config, tuple(rates), found.embedding_std, found.dropout)
+    return Recipe(found, tuple(rates))
 
 
 def retrain(

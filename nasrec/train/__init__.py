@@ -7,6 +7,7 @@ from nasrec.train.config import TrainConfig
 from nasrec.train.loop import train
 from nasrec.train.predict import evaluate, predict
 from nasrec.train.progress import Progress, console_progress
+from nasrec.train.recipe import TrainingRecipe
 from nasrec.train.result import Evaluation, HistoryPoint, TrainResult
 from nasrec.train.seeding import seed_everything
 
@@ -17,6 +18,7 @@ __all__ = [
     "Progress",
     "TrainConfig",
     "TrainResult",
+    "TrainingRecipe",
     "console_progress",
     "evaluate",
     "predict",

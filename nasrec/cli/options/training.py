@@ -9,9 +9,8 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from nasrec import checks
 from nasrec.checks import format_path, format_value
 from nasrec.cli.options import data as rows
 from nasrec.cli.options import model as architectures
@@ -20,10 +19,9 @@ from nasrec.errors import TrainError
 from nasrec.runs import weights
 
 if TYPE_CHECKING:
-    from nasrec.train import TrainConfig
+    from nasrec.train import TrainConfig, TrainingRecipe
 
 __all__ = [
-    "FromScratch",
     "add_options",
     "complete",
     "from_file",
@@ -166,33 +164,22 @@ def train_config(args: argparse.Namespace) -> TrainConfig:
     return dataclasses.replace(config, **{name: getattr(config, of) for name, of in _RESOLVED.items()})
 
 
-class FromScratch(NamedTuple):
-    """How any genotype is trained: the loop's settings, those of `nasrec.compiler.compile_graph` and of
-    `nasrec.lowering.graphs.graph_of`."""
-
-    config: TrainConfig
-    embedding_std: float | None = None
-    dropout: float = 0.0
-
-
-def from_file(path: str) -> FromScratch:
+def from_file(path: str) -> TrainingRecipe:
     """The settings of a training in a file; what is trained, on what and where, is left out.
 
     Raises:
         TrainError: the file cannot be read, or a setting is unknown or out of range.
     """
-    from nasrec.train import TrainConfig
+    from nasrec.train import TrainConfig, TrainingRecipe
 
     known = {field.name for field in dataclasses.fields(TrainConfig)}
     values = _read(path)
     given: dict[str, Any] = {name: None if value == NONE else value for name, value in values.items() if name in known}
-    std, dropout = values.get("embedding_std"), checks.number(values.get("dropout", 0.0))
-    if std is not None and not (checks.number(std) or 0) > 0:
-        raise TrainError(f"{format_path(path)}: embedding_std must be a positive number, not {format_value(std)}")
-    if dropout is None or not 0 <= dropout < 1:
-        wrong = format_value(values["dropout"])
-        raise TrainError(f"{format_path(path)}: dropout must be a number from 0 to below 1, not {wrong}")
-    return FromScratch(TrainConfig(**given), None if std is None else float(std), dropout)
+    config = TrainConfig(**given)
+    try:
+        return TrainingRecipe(config, values.get("embedding_std"), values.get("dropout", 0.0))
+    except TrainError as failure:
+        raise TrainError(f"{format_path(path)}: {failure}") from None
 
 
 def of_run(args: argparse.Namespace) -> dict[str, Any]:
