@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import functools
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     hardware = spec.hardware()
     net, data = spec.search.load()
     # One operator a branch, as in the paths that supernets are trained on.
-    space = CodesignSpace(replace(net.space, operators_per_branch="single"), hardware)
+    space = CodesignSpace(net.search_space(), hardware)
     target = ensure_directory(args.output or f"runs/codesign-{time.strftime('%Y%m%d-%H%M%S')}", TrainError)
     if not args.json:
         print(data.describe(), flush=True)

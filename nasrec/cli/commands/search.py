@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import functools
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +86,7 @@ def _search(
 ) -> SearchResult[Genotype]:
     from nasrec.search import Journal, run_search
 
-    space = net.space if args.operators == "any" else replace(net.space, operators_per_branch="single")
+    space = net.search_space(args.operators)
     algorithm = algorithm_of(args, space, goal)
     identity = {**_settings(args, goal), **spec.identity(net, data)}
     make = functools.partial(EvaluatorSpec.make, spec)

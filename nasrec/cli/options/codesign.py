@@ -13,7 +13,6 @@ from nasrec.cli.options.search import (
     add_goal,
     add_scoring,
     goal_of,
-    scores_of,
     settings_of,
 )
 from nasrec.cli.usage import number
@@ -21,7 +20,6 @@ from nasrec.cli.usage import number
 if TYPE_CHECKING:
     from nasrec.cli.options.data import Rows
     from nasrec.codesign import CodesignSpace, Design, DesignEvaluator, HardwareSpace
-    from nasrec.genotype import Genotype
     from nasrec.search import Goal
     from nasrec.supernet import Supernet
 
@@ -99,14 +97,10 @@ class DesignEvaluatorSpec:
         from nasrec.codesign.scoring import ChipScorer
 
         score = kept(self.search.scorer(net, data))
-
-        def scores(genotype: Genotype) -> Mapping[str, float]:
-            return scores_of(score(genotype))
-
         on_chip = None
         if any(name in ON_CHIP for name in self.goal.names):
             on_chip = ChipScorer(net, score, data.splits.train, data.splits.valid, rows=self.chip_rows)
-        return DesignEvaluator(self.goal, net.features, hardware, scorer=scores, on_chip=on_chip)
+        return DesignEvaluator(self.goal, net.features, hardware, scorer=score, on_chip=on_chip)
 
     def settings(self, args: argparse.Namespace) -> dict[str, Any]:
         """What the journal says of the search, besides supernet, data and space."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from nasrec.search.candidates import C, CrossingSpace
     from nasrec.search.evaluator import Evaluator
     from nasrec.supernet import Scorer, Supernet
-    from nasrec.train import Metrics
 
 __all__ = [
     "ALGORITHMS",
@@ -33,7 +32,6 @@ __all__ = [
     "algorithm_of",
     "goal_from",
     "goal_of",
-    "scores_of",
     "settings_of",
 ]
 
@@ -231,13 +229,7 @@ class EvaluatorSpec:
         from nasrec.cli.options import hardware as chips
         from nasrec.search.evaluator import SCORES, Evaluator
 
-        scorer = None
-        if any(name in SCORES for name in self.goal.names):
-            score = self.scorer(net, data)
-
-            def scorer(genotype: Genotype) -> Mapping[str, float]:
-                return scores_of(score(genotype))
-
+        scorer = self.scorer(net, data) if any(name in SCORES for name in self.goal.names) else None
         in_memory = any(name.startswith("pim.") for name in self.goal.names)
         chip = chips.load(self.hardware, []) if in_memory else None
         return Evaluator(self.goal, net.features, scorer=scorer, hardware=chip)
@@ -259,11 +251,3 @@ class EvaluatorSpec:
         with Path(self.supernet).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"supernet": digest, "space": net.space.to_dict(), "data": data.summary()["sha256"]}
-
-
-def scores_of(metrics: Metrics) -> dict[str, float]:
-    """The values that a search may name."""
-    from nasrec.search.evaluator import SCORES
-
-    found = asdict(metrics)
-    return {name: found[name] for name in SCORES}
