@@ -205,7 +205,7 @@ def codesign(
     spec = designs_of(supernet, data, out, options)
     hardware = spec.hardware()
     net, rows = spec.search.load()
-    space = CodesignSpace(replace(net.space, operators_per_branch="single"), hardware)
+    space = CodesignSpace(net.search_space(), hardware)
     target = ensure_directory(out if out is not None else folder.default_folder("codesign"), TrainError)
     reporter.begun(rows, None, None, None)
     folder.require_command(target, "codesign")

@@ -30,7 +30,7 @@ class Nsga2(Algorithm[C]):
     crosses them, and are then mutated once (for genotypes: section 4.4).
 
     Args:
-        space: where from.
+        space: what to draw from, to mutate in and to cross in, such as `Supernet.search_space()`.
         seed: of all draws.
         objectives: how many a score has.
         population: candidates of a generation.
