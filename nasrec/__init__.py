@@ -1,7 +1,8 @@
 """nasrec: click-through-rate models designed automatically, after "Towards Automated Model Design on Recommender
 Systems" (NASRec).
 
-Everyday names live here and load on first use, so that `import nasrec` is quick and needs no torch.
+Everyday names, every package and every error are reachable from here. They load on first use, so that `import nasrec`
+is quick and needs no torch.
 """
 
 from __future__ import annotations
@@ -9,19 +10,66 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
+from nasrec._version import __version__
+
+if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a test holds both to the table below
+    from nasrec import (
+        baselines,
+        checks,
+        cli,
+        codesign,
+        compiler,
+        data,
+        draw,
+        environment,
+        errors,
+        export,
+        features,
+        genotype,
+        interop,
+        io,
+        kernels,
+        layers,
+        lowering,
+        metrics,
+        presets,
+        profiling,
+        progress,
+        prune,
+        quant,
+        rank,
+        reports,
+        runs,
+        search,
+        space,
+        supernet,
+        train,
+    )
     from nasrec.compiler import CompiledModel, compile, compile_graph
     from nasrec.draw import draw_architecture
     from nasrec.errors import (
         CompileError,
         DataError,
+        DesignError,
         ExportError,
         FeatureError,
         GenotypeError,
+        InterpretError,
+        KernelError,
+        KernelUnavailable,
         NasrecError,
+        OtherRankFailed,
+        ParseError,
+        PassError,
+        ProfileError,
+        PruneError,
+        QuantError,
+        RankLost,
+        SearchError,
         SpaceError,
         StateDictError,
         TrainError,
+        VerifyError,
     )
     from nasrec.features import FeatureSpec
     from nasrec.genotype import Block, Genotype
@@ -30,88 +78,57 @@ if TYPE_CHECKING:
     from nasrec.space import SearchSpace
     from nasrec.supernet import Supernet
     from nasrec_ir import Graph
-
-__version__ = "0.1.0"
-
-_HOME = {
-    "Block": "nasrec.genotype",
-    "CompileError": "nasrec.errors",
-    "CompiledModel": "nasrec.compiler",
-    "DataError": "nasrec.errors",
-    "ExportError": "nasrec.errors",
-    "FeatureError": "nasrec.errors",
-    "FeatureSpec": "nasrec.features",
-    "Genotype": "nasrec.genotype",
-    "GenotypeError": "nasrec.errors",
-    "Graph": "nasrec_ir",
-    "NasrecError": "nasrec.errors",
-    "SearchSpace": "nasrec.space",
-    "SpaceError": "nasrec.errors",
-    "StateDictError": "nasrec.errors",
-    "Supernet": "nasrec.supernet",
-    "TrainError": "nasrec.errors",
-    "compile": "nasrec.compiler",
-    "compile_graph": "nasrec.compiler",
-    "cost": "nasrec.lowering.graphs",
-    "draw_architecture": "nasrec.draw",
-    "graph_of": "nasrec.lowering.graphs",
-    "lower": "nasrec.lowering",
-}
-
-_SUBMODULES = frozenset(
-    (
-        "baselines",
-        "cli",
-        "data",
-        "draw",
-        "errors",
-        "export",
-        "interop",
-        "kernels",
-        "layers",
-        "lowering",
-        "presets",
-        "profiling",
-        "quant",
-        "train",
-    )
-)
+    from nasrec_pim import HardwareError, MappingError
 
 __all__ = [
-    "Block",
-    "CompileError",
-    "CompiledModel",
-    "DataError",
-    "ExportError",
-    "FeatureError",
-    "FeatureSpec",
-    "Genotype",
-    "GenotypeError",
-    "Graph",
-    "NasrecError",
-    "SearchSpace",
-    "SpaceError",
-    "StateDictError",
-    "Supernet",
-    "TrainError",
-    "compile",
-    "compile_graph",
-    "cost",
-    "draw_architecture",
-    "graph_of",
-    "lower",
-]
+    "Block", "CompileError", "CompiledModel", "DataError", "DesignError", "ExportError", "FeatureError", "FeatureSpec",
+    "Genotype", "GenotypeError", "Graph", "HardwareError", "InterpretError", "KernelError", "KernelUnavailable",
+    "MappingError", "NasrecError", "OtherRankFailed", "ParseError", "PassError", "ProfileError", "PruneError",
+    "QuantError", "RankLost", "SearchError", "SearchSpace", "SpaceError", "StateDictError", "Supernet", "TrainError",
+    "VerifyError", "__version__", "baselines", "checks", "cli", "codesign", "compile", "compile_graph", "compiler",
+    "cost", "data", "draw", "draw_architecture", "environment", "errors", "export", "features", "genotype", "graph_of",
+    "interop", "io", "kernels", "layers", "lower", "lowering", "metrics", "presets", "profiling", "progress", "prune",
+    "quant", "rank", "reports", "runs", "search", "space", "supernet", "train",
+]  # fmt: skip
+
+_EXPORTS = {
+    "nasrec": (
+        "baselines", "checks", "cli", "codesign", "compiler", "data", "draw", "environment", "errors", "export",
+        "features", "genotype", "interop", "io", "kernels", "layers", "lowering", "metrics", "presets", "profiling",
+        "progress", "prune", "quant", "rank", "reports", "runs", "search", "space", "supernet", "train",
+    ),
+    "nasrec.compiler": ("CompiledModel", "compile", "compile_graph"),
+    "nasrec.draw": ("draw_architecture",),
+    "nasrec.errors": (
+        "CompileError", "DataError", "DesignError", "ExportError", "FeatureError", "GenotypeError", "InterpretError",
+        "KernelError", "KernelUnavailable", "NasrecError", "OtherRankFailed", "ParseError", "PassError", "ProfileError",
+        "PruneError", "QuantError", "RankLost", "SearchError", "SpaceError", "StateDictError", "TrainError",
+        "VerifyError",
+    ),
+    "nasrec.features": ("FeatureSpec",),
+    "nasrec.genotype": ("Block", "Genotype"),
+    "nasrec.lowering": ("lower",),
+    "nasrec.lowering.graphs": ("cost", "graph_of"),
+    "nasrec.space": ("SearchSpace",),
+    "nasrec.supernet": ("Supernet",),
+    "nasrec_ir": ("Graph",),
+    "nasrec_pim": ("HardwareError", "MappingError"),
+}  # fmt: skip
+"""Public names by the module that they come from; packages and modules of nasrec come from `nasrec` itself."""
+
+_HOMES = {name: module for module, names in _EXPORTS.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(importlib.import_module(_HOME[name]), name)
-        globals()[name] = value
-        return value
-    if name in _SUBMODULES:
-        return importlib.import_module(f"nasrec.{name}")
-    raise AttributeError(f"module 'nasrec' has no attribute {name!r}")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nasrec' has no attribute {name!r}")
+    if home == "nasrec":
+        return importlib.import_module(f"nasrec.{name}")  # sets the attribute too
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, *_SUBMODULES})
+    return sorted({*globals(), *_HOMES})

@@ -7,7 +7,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-import nasrec
+from nasrec._version import __version__
 
 __all__ = ["OPTIONAL_PACKAGES", "environment", "version_of"]
 
@@ -27,7 +27,7 @@ OPTIONAL_PACKAGES = {
 def environment() -> dict[str, Any]:
     """Versions and machine as plain values for JSON; imports nothing that is not there."""
     return {
-        "nasrec": nasrec.__version__,
+        "nasrec": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu_model(),

@@ -22,6 +22,7 @@ __all__ = [
     "PruneError",
     "QuantError",
     "RankLost",
+    "RunError",
     "SearchError",
     "SpaceError",
     "StateDictError",
@@ -60,6 +61,10 @@ class RankLost(TrainError):
 
 class OtherRankFailed(TrainError):
     """Another process of a training run has failed and said why; there is nothing to add."""
+
+
+class RunError(NasrecError):
+    """The folder of a run cannot be used as asked for; the message names the folder."""
 
 
 class CompileError(NasrecError):

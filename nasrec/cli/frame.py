@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-import nasrec
+from nasrec._version import __version__
 from nasrec.cli.usage import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, Parser, UsageError
 from nasrec.errors import NasrecError, OtherRankFailed
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     try:
-        args = _parser().parse_args(argv)
+        args = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
     except SystemExit as done:  # argparse after --help and --version; errors are raised by Parser
         return int(done.code or 0)
     _log_to_stderr(args.verbose)
@@ -68,19 +68,21 @@ def _run(argv: Sequence[str] | None) -> int:
     return status
 
 
-def _parser() -> Parser:
+def _parser(words: Sequence[str]) -> Parser:
+    """The parser of the command that is named; of all of them, where none is."""
+    named = next((word for word in words if not word.startswith("-")), None)
     parser = Parser(
         prog="nasrec",
         description="Click-through-rate models, designed automatically and compiled.",
         epilog="'nasrec COMMAND --help' explains a command. Exit status: 0 success, 2 bad usage or bad input, "
         "130 interrupted with what was done kept.",
     )
-    parser.add_argument("--version", action="version", version=f"nasrec {nasrec.__version__}")
+    parser.add_argument("--version", action="version", version=f"nasrec {__version__}")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log what is done; twice for details")
     # Not `required`: argparse would list the commands without saying where help is.
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     parser.set_defaults(run=_no_command)
-    for name in COMMANDS:
+    for name in (named,) if named in COMMANDS else COMMANDS:
         module = importlib.import_module(f"nasrec.cli.commands.{name}")
         command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
         command.add_argument(

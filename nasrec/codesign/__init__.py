@@ -5,7 +5,8 @@ from __future__ import annotations
 from nasrec.codesign.design import DESIGN, Design
 from nasrec.codesign.evaluator import ON_CHIP, DesignEvaluator
 from nasrec.codesign.front import KNEE, knee, volume_of
-from nasrec.codesign.hardware import Chips, Gene, HardwareSpace, described
+from nasrec.codesign.genes import Gene
+from nasrec.codesign.hardware import Chips, HardwareSpace, described
 from nasrec.codesign.space import CodesignSpace
 
 __all__ = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nasrec.checks import format_path, format_value, integer
-from nasrec.codesign.hardware import Values
+from nasrec.codesign.genes import Values
 from nasrec.errors import DesignError, GenotypeError
 from nasrec.genotype import DESIGN_FORMAT, Genotype
 from nasrec.io.atomic import write_text

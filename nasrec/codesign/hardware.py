@@ -13,55 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from nasrec.checks import format_value
+from nasrec.checks import format_path, format_value
+from nasrec.codesign import hardware_file
+from nasrec.codesign.genes import DEFAULT_GENES, Gene, Values
 from nasrec_pim import Hardware, HardwareError
 from nasrec_pim.hardware import Provenance
 
-__all__ = ["Chips", "Gene", "HardwareSpace", "Values", "described"]
-
-Values = tuple[tuple[str, Any], ...]
-"""A choice for every gene, as (SECTION.FIELD, value) by name."""
+__all__ = ["Chips", "HardwareSpace", "described"]
 
 MOST = 20_000
 """Combinations of a space: all are tried when it is made, so that impossible ones are never proposed."""
-
-
-@dataclass(frozen=True)
-class Gene:
-    """One field of a hardware description, and what a search may set it to.
-
-    Attributes:
-        name: SECTION.FIELD of `nasrec_pim.Hardware`, or `device.cell_bits` for the number of levels.
-        choices: values, none twice.
-        source: why just these.
-    """
-
-    name: str
-    choices: tuple[Any, ...]
-    source: str = field(default="user", compare=False)
-
-    def __post_init__(self) -> None:
-        for choice in self.choices:
-            for item in choice if isinstance(choice, tuple) else (choice,):
-                if not isinstance(item, int | float | str):
-                    raise HardwareError(
-                        f"hardware space: {self.name:.60} has the choice {format_value(choice)}; give plain values"
-                    )
-
-
-DEFAULT = (
-    Gene(
-        "adc.choice",
-        (7, 4, 2, 1),
-        "MNSIM 2.0's table: 4, 6, 8 (ISAAC's) and 10 bits, each with its own area, power and rate",
-    ),
-    Gene(
-        "crossbar.size", (64, 128, 256), "128 in ISAAC, 256 in PRIME and MNSIM 2.0; 64 as recommenders have small ones"
-    ),
-    Gene("dac.choice", (1, 2, 3, 4), "MNSIM 2.0's table: 1 (ISAAC), 2, 3 (PRIME) and 4 bits, scaled from ISAAC's"),
-    Gene("device.cell_bits", (1, 2, 4), "1 in MNSIM 2.0, 2 in ISAAC, 4 in PRIME"),
-    Gene("mapping.copies", (1, 2, 4, 8, 16), "1 in the handcrafted design; an embedded FC has 16 vectors a sample"),
-)
 
 
 @dataclass(frozen=True)
@@ -81,7 +42,7 @@ class HardwareSpace:
     """
 
     base: Hardware = field(default_factory=lambda: Hardware.preset("default"))
-    genes: tuple[Gene, ...] = DEFAULT
+    genes: tuple[Gene, ...] = DEFAULT_GENES
 
     def __post_init__(self) -> None:
         genes = tuple(sorted(self.genes, key=lambda gene: gene.name))
@@ -121,9 +82,9 @@ class HardwareSpace:
         Raises:
             HardwareError: none fits.
         """
-        possible = {pair for values in _members(base, DEFAULT) for pair in values}
-        fitting = {g.name: tuple(choice for choice in g.choices if (g.name, choice) in possible) for g in DEFAULT}
-        return cls(base, tuple(replace(gene, choices=fitting[gene.name]) for gene in DEFAULT))
+        possible = {pair for values in _members(base, DEFAULT_GENES) for pair in values}
+        fitting = {g.name: tuple(choice for choice in g.choices if (g.name, choice) in possible) for g in DEFAULT_GENES}
+        return cls(base, tuple(replace(gene, choices=fitting[gene.name]) for gene in DEFAULT_GENES))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HardwareSpace:
@@ -133,9 +94,11 @@ class HardwareSpace:
         Raises:
             HardwareError: the file is missing or malformed; the message names it.
         """
-        from nasrec.codesign.hardware_file import load
-
-        return load(Path(path))
+        base, genes = hardware_file.read(Path(path))
+        try:
+            return cls.around(base) if genes is None else cls(base, genes)
+        except HardwareError as error:
+            raise HardwareError(f"{format_path(os.fspath(path))}: {error}") from None
 
     @cached_property
     def members(self) -> tuple[Values, ...]:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from nasrec.checks import format_path, format_value
-from nasrec.codesign.hardware import Gene, HardwareSpace
+from nasrec.codesign.genes import Gene
 from nasrec_pim import Hardware, HardwareError, presets
 
-__all__ = ["load"]
+__all__ = ["read"]
 
 
-def load(path: Path) -> HardwareSpace:
-    """The space of a file. Raises `HardwareError` naming the file where it is malformed."""
+def read(path: Path) -> tuple[Hardware, tuple[Gene, ...] | None]:
+    """The base chip of a file and its genes, None where it names none. Raises `HardwareError` naming the file."""
     name = format_path(os.fspath(path))
     try:
         content = tomllib.loads(path.read_bytes().decode())
@@ -24,12 +24,12 @@ def load(path: Path) -> HardwareSpace:
         reason = getattr(error, "strerror", None) or str(error)
         raise HardwareError(f"{name}: cannot be read: {reason:.120}; give a TOML file with a table [choices]") from None
     try:
-        return _built(content, path.parent)
+        return _parsed(content, path.parent)
     except HardwareError as error:
         raise HardwareError(f"{name}: {error}") from None
 
 
-def _built(content: Mapping[str, Any], folder: Path) -> HardwareSpace:
+def _parsed(content: Mapping[str, Any], folder: Path) -> tuple[Hardware, tuple[Gene, ...] | None]:
     if unknown := content.keys() - {"base", "choices"}:
         raise HardwareError(f"a hardware space has no {min(unknown)!r:.60}; it has base and choices")
     base = content.get("base", "default")
@@ -37,11 +37,11 @@ def _built(content: Mapping[str, Any], folder: Path) -> HardwareSpace:
         raise HardwareError(f"base must be a preset or a TOML file, not {format_value(base)}")
     chip = Hardware.preset(base) if base in presets() or not base.endswith(".toml") else Hardware.load(folder / base)
     if "choices" not in content:
-        return HardwareSpace.around(chip)
+        return chip, None
     choices = content["choices"]
     if not isinstance(choices, Mapping):
         raise HardwareError(f"choices must be a table of lists, not {format_value(choices)}")
-    return HardwareSpace(chip, tuple(_genes(choices)))
+    return chip, tuple(_genes(choices))
 
 
 def _genes(table: Mapping[str, Any]) -> Iterable[Gene]:

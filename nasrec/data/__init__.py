@@ -9,7 +9,7 @@ Encoder.of("mine").encode(new_frame)   # (dense, sparse) of rows that come later
 
 from __future__ import annotations
 
-from nasrec.data.dataset import Batch, BatchSource, ClickLog, Log, Schema, Splits
+from nasrec.data.dataset import Batch, BatchSource, ClickLog, Log, Splits
 from nasrec.data.encode import Encoder
 from nasrec.data.frame import Columns, infer_columns, prepare_frame
 from nasrec.data.logs import load_logs
@@ -19,6 +19,7 @@ from nasrec.data.prepare import prepare
 from nasrec.data.prepared import Prepared, PreparedLog, is_prepared
 from nasrec.data.prepared import open_folder as open
 from nasrec.data.reader import Reader
+from nasrec.data.schema import Schema
 from nasrec.data.synthetic import SyntheticLog, synthesize, teacher_score
 from nasrec.data.synthetic.writer import write_criteo_tsv
 from nasrec.data.vocabulary import Vocabulary

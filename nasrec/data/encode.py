@@ -22,12 +22,12 @@ from nasrec.data import encoder_file
 from nasrec.data.bad_rows import is_hour
 from nasrec.data.blocks import squash
 from nasrec.data.convert import Converter
-from nasrec.data.dataset import Schema
 from nasrec.data.formats import FORMATS, MISSING_TEXTS, Format
 from nasrec.data.frame_table import frame_table
 from nasrec.data.infer import check_frame
 from nasrec.data.parse import bad_values, numbers_of, suspects
 from nasrec.data.prepared import open_folder
+from nasrec.data.schema import Schema
 from nasrec.data.vocabulary import MISSING, Vocabulary
 from nasrec.errors import DataError
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nasrec.checks import format_path, format_value, integer
-from nasrec.data.dataset import Schema
 from nasrec.data.formats import DATASETS
 from nasrec.data.manifest import file_sha256
 from nasrec.data.options import DENSE
+from nasrec.data.schema import Schema
 from nasrec.data.vocabulary import Vocabulary
 from nasrec.errors import DataError
 from nasrec.io.atomic import ensure_directory, write_bytes, write_text

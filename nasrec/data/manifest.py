@@ -8,17 +8,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nasrec.checks import format_value
+from nasrec.data.schema import Schema
 from nasrec.data.splits import PARTS
 from nasrec.data.staging import SCRATCH
 from nasrec.errors import DataError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import read_json
-
-if TYPE_CHECKING:
-    from nasrec.data.dataset import Schema
 
 __all__ = ["NAME", "Column", "File", "Manifest", "Part", "file_sha256", "read_manifest", "write_manifest"]
 
@@ -92,8 +90,6 @@ class Manifest:
     @property
     def schema(self) -> Schema:
         """Names and table sizes."""
-        from nasrec.data.dataset import Schema
-
         return Schema(self.dense, tuple(c.name for c in self.columns), tuple(c.rows for c in self.columns))
 
     @property

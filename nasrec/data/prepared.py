@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec.data.dataset import ClickLog, Log, Schema, Splits
+from nasrec.data.dataset import ClickLog, Log, Splits
 from nasrec.data.manifest import NAME, Manifest, Part, read_manifest, verify
 from nasrec.data.reader import Rows
+from nasrec.data.schema import Schema
 from nasrec.data.shards import map_shard
 from nasrec.data.staging import SCRATCH
 from nasrec.data.vocabulary import Vocabulary

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from nasrec.checks import format_value, integer
 from nasrec.data.order import order_of
+from nasrec.data.schema import Schema
 from nasrec.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from nasrec.data.dataset import Schema
 
 __all__ = ["Reader", "RowSource", "Rows", "WeightedBatch", "batches"]
 

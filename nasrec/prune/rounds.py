@@ -19,7 +19,7 @@ from nasrec.prune.inherit import inherit
 from nasrec.prune.masks import MaskedModel
 from nasrec.prune.scores import Importance, magnitudes, matrices, structure_scores
 from nasrec.prune.settings import PruneSettings
-from nasrec.train.predict import device_of
+from nasrec.train.prediction import device_of
 from nasrec_ir import Graph
 from nasrec_ir.pruning import Pruned, couple
 

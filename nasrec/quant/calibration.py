@@ -16,8 +16,8 @@ from nasrec.data.dataset import Log
 from nasrec.errors import QuantError
 from nasrec.layers import Quantisable
 from nasrec.quant.model import in_floats
-from nasrec.train.predict import device_of, forward
-from nasrec_ir.quantise import largest_integer, scale_of
+from nasrec.train.prediction import device_of, forward
+from nasrec_ir.quantize import largest_integer, scale_of
 
 __all__ = ["METHODS", "Calibration", "calibrate"]
 

@@ -12,6 +12,7 @@ from nasrec.checks import format_path, format_value
 from nasrec.errors import NasrecError, TrainError
 from nasrec.io.atomic import write_bytes, write_text
 from nasrec.io.json import read_json
+from nasrec.runs.results import RunResult
 
 if TYPE_CHECKING:
     from nasrec.reports.page import Page
@@ -31,16 +32,17 @@ COMMANDS = {
 """What a report.json may be of, and the module of this package that makes its page."""
 
 
-def write(run: str | os.PathLike[str], output: str | os.PathLike[str] | None = None) -> Path:
+def write(run: RunResult | str | os.PathLike[str], output: str | os.PathLike[str] | None = None) -> Path:
     """Writes the page of a run's folder.
 
     Args:
-        run: the folder, with its report.json.
+        run: what a run gave, or its folder with report.json.
         output: the file; default: report.html in the folder, which gets the pictures that belong beside it too.
 
     Raises:
         TrainError: there is no report, it is damaged or of another command, or the page cannot be written.
     """
+    run = run.folder if isinstance(run, RunResult) else run
     page = page_of(run)
     target = Path(output) if output is not None else Path(run) / "report.html"
     if output is None:

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.runs import folder as runs
 from nasrec.cli.options.model import Architecture
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory
+from nasrec.runs import folder as runs
 
 if TYPE_CHECKING:
     from nasrec.cli.options.data import Rows
@@ -81,8 +81,8 @@ def train_and_score(
     contestant: ComparedModel, data: Rows, config: TrainConfig, target: Path, embedding_dim: int
 ) -> Entry:
     """Compiles, trains, saves the weights, and scores on the test rows."""
-    from nasrec.runs import weights
     from nasrec.compiler import compile_graph
+    from nasrec.runs import weights
     from nasrec.train import console_progress, evaluate, train
 
     name = contestant.architecture.name

@@ -4,41 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import nasrec_ir
 from nasrec.checks import format_path
-from nasrec.cli.options.model import Architecture
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory, write_text
 from nasrec.io.json import json_text, read_json
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
+    from nasrec.runs.model import Architecture
     from nasrec.train import TrainResult
     from nasrec.train.distributed.context import DistributedContext
 
 __all__ = [
-    "MARKS",
+    "CHECKPOINT_GLOBS",
     "clear",
+    "default_folder",
     "finished",
-    "held",
+    "locked",
     "outcome",
-    "place",
+    "plain",
+    "remove_partial_files",
     "require_command",
     "require_kind",
     "resume_hint",
+    "run_directory",
     "save_source",
-    "sweep",
     "write_report",
-]  # fmt: skip
+]
 
-MARKS = {
+CHECKPOINT_GLOBS = {
     "run": "checkpoints",
     "seeds": "seed-*/checkpoints",
     "tuning": "trials/*/checkpoints",
@@ -88,12 +93,13 @@ def outcome(result: TrainResult) -> dict[str, Any]:
 
 
 def save_source(folder: Path, architecture: Architecture, model: CompiledModel) -> None:
-    """Writes model.py, and genotype.json where there is a genotype.
+    """Writes model.py and graph.ir, and genotype.json where there is a genotype.
 
     Raises:
         NasrecError: one of them cannot be written.
     """
     write_text(folder / "model.py", model.source, TrainError)
+    write_text(folder / "graph.ir", nasrec_ir.dump(model.graph), TrainError)
     if architecture.genotype is not None:
         architecture.genotype.save(folder / "genotype.json")
 
@@ -107,6 +113,17 @@ def write_report(folder: str | os.PathLike[str], report: Mapping[str, Any]) -> P
     path = Path(folder) / "report.json"
     write_text(path, json_text(dict(report)) + "\n", TrainError)
     return path
+
+
+def plain(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report as it will be read from its file: numbers that JSON has no word for are None, keys are texts."""
+    found: dict[str, Any] = json.loads(json_text(dict(report)))
+    return found
+
+
+def default_folder(name: str) -> Path:
+    """Where results go if nothing is said: a folder below runs/, named by what is done and when."""
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def finished(target: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -127,13 +144,13 @@ def finished(target: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None
     return report
 
 
-def place(path: str | os.PathLike[str], context: DistributedContext) -> Path:
+def run_directory(path: str | os.PathLike[str], context: DistributedContext) -> Path:
     """A folder for results, made if need be, by the first of several processes; others may not know it."""
     return ensure_directory(path, TrainError) if context.is_main else Path(path)
 
 
 @contextmanager
-def held(target: Path) -> Iterator[None]:
+def locked(target: Path) -> Iterator[None]:
     """Keeps other processes from training in a folder meanwhile; what a killed one left half written goes.
 
     Raises:
@@ -149,7 +166,7 @@ def held(target: Path) -> Iterator[None]:
             ) from None
         except OSError:  # a file system without locks
             pass
-        sweep(target)
+        remove_partial_files(target)
         yield
     finally:
         os.close(descriptor)
@@ -161,15 +178,15 @@ def resume_hint(target: Path) -> str:
     return f"interrupted; what is done is kept: the same command with -o {where} goes on"
 
 
-def sweep(target: Path) -> None:
+def remove_partial_files(target: Path) -> None:
     """Removes what a killed process left half written in a folder that this one holds."""
     for left in target.glob(".nasrec-*"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def require_kind(target: Path, kind: str) -> None:
-    """Raise `TrainError` if the folder holds runs of another kind of command, see `MARKS`."""
-    for other, mark in MARKS.items():
+    """Raise `TrainError` if the folder holds runs of another kind of command, see `CHECKPOINT_GLOBS`."""
+    for other, mark in CHECKPOINT_GLOBS.items():
         if other != kind and any(target.glob(mark)):
             raise TrainError(
                 f"{format_path(os.fspath(target))}: holds {_WORDS[other]}; give the same options to go on, another "
@@ -193,7 +210,7 @@ def require_command(target: Path, command: str) -> None:
 
 def clear(target: Path) -> None:
     """Removes what earlier runs left in a folder, and nothing else; the reports first, which call a run finished."""
-    runs = [target, *(found.parent for mark in (*MARKS.values(), _MASKS) for found in target.glob(mark))]
+    runs = [target, *(found.parent for mark in (*CHECKPOINT_GLOBS.values(), _MASKS) for found in target.glob(mark))]
     for run in runs:
         (run / "report.json").unlink(missing_ok=True)
     for run in reversed(runs):

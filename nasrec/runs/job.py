@@ -1,58 +1,52 @@
-"""One run of `nasrec train` in a folder of its own: begun, gone on with, or found finished."""
+"""One training run in a folder of its own: begun, gone on with, or found finished."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from nasrec.runs import describe
-from nasrec.cli.options import data as rows
-from nasrec.runs import folder as runs
-from nasrec.cli.options import training as settings
-from nasrec.runs import weights
-from nasrec.cli.options.model import Architecture
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
 from nasrec.io.atomic import write_text
-from nasrec.io.json import json_text
+from nasrec.runs import describe, folder, settings, weights
+from nasrec.runs.model import Architecture
+from nasrec.runs.reporter import Reporter, Silent
 from nasrec_ir import Graph
 
 if TYPE_CHECKING:
     import torch
 
-    from nasrec.cli.options.data import Rows
     from nasrec.compiler import CompiledModel
+    from nasrec.runs.data import RunData
     from nasrec.train import TrainConfig, TrainResult
     from nasrec.train.distributed.context import DistributedContext
     from nasrec.train.progress import Progress
     from nasrec.train.state import State
 
-__all__ = ["Job", "digest", "job_of", "run_training"]
+__all__ = ["TrainingJob", "digest", "run_training"]
 
 
 @dataclass(frozen=True)
-class Job:
-    """What the runs of one command have in common.
+class TrainingJob:
+    """What the runs of one workflow have in common.
 
     Attributes:
-        settings: see `nasrec.cli.options.training.of_run`.
+        settings: flat, for config.toml, see `nasrec.runs.settings`.
         start: a file of weights to start from, and what it holds.
         every: steps between checkpoints; None: by the clock.
         tensorboard: whether event files are written.
         shard_tables: see `nasrec.train.train`.
+        reporter: what is told of it.
     """
 
     architecture: Architecture
     features: FeatureSpec
     graph: Graph
-    data: Rows
+    data: RunData
     context: DistributedContext
     settings: Mapping[str, Any]
     command: ClassVar[str] = "train"
@@ -61,6 +55,7 @@ class Job:
     every: int | None = None
     tensorboard: bool = False
     shard_tables: str | None = None
+    reporter: Reporter = field(default_factory=Silent)
 
     def model(self, seed: int) -> CompiledModel:
         """With initial values of its own, or those of the file.
@@ -69,9 +64,10 @@ class Job:
             StateDictError: the graph has calibrated scales, and there is no file to take them from.
         """
         weights.require_scales(self.graph, self.start[1] if self.start else None)
-        return self._begun(self.graph, seed)
+        return self.begun(self.graph, seed)
 
-    def _begun(self, graph: Graph, seed: int) -> CompiledModel:
+    def begun(self, graph: Graph, seed: int) -> CompiledModel:
+        """A model of another graph with the same start."""
         from nasrec.compiler import compile_graph
 
         model = compile_graph(graph, seed=seed, embedding_std=self.settings.get("embedding_std"))
@@ -79,21 +75,29 @@ class Job:
             weights.copy_into(model, self.start[1], self.start[0])
         return model
 
+    def settings_in(self, target: Path) -> Mapping[str, Any]:
+        """For config.toml of a run's folder; a model that no argument names is the folder's own."""
+        if "genotype" in self.settings:
+            return self.settings
+        name = "genotype.json" if self.architecture.genotype is not None else "graph.ir"
+        return {"genotype": str(target / name), **self.settings}
+
     def save_source(self, target: Path, model: CompiledModel) -> None:
         """Writes what describes the model. Raises `NasrecError` if a file cannot be written."""
-        runs.save_source(target, self.architecture, model)
+        folder.save_source(target, self.architecture, model)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What a run must have in common with a checkpoint besides its configuration."""
-        return self._plain_identity()
+        return self.plain_identity()
 
-    def _plain_identity(self) -> dict[str, Any]:
+    def plain_identity(self) -> dict[str, Any]:
+        """Of model, rows and start."""
         from nasrec_ir.codegen import generate
 
         return {
             "model": hashlib.sha256(generate(self.graph).text.encode()).hexdigest(),
-            "data": {part: getattr(self.data.splits, part).sha256 for part in ("train", "valid", "test")},
+            "data": self.data.sha256,
             "weights": digest(self.start[1]) if self.start else None,
             "embedding_std": self.settings.get("embedding_std"),
         }
@@ -112,19 +116,9 @@ class Job:
         }
 
 
-def job_of(args: argparse.Namespace, architecture: Architecture, context: DistributedContext) -> Job:
-    """What the merged options of `nasrec.cli.options.training` describe; rows and weights are read."""
-    start = (args.weights, weights.read(args.weights)) if args.weights else None
-    data = rows.load(args, seed=args.seed or 0)
-    features = data.splits.train.features(args.embedding_dim)
-    graph = architecture.graph(features)
-    return Job(
-        architecture, features, graph, data, context, settings.of_run(args), start,
-        args.checkpoint_every, args.tensorboard, args.shard_tables,
-    )  # fmt: skip
-
-
-def run_training(job: Job, config: TrainConfig, target: Path, label: str, *, test: bool = True) -> dict[str, Any]:
+def run_training(
+    job: TrainingJob, config: TrainConfig, target: Path, label: str, *, test: bool = True
+) -> dict[str, Any]:
     """Trains one model, or goes on where a run in the folder stands, and saves what came of it; gives the report.
 
     Args:
@@ -136,31 +130,30 @@ def run_training(job: Job, config: TrainConfig, target: Path, label: str, *, tes
         NasrecError: the folder holds another run, training fails, or a file cannot be written.
     """
     if job.context.is_main:
-        runs.sweep(target)
+        folder.remove_partial_files(target)
     # Other processes may be on machines that know no such folder.
-    found = runs.finished(target, {"config": asdict(config), **job.identity}) if job.context.is_main else None
+    found = folder.finished(target, {"config": asdict(config), **job.identity}) if job.context.is_main else None
     known: dict[str, Any] | None = job.context.broadcast_object(found)
     if known is not None and (not test or "test" in known["scores"]):
         if job.context.is_main:
-            print(f"{label}: finished before; --fresh would begin anew", file=sys.stderr)
+            job.reporter.note(f"{label}: finished before; --fresh would begin anew")
         return known
     model = job.model(config.seed)
     result = _train(job, config, model, target, label)
-    report = {**job.summary(), "config": asdict(config), "identity": job.identity, **runs.outcome(result)}
+    report = {**job.summary(), "config": asdict(config), "identity": job.identity, **folder.outcome(result)}
     # Weights first: a second Ctrl-C, while the model is scored, must not lose them.
     if job.context.is_main:
         weights.save(model, target / "weights.pt")
-        runs.write_report(target, report)
+        folder.write_report(target, report)
     if not result.interrupted:
         report |= _scores(job, model, result, test)
         if job.context.is_main:
-            runs.write_report(target, report)
+            folder.write_report(target, report)
     job.context.barrier()
-    plain: dict[str, Any] = json.loads(json_text(report))  # as it will be read when the run is found finished
-    return plain
+    return folder.plain(report)  # as it will be read when the run is found finished
 
 
-def _train(job: Job, config: TrainConfig, model: CompiledModel, target: Path, label: str) -> TrainResult:
+def _train(job: TrainingJob, config: TrainConfig, model: CompiledModel, target: Path, label: str) -> TrainResult:
     from nasrec.train.distributed.sharded import learner_for
     from nasrec.train.loop import run
     from nasrec.train.store import FolderStore
@@ -168,32 +161,30 @@ def _train(job: Job, config: TrainConfig, model: CompiledModel, target: Path, la
     learner = learner_for(model.to(job.context.device), config, job.context, job.shard_tables)
     store = FolderStore(target / "checkpoints", job.every) if job.context.is_main else None
     train, valid, _ = job.data.splits
-    return run(
-        learner, train, valid, config, _watchers(job, config, model, target, label), store=store, identity=job.identity
-    )
+    watch = _watchers(job, config, model, target, label)
+    return run(learner, train, valid, config, watch, store=store, identity=job.identity)
 
 
-def _watchers(job: Job, config: TrainConfig, model: CompiledModel, target: Path, label: str) -> Progress:
-    from nasrec.train import console_progress
+def _watchers(job: TrainingJob, config: TrainConfig, model: CompiledModel, target: Path, label: str) -> Progress:
     from nasrec.train.journal import Journal, TensorBoard
-    from nasrec.train.progress import Several, Silent
+    from nasrec.train.progress import MeterProgress, Several, Silent
 
     class Begun(Silent):
         """What describes the run is written when it is known that the folder holds no other one."""
 
         def begin(self, total_rows: int, state: State) -> None:
-            write_text(target / "config.toml", settings.to_toml(job.settings, config), TrainError)
+            write_text(target / "config.toml", settings.to_toml(job.settings_in(target), config), TrainError)
             job.save_source(target, model)
 
     if not job.context.is_main:
         return Silent()
     board = [TensorBoard(target / "tensorboard")] if job.tensorboard else []
-    return Several(Begun(), Journal(target), *board, console_progress(label))
+    return Several(Begun(), Journal(target), *board, MeterProgress(label, job.reporter.meter()))
 
 
-def _scores(job: Job, model: CompiledModel, result: TrainResult, test: bool) -> dict[str, Any]:
+def _scores(job: TrainingJob, model: CompiledModel, result: TrainResult, test: bool) -> dict[str, Any]:
     from nasrec.train.calibration import reliability
-    from nasrec.train.predict import predict
+    from nasrec.train.prediction import predict
 
     assert result.best is not None  # there are validation rows, and the run has ended
     scores = {"valid": result.best.metrics.to_dict()}

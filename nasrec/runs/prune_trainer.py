@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import nasrec_ir
 from nasrec.checks import format_path
 from nasrec.cli.options import model as architectures
-from nasrec.runs import folder as runs
-from nasrec.runs import weights
 from nasrec.cli.options.model import Architecture
-from nasrec.runs.job import Job, digest, run_training
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
+from nasrec.runs import folder as runs
+from nasrec.runs import weights
+from nasrec.runs.job import Job, digest, run_training
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import nasrec_ir
-from nasrec.runs import folder as runs
 from nasrec.cli.options import training as settings
-from nasrec.runs import weights
 from nasrec.cli.options.model import Architecture
-from nasrec.runs.job import Job, run_training
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text
+from nasrec.runs import folder as runs
+from nasrec.runs import weights
+from nasrec.runs.job import Job, run_training
 from nasrec_ir import Graph
 from nasrec_ir.codegen import generate
 
@@ -189,7 +189,7 @@ def trained(job: QuantizeJob, config: TrainConfig, target: Path) -> dict[str, An
 
 def scores_of(job: Job, model: CompiledModel) -> dict[str, Any]:
     """Metrics on the validation and on the test rows."""
-    from nasrec.train.predict import evaluate
+    from nasrec.train.prediction import evaluate
 
     return {
         part: evaluate(model, getattr(job.data.splits, part), context=job.context).to_dict()

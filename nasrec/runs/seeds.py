@@ -8,20 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.reports import text as output
-from nasrec.runs import folder as runs
-from nasrec.runs.job import Job, run_training
+from nasrec.runs.folder import run_directory
+from nasrec.runs.job import TrainingJob, run_training
 
 if TYPE_CHECKING:
     from nasrec.train import TrainConfig
 
-__all__ = ["SCORES", "score_table", "statistics_of", "summary_of", "train_seeds"]
+__all__ = ["SCORES", "statistics_of", "summary_of", "train_seeds"]
 
 SCORES = ("log_loss", "auc", "normalised_entropy", "calibration")
 
 
 def train_seeds(
-    job: Job, config: TrainConfig, seeds: Sequence[int], target: Path, *, name: str = "seed-{}", test: bool = True
+    job: TrainingJob,
+    config: TrainConfig,
+    seeds: Sequence[int],
+    target: Path,
+    *,
+    name: str = "seed-{}",
+    test: bool = True,
 ) -> list[dict[str, Any]]:
     """One run for each seed, in folders of the target; the reports of those that were begun before an interrupt.
 
@@ -31,7 +36,7 @@ def train_seeds(
     """
     reports = []
     for seed in seeds:
-        own = runs.place(target / name.format(seed), job.context)
+        own = run_directory(target / name.format(seed), job.context)
         label = f"training {job.architecture.name}, {own.name}"
         reports.append(run_training(job, replace(config, seed=seed), own, label, test=test) | {"folder": own.name})
         if reports[-1]["interrupted"]:
@@ -64,22 +69,3 @@ def summary_of(reports: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         {"seed": report["config"]["seed"], **{key: report[key] for key in keys}, "scores": report.get("scores")}
         for report in reports
     ]
-
-
-def score_table(reports: Sequence[Mapping[str, Any]]) -> str:
-    """A line for each seed, then mean and standard deviation."""
-    parts = [part for part in ("valid", "test") if all(part in report["scores"] for report in reports)]
-    columns = [(part, score) for part in parts for score in ("log_loss", "auc")]
-    header = ["seed", *(f"{part} {score.replace('_', ' ').replace('auc', 'AUC')}" for part, score in columns)]
-    lines = [
-        [str(report["config"]["seed"]), *(_figure(report["scores"][part][score]) for part, score in columns)]
-        for report in reports
-    ]
-    found = statistics_of(reports)
-    for what in ("mean", "std"):
-        lines.append([what, *(_figure(found[part][score][what]) for part, score in columns)])
-    return output.table(header, lines)
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.5f}"

@@ -15,23 +15,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec.cli.options import model as architectures
-from nasrec.runs import seeds
-from nasrec.runs import weights
 from nasrec.cli.options.model import Architecture
-from nasrec.runs.retrain import watched
-from nasrec.runs.job import Job
 from nasrec.cli.usage import number
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory, write_text
 from nasrec.io.json import json_text, read_json
+from nasrec.runs import seeds, weights
+from nasrec.runs.job import Job
+from nasrec.runs.retrain import watched
 from nasrec_ir import Graph
 from nasrec_pim import Hardware
 
 if TYPE_CHECKING:
     from nasrec.cli.options.data import Rows
-    from nasrec.runs.retrain import Recipe
     from nasrec.codesign.noise import NoiseTuned
     from nasrec.compiler import CompiledModel
+    from nasrec.runs.retrain import Recipe
     from nasrec.train import TrainConfig
 
 __all__ = ["Model", "Verification", "add_options", "handcrafted_of", "retrain"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import os
 import re
@@ -18,20 +17,10 @@ if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
     from nasrec_ir import Graph
 
-__all__ = ["add_option", "copy_into", "read", "require_scales", "save", "tables_of"]
+__all__ = ["copy_into", "read", "require_scales", "save", "tables_of"]
 
 RELEASE_PREFIXES = ("_embedding.", "_blocks.", "_final.")
 TABLE = re.compile(r"(?P<owner>_embedding|\w+\.tables)\.(?P<column>[0-9]{1,6})(?:\.weight)?", re.ASCII)
-
-
-def add_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Adds --weights."""
-    parser.add_argument(
-        "--weights",
-        metavar="FILE|RUN",
-        help="a state dict to copy in (.pt or .safetensors): as nasrec saves it, or the published release's; or the "
-        "folder of a run",
-    )
 
 
 def read(path: str) -> dict[str, Tensor]:

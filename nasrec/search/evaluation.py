@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Generic
+from typing import Generic
 
+from nasrec.progress import Meter, console_meter
 from nasrec.search.candidates import C
-
-if TYPE_CHECKING:
-    from nasrec.search import Goal, Trial
-    from nasrec.search.run import Evaluate
-    from nasrec.search.workers import Maker, Measure
+from nasrec.search.journal import Trial
+from nasrec.search.objectives import Goal
+from nasrec.search.run import Evaluate, serial
+from nasrec.search.workers import Maker, Measure, in_processes, on_ray
 
 __all__ = ["ConsoleWatch", "evaluation"]
 
@@ -26,16 +26,10 @@ def evaluation(make: Maker[C], workers: int, ray: str | None, here: Callable[[],
         ray: address of a cluster, or "auto"; None for none.
         here: makes what measures in this process, from what it has loaded already.
     """
-    from nasrec.search import serial
-
     if ray:
-        from nasrec.search.workers import on_ray
-
         with on_ray(make, workers, address=ray) as evaluate:
             yield evaluate
     elif workers > 1:
-        from nasrec.search.workers import in_processes
-
         with in_processes(make, workers) as evaluate:
             yield evaluate
     else:
@@ -43,12 +37,10 @@ def evaluation(make: Maker[C], workers: int, ray: str | None, here: Callable[[],
 
 
 class ConsoleWatch(Generic[C]):
-    """Progress with the best so far; `what` is searched for."""
+    """Progress with the best so far; `what` is searched for, on a meter (default: one on standard error)."""
 
-    def __init__(self, goal: Goal, what: str) -> None:
-        from nasrec.progress import console_meter
-
-        self._goal, self._what, self._meter, self._done = goal, what, console_meter(), 0
+    def __init__(self, goal: Goal, what: str, meter: Meter | None = None) -> None:
+        self._goal, self._what, self._meter, self._done = goal, what, meter or console_meter(), 0
 
     def begin(self, budget: int, done: int) -> None:
         self._done = done

@@ -5,17 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from nasrec.genotype import INPUTS, Block, Genotype
-
-if TYPE_CHECKING:
-    from nasrec.space.definition import SearchSpace
+from nasrec.space.choices import Choices
 
 __all__ = ["cardinality", "enumerate_genotypes", "published_cardinality", "subset_count"]
 
 
-def cardinality(space: SearchSpace) -> int:
+def cardinality(space: Choices) -> int:
     """The exact number of genotypes in the space.
 
     The product, over blocks, of the numbers of operator sets with their precisions, widths, mergers, and non-empty
@@ -24,7 +21,7 @@ def cardinality(space: SearchSpace) -> int:
     return len(space.layer_norm) * math.prod(_block_count(space, index) for index in range(space.num_blocks))
 
 
-def published_cardinality(space: SearchSpace) -> int:
+def published_cardinality(space: Choices) -> int:
     """The paper's count: (operator sets x widths x mergers)^N x (N!)^2 for N blocks, times precisions.
 
     (15 * 3 * 8 * 4 * 2 * 2)^7 * (7!)^2 = 5.3e33 for NASRec-Full with 7 blocks (section 3.3), 15^7 times less for
@@ -40,19 +37,19 @@ def published_cardinality(space: SearchSpace) -> int:
     return math.prod([per_block] * space.num_blocks) * math.factorial(space.num_blocks) ** 2
 
 
-def enumerate_genotypes(space: SearchSpace) -> Iterator[Genotype]:
+def enumerate_genotypes(space: Choices) -> Iterator[Genotype]:
     """Every genotype once, lazily, in a fixed order."""
     for layer_norm in space.layer_norm:
         for blocks in _chains(space, space.num_blocks):
             yield Genotype(blocks, layer_norm, space=space.published, balanced_dot=space.balanced_dot)
 
 
-def subset_count(space: SearchSpace, index: int, name: str) -> int:
+def subset_count(space: Choices, index: int, name: str) -> int:
     """Number of non-empty sets of inputs that a block may name as `name`."""
     return sum(math.comb(index + 1, size) for size in range(1, space.input_cap(index, name) + 1))
 
 
-def _block_count(space: SearchSpace, index: int) -> int:
+def _block_count(space: Choices, index: int) -> int:
     precisions = len(space.precisions)
     if space.operators_per_branch == "single":
         sets = len(space.dense_operators) * len(space.sparse_operators) * precisions**2
@@ -61,11 +58,11 @@ def _block_count(space: SearchSpace, index: int) -> int:
     return sets * _widths_and_mergers(space) * math.prod(subset_count(space, index, name) for name in INPUTS)
 
 
-def _widths_and_mergers(space: SearchSpace) -> int:
+def _widths_and_mergers(space: Choices) -> int:
     return len(space.dense_widths) * len(space.sparse_widths) * len(space.dense_to_sparse) * len(space.fm)
 
 
-def _chains(space: SearchSpace, length: int) -> Iterator[tuple[Block, ...]]:
+def _chains(space: Choices, length: int) -> Iterator[tuple[Block, ...]]:
     if length == 0:
         yield ()
         return
@@ -74,7 +71,7 @@ def _chains(space: SearchSpace, length: int) -> Iterator[tuple[Block, ...]]:
             yield (*before, block)
 
 
-def _blocks(space: SearchSpace, index: int) -> Iterator[Block]:
+def _blocks(space: Choices, index: int) -> Iterator[Block]:
     for operators, weights, activations in _operator_sets(space):
         for dense_width, sparse_width in itertools.product(space.dense_widths, space.sparse_widths):
             for dense, sparse, left, right in _all_inputs(space, index, INPUTS):
@@ -85,7 +82,7 @@ def _blocks(space: SearchSpace, index: int) -> Iterator[Block]:
                     )  # fmt: skip
 
 
-def _all_inputs(space: SearchSpace, index: int, names: tuple[str, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
+def _all_inputs(space: Choices, index: int, names: tuple[str, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
     # Not itertools.product, which would first hold all 2^(index+1) sets in memory.
     if not names:
         yield ()
@@ -96,7 +93,7 @@ def _all_inputs(space: SearchSpace, index: int, names: tuple[str, ...]) -> Itera
                 yield (chosen, *rest)
 
 
-def _operator_sets(space: SearchSpace) -> Iterator[tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]]:
+def _operator_sets(space: Choices) -> Iterator[tuple[tuple[str, ...], tuple[int, ...], tuple[int, ...]]]:
     """Sets of operators with the precisions of their weights and of their activations."""
     branches = []
     for operators in (space.dense_operators, space.sparse_operators):

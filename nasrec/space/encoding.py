@@ -7,27 +7,23 @@ space's choices, `dense_to_sparse`, `fm`, and for each of the four inputs `num_b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
 from nasrec.errors import GenotypeError, SpaceError
 from nasrec.genotype import INPUTS, MERGERS, Block, Genotype
 from nasrec.space import membership
-
-if TYPE_CHECKING:
-    from nasrec.space.definition import SearchSpace
+from nasrec.space.choices import Choices
 
 __all__ = ["decode", "encode", "length"]
 
 
-def length(space: SearchSpace) -> int:
+def length(space: Choices) -> int:
     """Entries of an encoded genotype."""
     return 1 + space.num_blocks * _block_length(space)
 
 
-def encode(space: SearchSpace, genotype: Genotype) -> npt.NDArray[np.int64]:
+def encode(space: Choices, genotype: Genotype) -> npt.NDArray[np.int64]:
     """A genotype as a vector [length]; see `SearchSpace.encode`."""
     membership.check(space, genotype, "cannot encode")
     entries = [int(genotype.layer_norm)]
@@ -40,7 +36,7 @@ def encode(space: SearchSpace, genotype: Genotype) -> npt.NDArray[np.int64]:
     return np.array(entries, dtype=np.int64)
 
 
-def decode(space: SearchSpace, vector: npt.ArrayLike) -> Genotype:
+def decode(space: Choices, vector: npt.ArrayLike) -> Genotype:
     """The genotype of a vector; see `SearchSpace.decode`."""
     entries = _whole(space, vector)
     if entries[0] not in (0, 1):
@@ -58,7 +54,7 @@ def decode(space: SearchSpace, vector: npt.ArrayLike) -> Genotype:
     return genotype
 
 
-def _decode_block(space: SearchSpace, index: int, entries: list[int]) -> Block:
+def _decode_block(space: Choices, index: int, entries: list[int]) -> Block:
     count, blocks = len(space.operators), space.num_blocks
     limits = [len(space.precisions)] * count
     limits += [len(space.dense_widths) - 1, len(space.sparse_widths) - 1]
@@ -94,7 +90,7 @@ def _decode_block(space: SearchSpace, index: int, entries: list[int]) -> Block:
         raise SpaceError(f"block {index}: the vector encodes no block: {failure}") from None
 
 
-def _whole(space: SearchSpace, vector: npt.ArrayLike) -> list[int]:
+def _whole(space: Choices, vector: npt.ArrayLike) -> list[int]:
     """The vector's entries as integers. SpaceError if it has another length, or anything else in it."""
     expected = f"an encoding in this space is a vector of {length(space)} integers"
     try:
@@ -109,5 +105,5 @@ def _whole(space: SearchSpace, vector: npt.ArrayLike) -> list[int]:
     return [int(value) for value in values]
 
 
-def _block_length(space: SearchSpace) -> int:
+def _block_length(space: Choices) -> int:
     return len(space.operators) + 2 + len(MERGERS) + len(INPUTS) * space.num_blocks

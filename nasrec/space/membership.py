@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from nasrec.errors import SpaceError
 from nasrec.genotype import INPUTS, MERGERS, PRECISIONS, Block, Genotype
-
-if TYPE_CHECKING:
-    from nasrec.space.definition import SearchSpace
+from nasrec.space.choices import Choices
 
 __all__ = ["check", "violation"]
 
 
-def check(space: SearchSpace, genotype: object, what: str) -> None:
+def check(space: Choices, genotype: object, what: str) -> None:
     """Raises SpaceError, beginning with what only members can, unless the genotype is in the space."""
     if (reason := violation(space, genotype)) is not None:
         raise SpaceError(f"{what}: the genotype is not in the space: {reason}")
 
 
-def violation(space: SearchSpace, genotype: object) -> str | None:
+def violation(space: Choices, genotype: object) -> str | None:
     """Why a genotype is not in the space; None if it is."""
     if not isinstance(genotype, Genotype):
         return f"it is a {type(genotype).__name__}, not a Genotype"
@@ -35,7 +31,7 @@ def violation(space: SearchSpace, genotype: object) -> str | None:
     return None
 
 
-def _why_not_block(space: SearchSpace, index: int, block: Block) -> str | None:
+def _why_not_block(space: Choices, index: int, block: Block) -> str | None:
     for operator in block.operators:
         if operator not in space.operators:
             return f"operator {operator} is not one of {', '.join(space.operators)}"

@@ -14,22 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasrec.genotype import INPUTS, MERGERS, PRECISIONS, READS, Block, Genotype
 from nasrec.space import membership
+from nasrec.space.choices import Choices
 from nasrec.space.counting import subset_count
 from nasrec.space.sampling import check_generator, draw_bits, draw_inputs, draw_operators, pick
-
-if TYPE_CHECKING:
-    from nasrec.space.definition import SearchSpace
 
 __all__ = ["MUTATIONS", "cross", "mutate"]
 
 
-def mutate(space: SearchSpace, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+def mutate(space: Choices, genotype: Genotype, rng: np.random.Generator) -> Genotype:
     """A neighbour of a genotype; see `SearchSpace.mutate`."""
     check_generator(rng)
     membership.check(space, genotype, "cannot mutate")
@@ -44,7 +41,7 @@ def mutate(space: SearchSpace, genotype: Genotype, rng: np.random.Generator) -> 
     return genotype
 
 
-def cross(space: SearchSpace, one: Genotype, other: Genotype, rng: np.random.Generator) -> tuple[Genotype, Genotype]:
+def cross(space: Choices, one: Genotype, other: Genotype, rng: np.random.Generator) -> tuple[Genotype, Genotype]:
     """Two genotypes with their blocks exchanged; see `SearchSpace.cross`."""
     check_generator(rng)
     for parent in (one, other):
@@ -57,25 +54,25 @@ def cross(space: SearchSpace, one: Genotype, other: Genotype, rng: np.random.Gen
     return first, second
 
 
-def _dense_width(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+def _dense_width(space: Choices, block: Block, index: int, rng: np.random.Generator) -> Block | None:
     others = [width for width in space.dense_widths if width != block.dense_width]
     return replace(block, dense_width=pick(rng, others)) if others else None
 
 
-def _sparse_width(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+def _sparse_width(space: Choices, block: Block, index: int, rng: np.random.Generator) -> Block | None:
     others = [width for width in space.sparse_widths if width != block.sparse_width]
     return replace(block, sparse_width=pick(rng, others)) if others else None
 
 
-def _dense_operators(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+def _dense_operators(space: Choices, block: Block, index: int, rng: np.random.Generator) -> Block | None:
     return _operators(space, block, space.dense_operators, rng)
 
 
-def _sparse_operators(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+def _sparse_operators(space: Choices, block: Block, index: int, rng: np.random.Generator) -> Block | None:
     return _operators(space, block, space.sparse_operators, rng)
 
 
-def _operators(space: SearchSpace, block: Block, branch: tuple[str, ...], rng: np.random.Generator) -> Block | None:
+def _operators(space: Choices, block: Block, branch: tuple[str, ...], rng: np.random.Generator) -> Block | None:
     if len(branch) == 1 and len(space.precisions) < 2:
         return None
     kept = tuple(operator for operator in block.operators if operator not in branch)
@@ -95,7 +92,7 @@ def _bits_of(operators: Collection[str], block: Block, name: str) -> tuple[int, 
     return tuple(bits for operator, bits in held if operator in operators)
 
 
-def _connection(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+def _connection(space: Choices, block: Block, index: int, rng: np.random.Generator) -> Block | None:
     read = {name for operator in space.operators for name in READS[operator]}
     names = [name for name in INPUTS if name in read and subset_count(space, index, name) > 1]
     if not names:
@@ -108,7 +105,7 @@ def _connection(space: SearchSpace, block: Block, index: int, rng: np.random.Gen
     return _with_inputs(block, name, new)
 
 
-def _merger(space: SearchSpace, block: Block, index: int, rng: np.random.Generator) -> Block | None:
+def _merger(space: Choices, block: Block, index: int, rng: np.random.Generator) -> Block | None:
     names = [name for name in MERGERS if len(getattr(space, name)) > 1]
     if not names:
         return None
@@ -128,7 +125,7 @@ def _with_inputs(block: Block, name: str, inputs: tuple[int, ...]) -> Block:
     )
 
 
-Mutation = Callable[["SearchSpace", Block, int, np.random.Generator], Block | None]
+Mutation = Callable[[Choices, Block, int, np.random.Generator], Block | None]
 
 MUTATIONS: dict[str, Mutation] = {
     "dense width": _dense_width,

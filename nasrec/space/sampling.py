@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from nasrec.checks import format_value
 from nasrec.errors import SpaceError
 from nasrec.genotype import Block, Genotype
-
-if TYPE_CHECKING:
-    from nasrec.space.definition import SearchSpace
+from nasrec.space.choices import Choices
 
 __all__ = ["check_generator", "draw_bits", "draw_inputs", "draw_operators", "pick", "sample", "widest"]
 
 T = TypeVar("T")
 
 
-def sample(space: SearchSpace, rng: np.random.Generator, operators: str, counts: str) -> Genotype:
+def sample(space: Choices, rng: np.random.Generator, operators: str, counts: str) -> Genotype:
     """Draws a genotype; see `SearchSpace.sample`."""
     check_generator(rng)
     for name, value, known in (
@@ -33,7 +31,7 @@ def sample(space: SearchSpace, rng: np.random.Generator, operators: str, counts:
     return Genotype(blocks, pick(rng, space.layer_norm), space=space.published, balanced_dot=space.balanced_dot)
 
 
-def widest(space: SearchSpace) -> Genotype:
+def widest(space: Choices) -> Genotype:
     """Everything at once; see `SearchSpace.widest`."""
     blocks = tuple(
         Block(
@@ -62,7 +60,7 @@ def draw_operators(rng: np.random.Generator, operators: Sequence[str], single: b
     return tuple(operator for bit, operator in enumerate(operators) if code >> bit & 1)
 
 
-def draw_inputs(space: SearchSpace, rng: np.random.Generator, index: int, name: str, counts: str) -> tuple[int, ...]:
+def draw_inputs(space: Choices, rng: np.random.Generator, index: int, name: str, counts: str) -> tuple[int, ...]:
     """A non-empty set of inputs for a block: first how many, then which."""
     most = space.input_cap(index, name)
     count = 1 + int(rng.integers(most) if counts == "uniform" else rng.binomial(most - 1, 0.5))
@@ -74,7 +72,7 @@ def draw_bits(choices: Sequence[int], rng: np.random.Generator, count: int) -> t
     return tuple(pick(rng, choices) for _ in range(count)) if choices else ()
 
 
-def _widest_bits(choices: Sequence[int], space: SearchSpace) -> tuple[int, ...]:
+def _widest_bits(choices: Sequence[int], space: Choices) -> tuple[int, ...]:
     return (max(choices),) * len(space.operators) if choices else ()
 
 
@@ -89,7 +87,7 @@ def check_generator(rng: object) -> None:
         raise SpaceError(f"rng must be a numpy Generator such as numpy.random.default_rng(0), not {format_value(rng)}")
 
 
-def _draw_block(space: SearchSpace, rng: np.random.Generator, index: int, single: bool, counts: str) -> Block:
+def _draw_block(space: Choices, rng: np.random.Generator, index: int, single: bool, counts: str) -> Block:
     operators = draw_operators(rng, space.dense_operators, single) + draw_operators(rng, space.sparse_operators, single)
     return Block(
         operators=operators,

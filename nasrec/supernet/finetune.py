@@ -21,7 +21,7 @@ from nasrec.data.dataset import Log
 from nasrec.errors import SpaceError, TrainError
 from nasrec.genotype import Genotype
 from nasrec.supernet.net import Supernet
-from nasrec.train.predict import device_of, forward
+from nasrec.train.prediction import device_of, forward
 from nasrec_ir import Graph, GraphBuilder, Node
 
 __all__ = ["FinetuneConfig", "Head", "HeadInputs", "drawn", "finetune", "tuned"]

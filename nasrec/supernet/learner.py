@@ -23,7 +23,7 @@ from nasrec.supernet.sampling import PathSampler, PathSampling
 from nasrec.train.config import TrainConfig
 from nasrec.train.distributed.context import SINGLE_PROCESS, DistributedContext
 from nasrec.train.learner import Learner, StepBatch, click_loss
-from nasrec.train.predict import check_logits, device_of, forward, predict_with
+from nasrec.train.prediction import check_logits, device_of, forward, predict_with
 from nasrec.train.weights import copy_tensors
 
 __all__ = ["SupernetLearner"]

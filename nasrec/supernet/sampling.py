@@ -10,7 +10,7 @@ import numpy as np
 from nasrec.errors import TrainError
 from nasrec.genotype import Genotype
 from nasrec.space import SearchSpace
-from nasrec.space.definition import Counts, PerBranch
+from nasrec.space.choices import Counts, PerBranch
 
 __all__ = ["STRATEGIES", "PathSampler", "PathSampling"]
 

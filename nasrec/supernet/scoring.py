@@ -11,7 +11,7 @@ from nasrec.genotype import Genotype
 from nasrec.metrics import Metrics
 from nasrec.supernet.finetune import FinetuneConfig, HeadInputs, drawn, tuned
 from nasrec.supernet.net import Supernet
-from nasrec.train.predict import device_of, predict_with
+from nasrec.train.prediction import device_of, predict_with
 
 __all__ = ["Scorer"]
 

@@ -1,14 +1,38 @@
-"""Training and evaluation of any model of the form `model(dense, sparse) -> logits`."""
+"""Training and evaluation of any model of the form `model(dense, sparse) -> logits`.
+
+Names load on first use: settings alone (`TrainConfig`) need no torch.
+"""
 
 from __future__ import annotations
 
-from nasrec.metrics import Metrics, score
-from nasrec.train.config import TrainConfig
-from nasrec.train.loop import train
-from nasrec.train.predict import evaluate, predict
-from nasrec.train.progress import Progress, console_progress
-from nasrec.train.result import Evaluation, HistoryPoint, TrainResult
-from nasrec.train.seeding import seed_everything
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasrec.metrics import Metrics, score
+    from nasrec.train.config import TrainConfig
+    from nasrec.train.loop import train
+    from nasrec.train.prediction import evaluate, predict
+    from nasrec.train.progress import Progress, console_progress
+    from nasrec.train.recipe import TrainingRecipe
+    from nasrec.train.result import Evaluation, HistoryPoint, TrainResult
+    from nasrec.train.seeding import seed_everything
+
+_HOMES = {
+    "Evaluation": "nasrec.train.result",
+    "HistoryPoint": "nasrec.train.result",
+    "Metrics": "nasrec.metrics",
+    "Progress": "nasrec.train.progress",
+    "TrainConfig": "nasrec.train.config",
+    "TrainResult": "nasrec.train.result",
+    "TrainingRecipe": "nasrec.train.recipe",
+    "console_progress": "nasrec.train.progress",
+    "evaluate": "nasrec.train.prediction",
+    "predict": "nasrec.train.prediction",
+    "score": "nasrec.metrics",
+    "seed_everything": "nasrec.train.seeding",
+    "train": "nasrec.train.loop",
+}
 
 __all__ = [
     "Evaluation",
@@ -17,6 +41,7 @@ __all__ = [
     "Progress",
     "TrainConfig",
     "TrainResult",
+    "TrainingRecipe",
     "console_progress",
     "evaluate",
     "predict",
@@ -24,3 +49,15 @@ __all__ = [
     "seed_everything",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nasrec.train' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -21,7 +21,7 @@ from nasrec.train.distributed.context import SINGLE_PROCESS, DistributedContext
 from nasrec.train.gradients import is_sparse, share_gradients
 from nasrec.train.optimizers import make_optimizer
 from nasrec.train.precision import in_precision
-from nasrec.train.predict import check_logits, device_of, evaluate, forward
+from nasrec.train.prediction import check_logits, device_of, evaluate, forward
 from nasrec.train.weights import copy_tensors
 
 __all__ = ["Learner", "ModelLearner", "StepBatch", "agree_on_weights", "click_loss"]

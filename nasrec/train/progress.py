@@ -10,7 +10,7 @@ from nasrec.train.result import Evaluation, HistoryPoint
 if TYPE_CHECKING:
     from nasrec.train.state import State
 
-__all__ = ["Progress", "Several", "Silent", "console_progress"]
+__all__ = ["MeterProgress", "Progress", "Several", "Silent", "console_progress"]
 
 
 class Progress(Protocol):
@@ -82,10 +82,12 @@ def console_progress(label: str = "training", stream: TextIO | None = None) -> P
 
     `stream` is standard error unless given.
     """
-    return _OnMeter(label, console_meter(stream))
+    return MeterProgress(label, console_meter(stream))
 
 
-class _OnMeter(Silent):
+class MeterProgress(Silent):
+    """A run shown on a meter: its rows, running loss, and the scores of each evaluation."""
+
     def __init__(self, label: str, meter: Meter) -> None:
         self._label, self._meter, self._rows = label, meter, 0
 

@@ -112,8 +112,8 @@ def test_bad_config_files(cli: Any, tmp_path: Path) -> None:
         path.write_text(text, encoding="utf-8")
         cli(*RUN, "--config", path, "-o", tmp_path / "run").fails_with(*words)
     path.write_bytes(b"\xff")
-    cli(*RUN, "--config", path).fails_with("run.toml", "is not TOML")
-    cli(*RUN, "--config", tmp_path / "none").fails_with("none: cannot be read: No such file")
+    cli(*RUN, "--config", path).fails_with("run.toml", "is not UTF-8")
+    cli(*RUN, "--config", tmp_path / "none").fails_with("none: cannot be read: no such file")
     cli("train", "--data", "synth:frappe").fails_with("GENOTYPE is missing")
     assert not (tmp_path / "run").exists()
 

@@ -21,7 +21,8 @@ from nasrec import quant
 from nasrec.baselines import build
 from nasrec.data import ClickLog, Splits, synthesize
 from nasrec.layers import Quantisable
-from nasrec.train import TrainConfig, TrainResult, evaluate, predict, train
+from nasrec.train import TrainConfig, TrainResult, evaluate, train
+from nasrec.train import prediction as predict
 from nasrec.train.distributed.context import DistributedContext, joined
 from nasrec.train.store import FolderStore
 

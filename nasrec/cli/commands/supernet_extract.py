@@ -69,7 +69,7 @@ def _difference(net: Supernet, genotype: Genotype) -> float:
     import torch
 
     from nasrec.profiling.batch import Batch
-    from nasrec.train.predict import device_of
+    from nasrec.train.prediction import device_of
 
     batch = Batch.random(net.features, _CHECKED_ROWS, device=device_of(net), seed=0)
     with torch.no_grad():

@@ -176,7 +176,7 @@ def _report(
 ) -> dict[str, Any]:
     from nasrec.environment import environment
     from nasrec.supernet import describe
-    from nasrec.train.predict import device_of
+    from nasrec.train.prediction import device_of
 
     return {
         "command": "supernet train",

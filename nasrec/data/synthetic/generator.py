@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasrec.data.blocks import squash
-from nasrec.data.dataset import ClickLog, Schema
+from nasrec.data.dataset import ClickLog
+from nasrec.data.schema import Schema
 from nasrec.data.synthetic.profiles import PROFILES, DenseColumn, Profile
 from nasrec.data.synthetic.teacher import Teacher
 from nasrec.errors import DataError

@@ -22,7 +22,7 @@ from nasrec.train.distributed.torchrec_tables import (
 )
 from nasrec.train.learner import ModelLearner, StepBatch, agree_on_weights
 from nasrec.train.optimizers import ordered_names
-from nasrec.train.predict import device_of
+from nasrec.train.prediction import device_of
 from nasrec.train.weights import copy_tensors
 
 __all__ = ["ShardedLearner", "learner_for", "require_shardable"]
