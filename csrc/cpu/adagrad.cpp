@@ -1,4 +1,4 @@
-#include "kernels/adagrad.h"
+#include "cpu/kernels/adagrad.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "checks/adagrad.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 #include "cpu/sort_ids.h"
 #include "cpu/team.h"
-#include "front/adagrad.h"
 
 namespace nasrec {
 namespace {
@@ -24,7 +24,7 @@ template <class Run> void for_types(ScalarType parameter, ScalarType state, cons
   if (parameter == ScalarType::Float) return run(table.float32);
   if (parameter == ScalarType::Double) return run(table.float64);
   if (state == ScalarType::Float) return run(table.bfloat16_float32);
-  run(table.bfloat16);  // the front check lets nothing else through
+  run(table.bfloat16);  // the checks let nothing else through
 }
 
 // Parameter, state and gradient walked together: `rows` rows of `columns` neighbours.

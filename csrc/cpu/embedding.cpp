@@ -1,4 +1,4 @@
-#include "kernels/embedding.h"
+#include "cpu/kernels/embedding.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -8,11 +8,11 @@
 #include <tuple>
 #include <vector>
 
+#include "checks/embedding.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 #include "cpu/sort_ids.h"
 #include "cpu/team.h"
-#include "front/embedding.h"
 
 namespace nasrec {
 namespace {
@@ -25,7 +25,7 @@ template <class Run> void for_type(ScalarType type, const Run& run) {
   switch (type) {
     case ScalarType::Float: return run(table.float32);
     case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
+    default: return run(table.bfloat16);  // the checks let nothing else through
   }
 }
 

@@ -1,12 +1,12 @@
-#include "kernels/factorization_machine.h"
+#include "cpu/kernels/factorization_machine.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include "checks/factorization_machine.h"
 #include "cpu/isa.h"
 #include "cpu/team.h"
-#include "front/factorization_machine.h"
 
 namespace nasrec {
 namespace {
@@ -18,7 +18,7 @@ template <class Run> void for_type(ScalarType type, const Run& run) {
   switch (type) {
     case ScalarType::Float: return run(table.float32);
     case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
+    default: return run(table.bfloat16);  // the checks let nothing else through
   }
 }
 

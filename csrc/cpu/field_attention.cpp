@@ -1,4 +1,4 @@
-#include "kernels/field_attention.h"
+#include "cpu/kernels/field_attention.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -7,10 +7,10 @@
 #include <tuple>
 #include <vector>
 
+#include "checks/field_attention.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 #include "cpu/team.h"
-#include "front/field_attention.h"
 
 namespace nasrec {
 namespace {
@@ -20,7 +20,7 @@ template <class Run> void for_type(ScalarType type, const Run& run) {
   switch (type) {
     case ScalarType::Float: return run(table.float32);
     case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
+    default: return run(table.bfloat16);  // the checks let nothing else through
   }
 }
 

@@ -1,4 +1,4 @@
-#include "kernels/field_linear.h"
+#include "cpu/kernels/field_linear.h"
 
 #include <torch/csrc/stable/library.h>
 
@@ -15,7 +15,7 @@ template <class Table, class Run> void for_type(const Table& table, ScalarType t
   switch (type) {
     case ScalarType::Float: return run(table.float32);
     case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
+    default: return run(table.bfloat16);  // the checks let nothing else through
   }
 }
 

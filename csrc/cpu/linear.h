@@ -1,11 +1,11 @@
 // What forward and backward of the linear operator share.
 #pragma once
 
+#include "checks/product.h"
 #include "cpu/isa.h"
+#include "cpu/kernels/linear.h"
 #include "cpu/matrix.h"
 #include "cpu/team.h"
-#include "front/product.h"
-#include "kernels/linear.h"
 
 namespace nasrec {
 
@@ -48,7 +48,7 @@ template <class Run> void for_linear_type(ScalarType type, const Run& run) {
   switch (type) {
     case ScalarType::Float: return run(table.float32);
     case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
+    default: return run(table.bfloat16);  // the checks let nothing else through
   }
 }
 

@@ -1,4 +1,4 @@
-#include "kernels/pairwise_dot.h"
+#include "cpu/kernels/pairwise_dot.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -6,10 +6,10 @@
 
 #include <vector>
 
+#include "checks/pairwise_dot.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 #include "cpu/team.h"
-#include "front/pairwise_dot.h"
 
 namespace nasrec {
 namespace {
@@ -22,7 +22,7 @@ template <class Run> void for_type(ScalarType type, const Run& run) {
   switch (type) {
     case ScalarType::Float: return run(table.float32);
     case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
+    default: return run(table.bfloat16);  // the checks let nothing else through
   }
 }
 
