@@ -1,9 +1,10 @@
 #pragma once
 
+#include <algorithm>
+#include <vector>
+
 #include "checks/embedding.h"
 #include "checks/require.h"
-
-#include <vector>
 
 namespace nasrec {
 
@@ -30,6 +31,23 @@ inline RowsView rows_view(const char* op, const char* name, const Tensor& tensor
   return {tensor.size(0), tensor.size(1), tensor.stride(0)};
 }
 
+// Parameter, state and gradient walked together: `rows` rows of `columns` neighbours.
+struct SliceShape {
+  int64_t rows, columns, p_stride, state_stride, grad_stride;
+};
+
+// Rows of one element where any of the three has such rows; one long row where all are contiguous.
+inline SliceShape slice_shape(const char* op, const Tensor& p, const Tensor& state, const Tensor& grad) {
+  RowsView views[] = {
+      rows_view(op, "a parameter", p), rows_view(op, "a state", state), rows_view(op, "a gradient", grad)};
+  int64_t rows = 0;
+  for (const RowsView& view : views) rows = std::max(rows, view.rows);
+  const int64_t columns = rows == 0 ? 0 : p.numel() / rows;
+  for (RowsView& view : views)
+    if (view.rows == 1) view.stride = columns;  // contiguous beside others that are not
+  return {rows, columns, views[0].stride, views[1].stride, views[2].stride};
+}
+
 // float32 states may go with bfloat16 parameters.
 inline void require_state_type(const char* op, const Tensor& state, const Tensor& parameter) {
   const ScalarType type = state.scalar_type(), parameter_type = parameter.scalar_type();
@@ -41,10 +59,9 @@ inline void require_state_type(const char* op, const Tensor& state, const Tensor
 }
 
 inline void require_same_shape(const char* op, const char* name, const Tensor& tensor, const Tensor& parameter) {
-  bool same = tensor.dim() == parameter.dim();
-  for (int64_t axis = 0; same && axis < tensor.dim(); ++axis) same = tensor.size(axis) == parameter.size(axis);
   require(
-      same, op, name, " must have the shape of its parameter, got ", shape_of(tensor), " and ", shape_of(parameter));
+      same_shape(tensor, parameter), op, name, " must have the shape of its parameter, got ", shape_of(tensor), " and ",
+      shape_of(parameter));
 }
 
 inline void require_as_many(const char* op, const char* name, size_t count, size_t parameters) {

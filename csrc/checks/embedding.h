@@ -24,12 +24,6 @@ inline void require_ids(const char* op, const Tensor& ids, size_t fields) {
   require(ids.size(0) < kMostRows, op, "a batch has fewer than 2^32 rows, got ", ids.size(0));
 }
 
-inline void require_same_device(const char* op, const char* name, const Tensor& tensor, const char* other_name, const Tensor& other) {
-  require(
-      tensor.is_cuda() == other.is_cuda() && tensor.get_device_index() == other.get_device_index(), op, name,
-      " must be on the device of ", other_name);
-}
-
 inline void require_rows(const char* op, int64_t rows) {
   require(rows < kMostRows, op, "a table has fewer than 2^32 rows, got ", rows);
 }

@@ -5,7 +5,6 @@
 
 #include "attention_sizes.h"
 #include "checks/require.h"
-#include "checks/self_attention.h"
 
 namespace nasrec {
 

@@ -38,17 +38,6 @@ inline std::ostream& operator<<(std::ostream& text, const ShapesText& shapes) {
   return text;
 }
 
-inline bool same_shape(const Tensor& a, const Tensor& b) {
-  if (a.dim() != b.dim()) return false;
-  for (int64_t axis = 0; axis < a.dim(); ++axis)
-    if (a.size(axis) != b.size(axis)) return false;
-  return true;
-}
-
-inline ScalarType accumulation_type(const Tensor& tensor) {
-  return tensor.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
-}
-
 // Boundaries of inputs and of pieces are independent of each other; both cover the same columns.
 inline std::vector<Segment> merge_segments(const std::vector<Tensor>& inputs, const std::vector<Tensor>& pieces) {
   std::vector<Segment> segments;
@@ -164,9 +153,10 @@ inline ProductShape check_product_backward(
         "normalized and rstd must be what a forward with save=True returned, got ", shape_of(normalized), " and ",
         shape_of(rstd));
     require_same_type_and_device(op, "normalized", normalized, "inputs", inputs[0]);
+    const ScalarType wide = accumulation_type(inputs[0].scalar_type());
     require(
-        rstd.scalar_type() == accumulation_type(inputs[0]) && rstd.is_cuda() == normalized.is_cuda(), op,
-        "rstd must be the forward's, in ", torch::headeronly::toString(accumulation_type(inputs[0])));
+        rstd.scalar_type() == wide && rstd.is_cuda() == normalized.is_cuda(), op, "rstd must be the forward's, in ",
+        torch::headeronly::toString(wide));
   }
   require(
       needs == inputs.size() + pieces.size() + 3, op, "needs must have ", inputs.size() + pieces.size() + 3,

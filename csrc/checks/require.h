@@ -45,6 +45,18 @@ inline void require_kernel_type(const char* op, const char* name, const Tensor& 
       " must be float32, float64 or bfloat16, got ", torch::headeronly::toString(type));
 }
 
+// The type in which kernels accumulate elements of this type.
+inline ScalarType accumulation_type(ScalarType type) {
+  return type == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+}
+
+inline bool same_shape(const Tensor& a, const Tensor& b) {
+  if (a.dim() != b.dim()) return false;
+  for (int64_t axis = 0; axis < a.dim(); ++axis)
+    if (a.size(axis) != b.size(axis)) return false;
+  return true;
+}
+
 // Element type and device by torch's own numbers: the wrappers of each take several times as long to ask.
 struct TensorKind {
   int32_t type, device, index;
@@ -67,6 +79,13 @@ inline void require_same_type_and_device(
       torch::headeronly::toString(tensor.scalar_type()), " and ", torch::headeronly::toString(other.scalar_type()));
   require(
       kind.device == wanted.device && kind.index == wanted.index, op, name, " must be on the device of ", other_name);
+}
+
+inline void require_same_device(
+    const char* op, const char* name, const Tensor& tensor, const char* other_name, const Tensor& other) {
+  require(
+      tensor.is_cuda() == other.is_cuda() && tensor.get_device_index() == other.get_device_index(), op, name,
+      " must be on the device of ", other_name);
 }
 
 }  // namespace nasrec

@@ -22,11 +22,6 @@ inline SelfAttentionShape check_self_attention(const Tensor& qkv, int64_t heads,
   return {{qkv.size(1), heads, channels / heads}, qkv.size(0)};
 }
 
-// The type of the reciprocals: what qkv is accumulated in.
-inline ScalarType accumulation_type(ScalarType type) {
-  return type == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
-}
-
 // grad and out [B, f, e], qkv [B, f, 3e], reciprocals [B, heads, f]
 inline SelfAttentionShape check_self_attention_backward(
     const Tensor& grad, const Tensor& qkv, const Tensor& out, const Tensor& reciprocals, int64_t heads) {

@@ -18,15 +18,9 @@ namespace {
 bool is_wide(const Tensor& state, const Tensor& param) { return state.scalar_type() != param.scalar_type(); }
 
 cuda::Slice slice_of(const char* op, const Tensor& p, const Tensor& state, const Tensor& grad) {
-  RowsView views[] = {
-      rows_view(op, "a parameter", p), rows_view(op, "a state", state), rows_view(op, "a gradient", grad)};
-  int64_t rows = 0;
-  for (const RowsView& view : views) rows = std::max(rows, view.rows);
-  const int64_t columns = rows == 0 ? 0 : p.numel() / rows;
-  for (RowsView& view : views)
-    if (view.rows == 1) view.stride = columns;  // contiguous beside others that are not
-  return {p.mutable_data_ptr(), state.mutable_data_ptr(), grad.const_data_ptr(), rows, columns,
-          views[0].stride,      views[1].stride,          views[2].stride};
+  const SliceShape s = slice_shape(op, p, state, grad);
+  return {p.mutable_data_ptr(), state.mutable_data_ptr(), grad.const_data_ptr(), s.rows, s.columns,
+          s.p_stride,           s.state_stride,           s.grad_stride};
 }
 
 void adagrad_(

@@ -12,6 +12,7 @@
 #include "checks/embedding.h"
 #include "cuda/binding.h"
 #include "cuda/sort_ids.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
@@ -22,11 +23,8 @@ Tensor embedding(const Tensor& ids_any, const std::vector<Tensor>& tables_any, b
   const EmbeddingShape s = check_embedding(ids_any, tables_any);
   const torch::stable::accelerator::DeviceGuard guard(ids_any.get_device_index());
   const Tensor ids = torch::stable::contiguous(ids_any);
-  std::vector<Tensor> tables;
-  for (const Tensor& table : tables_any)
-    tables.push_back(table.size(1) > 1 && table.stride(1) != 1 ? torch::stable::contiguous(table) : table);
-  const int64_t sizes[] = {s.batch, s.fields, s.channels};
-  Tensor out = torch::stable::new_empty(tables[0], {sizes, 3});
+  const std::vector<Tensor> tables = side_by_side(tables_any);
+  Tensor out = empty(tables[0], {s.batch, s.fields, s.channels});
   if (out.numel() == 0) return out;
   void* stream = cuda::current_stream("embedding", out.get_device_index());
   for (const cuda::TableChunk& chunk : cuda::table_chunks(s.rows, &tables))
@@ -43,8 +41,7 @@ Tensor find_wrong_id(const Tensor& ids_any, const std::vector<int64_t>& rows) {
   require_ids(op, ids_any, rows.size());
   const torch::stable::accelerator::DeviceGuard guard(ids_any.get_device_index());
   const Tensor ids = torch::stable::contiguous(ids_any);
-  const int64_t sizes[] = {1};
-  Tensor wrong = torch::stable::new_empty(ids, {sizes, 1});
+  Tensor wrong = empty(ids, {1});
   // All bits set: the largest number of those that the kernel compares, which are unsigned.
   torch::stable::fill_(wrong, -1.0);
   void* stream = cuda::current_stream(op, ids.get_device_index());

@@ -7,6 +7,7 @@
 
 #include "checks/factorization_machine.h"
 #include "cuda/binding.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
@@ -16,8 +17,7 @@ Tensor factorization_machine(const Tensor& x_any) {
   const FactorizationMachineShape s = check_factorization_machine(x_any);
   const torch::stable::accelerator::DeviceGuard guard(x_any.get_device_index());
   const Tensor x = torch::stable::contiguous(x_any);
-  const int64_t sizes[] = {s.batch, s.channels};
-  Tensor out = torch::stable::new_empty(x, {sizes, 2});
+  Tensor out = empty(x, {s.batch, s.channels});
   if (out.numel() == 0) return out;
   cuda::require_launched(
       "factorization_machine",

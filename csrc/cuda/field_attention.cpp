@@ -10,15 +10,10 @@
 
 #include "checks/field_attention.h"
 #include "cuda/binding.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
-
-std::vector<Tensor> contiguous(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> out;
-  for (const Tensor& tensor : tensors) out.push_back(torch::stable::contiguous(tensor));
-  return out;
-}
 
 cuda::FieldAttentionPointers pointers_of(const Tensor* parameters) {
   cuda::FieldAttentionPointers pointers;
@@ -33,11 +28,10 @@ std::tuple<Tensor, Tensor, Tensor> field_attention(
   const FieldAttentionShape s = check_field_attention(x_any, parameters_any, heads, padded, eps);
   const torch::stable::accelerator::DeviceGuard guard(x_any.get_device_index());
   const Tensor x = torch::stable::contiguous(x_any);
-  const std::vector<Tensor> parameters = contiguous(parameters_any);
-  const int64_t rows[] = {s.batch, heads, s.fields};
+  const std::vector<Tensor> parameters = packed(parameters_any);
   const ScalarType wide = accumulation_type(x.scalar_type());
   Tensor out = torch::stable::new_empty(x, x.sizes()), mixed = torch::stable::new_empty(x, x.sizes(), wide);
-  Tensor reciprocals = torch::stable::new_empty(x, {rows, 3}, wide);
+  Tensor reciprocals = empty(x, wide, {s.batch, heads, s.fields});
   if (out.numel() == 0) return {out, mixed, torch::stable::fill_(reciprocals, 1)};
   const cuda::Element type = cuda::element_of(x.scalar_type());
   const Tensor workspace = cuda::bytes_like(x, cuda::field_attention_workspace(type, s.batch, s, false));
@@ -59,7 +53,7 @@ std::vector<Tensor> field_attention_backward(
   const torch::stable::accelerator::DeviceGuard guard(x_any.get_device_index());
   const Tensor grad = torch::stable::contiguous(grad_any), x = torch::stable::contiguous(x_any);
   const Tensor mixed = torch::stable::contiguous(mixed_any), reciprocals = torch::stable::contiguous(reciprocals_any);
-  const std::vector<Tensor> parameters = contiguous(parameters_any);
+  const std::vector<Tensor> parameters = packed(parameters_any);
   std::vector<Tensor> gradients = {torch::stable::new_empty(x, x.sizes())};
   for (const Tensor& p : parameters) gradients.push_back(torch::stable::new_empty(p, p.sizes()));
   if (x.numel() == 0) {

@@ -10,41 +10,23 @@
 #include <tuple>
 #include <vector>
 
-#include "checks/product.h"
+#include "checks/field_linear.h"
 #include "cuda/binding.h"
 #include "cuda/join.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
 
-using Sizes = torch::headeronly::IntHeaderOnlyArrayRef;
-
-Tensor empty(const Tensor& like, std::initializer_list<int64_t> sizes) {
-  return torch::stable::new_empty(like, Sizes(sizes.begin(), sizes.size()));
-}
 // In the accumulation type.
 Tensor empty_wide(const Tensor& like, std::initializer_list<int64_t> sizes) {
-  return torch::stable::new_empty(like, Sizes(sizes.begin(), sizes.size()), accumulation_type(like));
-}
-
-std::optional<Tensor> packed(const std::optional<Tensor>& vector) {
-  return vector ? std::optional<Tensor>(torch::stable::contiguous(*vector)) : std::nullopt;
-}
-const void* data_of(const std::optional<Tensor>& tensor) { return tensor ? tensor->const_data_ptr() : nullptr; }
-void* data_to(bool needed, const Tensor& tensor) { return needed ? tensor.mutable_data_ptr() : nullptr; }
-
-bool side_by_side(const Tensor& t) {
-  const int64_t last = t.dim() - 1;
-  return t.size(last) <= 1 || t.stride(last) == 1;
+  return empty(like, accumulation_type(like.scalar_type()), sizes);
 }
 
 // The tensors as the kernels take them: neighbours along the last axis side by side, and joined where they are more
 // than a kernel has places for.
 std::vector<Tensor> prepared(const std::vector<Tensor>& tensors, size_t most) {
-  if (tensors.size() > most) return {cuda::concatenate(tensors, 1)};
-  std::vector<Tensor> out;
-  for (const Tensor& t : tensors) out.push_back(side_by_side(t) ? t : torch::stable::contiguous(t));
-  return out;
+  return tensors.size() > most ? std::vector<Tensor>{cuda::concatenate(tensors, 1)} : side_by_side(tensors);
 }
 
 cuda::FieldParts fields_of(const std::vector<Tensor>& tensors) {
@@ -82,7 +64,7 @@ std::tuple<Tensor, Tensor, Tensor> field_linear(
     std::optional<Tensor> gain_any, std::optional<Tensor> offset_any, double eps, int64_t activation, int64_t keep,
     bool save) {
   const char* op = "field_linear";
-  const ProductShape s = check_product(op, 3, inputs_any, pieces_any, bias_any, gain_any, offset_any, activation, keep);
+  const ProductShape s = check_field_linear(inputs_any, pieces_any, bias_any, gain_any, offset_any, activation, keep);
   const Tensor& like = inputs_any[0];
   const torch::stable::accelerator::DeviceGuard guard(like.get_device_index());
   const std::vector<Tensor> inputs = prepared(inputs_any, cuda::FieldParts::kMost);
@@ -97,7 +79,7 @@ std::tuple<Tensor, Tensor, Tensor> field_linear(
   cuda::require_launched(
       op, cuda::field_linear_forward(
               layer, fields_of(inputs), weight_of(pieces), data_of(bias), data_of(gain), data_of(offset), eps,
-              y.mutable_data_ptr(), data_to(saved, normalized), data_to(saved, rstd), scratch.mutable_data_ptr(),
+              y.mutable_data_ptr(), data_if(saved, normalized), data_if(saved, rstd), scratch.mutable_data_ptr(),
               cuda::current_stream(op, like.get_device_index())));
   return {y, normalized, rstd};
 }
@@ -157,8 +139,8 @@ std::vector<Tensor> field_linear_backward(
     Tensor grad_any, std::vector<Tensor> inputs_any, std::vector<Tensor> pieces_any, std::optional<Tensor> gain_any,
     Tensor y_any, Tensor normalized_any, Tensor rstd_any, int64_t activation, Needs needs) {
   const char* op = "field_linear_backward";
-  const ProductShape s = check_product_backward(
-      op, 3, grad_any, inputs_any, pieces_any, gain_any, y_any, normalized_any, rstd_any, activation, needs.size());
+  const ProductShape s = check_field_linear_backward(
+      grad_any, inputs_any, pieces_any, gain_any, y_any, normalized_any, rstd_any, activation, needs.size());
   const Tensor& like = inputs_any[0];
   const torch::stable::accelerator::DeviceGuard guard(like.get_device_index());
   void* stream = cuda::current_stream(op, like.get_device_index());
@@ -182,7 +164,7 @@ std::vector<Tensor> field_linear_backward(
   cuda::require_launched(
       op, cuda::field_linear_inputs_gradient(
               layer, fields_of(grad), weight_of(pieces), data_of(gain), data_of(y), data_of(normalized), data_of(rstd),
-              dz.mutable_data_ptr(), to_fields(inputs, grad_inputs), data_to(any(of_vectors), sums), stream));
+              dz.mutable_data_ptr(), to_fields(inputs, grad_inputs), data_if(any(of_vectors), sums), stream));
   if (any(of_pieces))
     cuda::require_launched(
         op, cuda::field_linear_weight_gradient(
@@ -196,8 +178,8 @@ std::vector<Tensor> field_linear_backward(
   cuda::require_launched(
       op, cuda::field_linear_finish(
               layer, any(of_pieces), partial.const_data_ptr(), to_weight(pieces, grad_pieces), any(of_vectors),
-              sums.const_data_ptr(), data_to(of_vectors[0], vectors[0]), data_to(of_vectors[1], vectors[1]),
-              data_to(of_vectors[2], vectors[2]), stream));
+              sums.const_data_ptr(), data_if(of_vectors[0], vectors[0]), data_if(of_vectors[1], vectors[1]),
+              data_if(of_vectors[2], vectors[2]), stream));
   deliver(grad_pieces, pieces_any, of_pieces, results);
   results.insert(results.end(), vectors.begin(), vectors.end());
   return results;

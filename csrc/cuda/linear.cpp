@@ -8,8 +8,10 @@
 #include <array>
 #include <tuple>
 
-#include "checks/product.h"
+#include "checks/linear.h"
 #include "cuda/binding.h"
+#include "cuda/join.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
@@ -24,23 +26,12 @@ void multiply(const Tensor& a, const Tensor& b, const Tensor& out) {
 
 // The tensors side by side; one alone is not copied.
 Tensor joined(const std::vector<Tensor>& tensors) {
-  if (tensors.size() == 1) return tensors[0];
-  std::array<StableIValue, 2> stack{torch::stable::detail::from(tensors), torch::stable::detail::from(int64_t{1})};
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::cat", "", stack.data(), TORCH_ABI_VERSION));
-  return torch::stable::detail::to<Tensor>(stack[0]);
+  return tensors.size() == 1 ? tensors[0] : cuda::concatenate(tensors, 1);
 }
 
 Tensor rows_of(Tensor matrix, int64_t first, int64_t count) { return torch::stable::narrow(matrix, 0, first, count); }
 Tensor columns_of(Tensor matrix, int64_t first, int64_t count) { return torch::stable::narrow(matrix, 1, first, count); }
 
-Tensor empty(const Tensor& like, std::initializer_list<int64_t> sizes) {
-  return torch::stable::new_empty(like, {sizes.begin(), sizes.size()});
-}
-
-std::optional<Tensor> packed(const std::optional<Tensor>& vector) {
-  return vector ? std::optional<Tensor>(torch::stable::contiguous(*vector)) : std::nullopt;
-}
-const void* data_of(const std::optional<Tensor>& tensor) { return tensor ? tensor->const_data_ptr() : nullptr; }
 void* data_to(const std::optional<Tensor>& tensor) { return tensor ? tensor->mutable_data_ptr() : nullptr; }
 
 cuda::LinearLayer layer_of(const ProductShape& s, const Tensor& like) {
@@ -52,15 +43,14 @@ std::tuple<Tensor, Tensor, Tensor> linear(
     std::vector<Tensor> inputs, std::vector<Tensor> pieces, std::optional<Tensor> bias_any,
     std::optional<Tensor> gain_any, std::optional<Tensor> offset_any, double eps, int64_t activation, int64_t keep,
     bool save) {
-  const ProductShape s = check_product("linear", 2, inputs, pieces, bias_any, gain_any, offset_any, activation, keep);
+  const ProductShape s = check_linear(inputs, pieces, bias_any, gain_any, offset_any, activation, keep);
   const Tensor& like = inputs[0];
   const torch::stable::accelerator::DeviceGuard guard(like.get_device_index());
   const std::optional<Tensor> bias = packed(bias_any), gain = packed(gain_any), offset = packed(offset_any);
   const bool saved = save && s.norm;
-  const int64_t rstd_size = saved ? s.batch : 0;
   const Tensor y = empty(like, {s.batch, s.keep});
   const Tensor normalized = saved ? empty(like, {s.batch, s.out}) : empty(like, {0});
-  const Tensor rstd = torch::stable::new_empty(like, {&rstd_size, 1}, accumulation_type(like));
+  const Tensor rstd = empty(like, accumulation_type(like.scalar_type()), {saved ? s.batch : 0});
   // In the tensor that the epilogue overwrites unit by unit.
   const Tensor z = saved ? normalized : s.norm ? empty(like, {s.batch, s.out}) : y;
   // One product over joined operands: sums in bfloat16 between products of segments would round each time.
@@ -69,8 +59,8 @@ std::tuple<Tensor, Tensor, Tensor> linear(
       "linear",
       cuda::linear_forward(
           layer_of(s, like), z.const_data_ptr(), data_of(bias), data_of(gain), data_of(offset), eps,
-          y.mutable_data_ptr(), saved ? normalized.mutable_data_ptr() : nullptr,
-          saved ? rstd.mutable_data_ptr() : nullptr, cuda::current_stream("linear", like.get_device_index())));
+          y.mutable_data_ptr(), data_if(saved, normalized), data_if(saved, rstd),
+          cuda::current_stream("linear", like.get_device_index())));
   return {y, normalized, rstd};
 }
 
@@ -100,8 +90,8 @@ std::vector<Tensor> linear_backward(
     Tensor grad_any, std::vector<Tensor> inputs, std::vector<Tensor> pieces, std::optional<Tensor> gain_any,
     Tensor y_any, Tensor normalized_any, Tensor rstd_any, int64_t activation, std::vector<bool> needs) {
   const char* op = "linear_backward";
-  const ProductShape s = check_product_backward(
-      op, 2, grad_any, inputs, pieces, gain_any, y_any, normalized_any, rstd_any, activation, needs.size());
+  const ProductShape s = check_linear_backward(
+      grad_any, inputs, pieces, gain_any, y_any, normalized_any, rstd_any, activation, needs.size());
   const Tensor& like = inputs[0];
   const torch::stable::accelerator::DeviceGuard guard(like.get_device_index());
   const Tensor grad = torch::stable::contiguous(grad_any), dz = empty(like, {s.batch, s.rows()});

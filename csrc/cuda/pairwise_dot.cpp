@@ -10,16 +10,14 @@
 #include "checks/pairwise_dot.h"
 #include "cuda/binding.h"
 #include "cuda/join.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
 
 // The operands as the kernels take them: contiguous, and joined where there are more than a kernel has places for.
 std::vector<Tensor> prepared(const std::vector<Tensor>& x) {
-  if (x.size() > cuda::Rows::kMaxParts) return {cuda::concatenate(x, 1)};
-  std::vector<Tensor> out;
-  for (const Tensor& part : x) out.push_back(torch::stable::contiguous(part));
-  return out;
+  return x.size() > cuda::Rows::kMaxParts ? std::vector<Tensor>{cuda::concatenate(x, 1)} : packed(x);
 }
 
 cuda::Rows rows_of(const std::vector<Tensor>& x) {
@@ -36,8 +34,7 @@ Tensor pairwise_dot(const std::vector<Tensor>& x_any) {
   const PairwiseDotShape s = check_pairwise_dot(x_any);
   const torch::stable::accelerator::DeviceGuard guard(x_any[0].get_device_index());
   const std::vector<Tensor> x = prepared(x_any);
-  const int64_t sizes[] = {s.batch, s.pairs()};
-  Tensor out = torch::stable::new_empty(x[0], {sizes, 2});
+  Tensor out = empty(x[0], {s.batch, s.pairs()});
   if (out.numel() == 0) return out;
   cuda::require_launched(
       "pairwise_dot",

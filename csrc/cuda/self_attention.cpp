@@ -9,6 +9,7 @@
 
 #include "checks/self_attention.h"
 #include "cuda/binding.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
@@ -18,9 +19,8 @@ std::tuple<Tensor, Tensor> self_attention(const Tensor& qkv_any, int64_t heads) 
   const SelfAttentionShape s = check_self_attention(qkv_any, heads);
   const torch::stable::accelerator::DeviceGuard guard(qkv_any.get_device_index());
   const Tensor qkv = torch::stable::contiguous(qkv_any);
-  const int64_t sizes[] = {s.batch, s.fields, s.channels()}, rows[] = {s.batch, heads, s.fields};
-  Tensor out = torch::stable::new_empty(qkv, {sizes, 3});
-  Tensor reciprocals = torch::stable::new_empty(qkv, {rows, 3}, accumulation_type(qkv.scalar_type()));
+  Tensor out = empty(qkv, {s.batch, s.fields, s.channels()});
+  Tensor reciprocals = empty(qkv, accumulation_type(qkv.scalar_type()), {s.batch, heads, s.fields});
   if (out.numel() == 0) return {out, torch::stable::fill_(reciprocals, 1)};
   const cuda::Element type = cuda::element_of(qkv.scalar_type());
   const Tensor workspace = cuda::bytes_like(qkv, cuda::self_attention_workspace(type, s.batch, s, false));
