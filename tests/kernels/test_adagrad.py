@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nasrec import kernels
 from nasrec.errors import FeatureError, KernelError
-from nasrec.kernels import extension, reference_updates
+from nasrec.kernels import extension, reference_adagrad
 from tests.kernels.test_embedding import draw_ids, draw_tables
 
 needs_extension = pytest.mark.skipif(extension.extension() is None, reason="the extension is not built")
@@ -173,7 +173,7 @@ def test_listed_rows(device: str, one_a_row: bool) -> None:
     rows = [torch.tensor(listed, dtype=torch.int64, device=device) for listed in lists]
     grads = [randn(len(listed), 6, device=device, seed=20 + i) for i, listed in enumerate(lists)]
     results = []
-    for function in (kernels.sparse_adagrad_, reference_updates.sparse_adagrad_):
+    for function in (kernels.sparse_adagrad_, reference_adagrad.sparse_adagrad_):
         here, there = [t.clone() for t in stores], [t.clone() for t in sums]
         tables = [t[2:14, 3:9] for t in here]
         states = [t[2:14, 3] if one_a_row else t[2:14, 3:9] for t in there]
@@ -314,7 +314,7 @@ def test_types_without_a_kernel_use_the_reference(device: str) -> None:
 
 ISA_PROBE = """
 from nasrec.kernels import extension
-from tests.kernels import test_updates as t
+from tests.kernels import test_adagrad as t
 for dtype in t.TYPES:
     for wide in (False, True):
         t.test_slices_over_several_steps("cpu", dtype, 0.0, wide)

@@ -1,4 +1,4 @@
-"""The optimiser's updates: the face of the compiled operators. `reference_updates` defines them.
+"""The optimiser's updates: the face of the compiled operators. `reference_adagrad` defines them.
 
 One call takes any number of tensors, since starting the threads costs more than updating a small one.
 """
@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from nasrec.errors import KernelError
-from nasrec.kernels import id_check, reference, reference_updates
-from nasrec.kernels.dispatch import compiled_operators, has_kernel
+from nasrec.kernels import id_check, reference, reference_adagrad
+from nasrec.kernels.dispatch import Operator, has_kernel, register
 
 __all__ = ["adagrad_", "row_adagrad_", "sparse_adagrad_"]
 
@@ -27,7 +27,7 @@ def adagrad_(
     eps: float = 1e-10,
     weight_decay: float = 0.0,
 ) -> None:
-    """One Adagrad step of all parameters (of one type and device); see `reference_updates.adagrad_`.
+    """One Adagrad step of all parameters (of one type and device); see `reference_adagrad.adagrad_`.
 
     Parameters and states must be contiguous, vectors, or matrices whose rows are contiguous: slices of stored matrices
     are.
@@ -35,7 +35,7 @@ def adagrad_(
     if params and has_kernel("adagrad_", params[0]):
         _call(torch.ops.nasrec.adagrad_, params, states, grads, lr, eps, weight_decay)
     else:
-        reference_updates.adagrad_(params, states, grads, lr=lr, eps=eps, weight_decay=weight_decay)
+        reference_adagrad.adagrad_(params, states, grads, lr=lr, eps=eps, weight_decay=weight_decay)
 
 
 def row_adagrad_(
@@ -47,12 +47,12 @@ def row_adagrad_(
     lr: float,
     eps: float = 1e-10,
 ) -> None:
-    """One Adagrad step of the rows that were looked up; see `reference_updates.row_adagrad_`.
+    """One Adagrad step of the rows that were looked up; see `reference_adagrad.row_adagrad_`.
 
     The work is that of the rows touched, each once.
     """
     if not (tables and has_kernel("row_adagrad_", tables[0])):
-        reference_updates.row_adagrad_(tables, states, ids, grad, lr=lr, eps=eps)
+        reference_adagrad.row_adagrad_(tables, states, ids, grad, lr=lr, eps=eps)
         return
     if ids.is_cuda and ids.dim() == 2 and ids.shape[1] == len(tables) and ids.dtype == torch.int64:
         id_check.look(ids, [table.shape[0] for table in tables], wait=True)
@@ -73,11 +73,11 @@ def sparse_adagrad_(
     lr: float,
     eps: float = 1e-10,
 ) -> None:
-    """One Adagrad step of listed rows; see `reference_updates.sparse_adagrad_`."""
+    """One Adagrad step of listed rows; see `reference_adagrad.sparse_adagrad_`."""
     if tables and has_kernel("sparse_adagrad_", tables[0]):
         _call(torch.ops.nasrec.sparse_adagrad_, tables, states, rows, grads, lr, eps)
     else:
-        reference_updates.sparse_adagrad_(tables, states, rows, grads, lr=lr, eps=eps)
+        reference_adagrad.sparse_adagrad_(tables, states, rows, grads, lr=lr, eps=eps)
 
 
 @torch.no_grad()
@@ -100,5 +100,4 @@ def _nothing(*operands: object) -> None:
 
 
 for _name in __all__:
-    if compiled_operators(_name, _name):
-        torch.library.register_fake(f"nasrec::{_name}", _nothing)
+    register(_name, Operator(_name, _nothing))
