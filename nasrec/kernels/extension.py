@@ -7,6 +7,7 @@ functions serve, slower, and one warning says so; with NASREC_REQUIRE_KERNELS=1 
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import logging
@@ -14,16 +15,14 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 import torch
 
 from nasrec.errors import KernelUnavailable
 
-__all__ = ["SCHEMAS", "compiled", "extension", "missing_reason", "reference_forced", "use_reference"]
-
-SCHEMAS = "fce35db1b7d9"
-"""Of the operators' schemas that this code calls: the first digits of the SHA-256 of csrc/library.cpp."""
+__all__ = ["compiled", "extension", "missing_reason", "reference_forced", "schemas_of", "use_reference"]
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -68,12 +67,24 @@ def reference_forced() -> bool:
     return _reference_depth > 0
 
 
+def schemas_of(folder: Path) -> str | None:
+    """Which operators' schemas the code in a folder was written for, as the extension's `build_info` says it of itself.
+
+    In a source tree these are the first digits of the SHA-256 of csrc/library.cpp. None elsewhere: an installed package
+    came with its extension.
+    """
+    source = folder / "csrc" / "library.cpp"
+    if not (source.is_file() and (folder / "CMakeLists.txt").is_file()):
+        return None
+    return hashlib.sha256(source.read_bytes()).hexdigest()[:12]
+
+
 def _load() -> tuple[ModuleType | None, str | None]:
     """The extension, or the reason why there is none."""
     try:
         module = _import()
         built = module.build_info().get("schemas")  # raises if NASREC_ISA names no instruction set
-        if built != SCHEMAS:
+        if schemas_of(Path(__file__).parents[2]) not in (None, built):
             raise ImportError(f"{module.__file__} was built from other sources")
     except ImportError as error:
         reason = " ".join(str(error).split())
