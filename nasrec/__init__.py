@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from nasrec._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel, compile, compile_graph
     from nasrec.draw import draw_architecture
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from nasrec.space import SearchSpace
     from nasrec.supernet import Supernet
     from nasrec_ir import Graph
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Block": "nasrec.genotype",

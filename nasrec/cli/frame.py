@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-import nasrec
+from nasrec._version import __version__
 from nasrec.cli.usage import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, Parser, UsageError
 from nasrec.errors import NasrecError, OtherRankFailed
 
@@ -75,7 +75,7 @@ def _parser() -> Parser:
         epilog="'nasrec COMMAND --help' explains a command. Exit status: 0 success, 2 bad usage or bad input, "
         "130 interrupted with what was done kept.",
     )
-    parser.add_argument("--version", action="version", version=f"nasrec {nasrec.__version__}")
+    parser.add_argument("--version", action="version", version=f"nasrec {__version__}")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log what is done; twice for details")
     # Not `required`: argparse would list the commands without saying where help is.
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")

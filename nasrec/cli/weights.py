@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nasrec.errors import StateDictError
+from nasrec.extras import install_command
 from nasrec.jsonfile import shown_path
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ def _read_torch(path: str) -> Any:
 
 def _read_safetensors(path: str) -> Any:
     if importlib.util.find_spec("safetensors") is None:
-        raise StateDictError(f"{shown_path(path)}: needs the package safetensors; run: pip install safetensors")
+        command = install_command("safetensors")
+        raise StateDictError(f"{shown_path(path)}: needs the package safetensors; run: {command}")
     from safetensors.torch import load_file  # type: ignore[import-not-found,unused-ignore]
 
     try:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nasrec._version import __version__
 from nasrec.data.convert import Converter
 from nasrec.data.find import Found, find
 from nasrec.data.formats import Format
@@ -119,10 +120,8 @@ def versions() -> dict[str, str]:
     import numpy
     import pyarrow
 
-    import nasrec
-
     return {
-        "nasrec": nasrec.__version__,
+        "nasrec": __version__,
         "python": platform.python_version(),
         "numpy": numpy.__version__,
         "pyarrow": pyarrow.__version__,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec import jsonfile
 from nasrec.errors import TrainError
+from nasrec.extras import install_command
 from nasrec.files import folder
 from nasrec.jsonfile import shown_path
 from nasrec.train.progress import Silent
@@ -93,7 +94,7 @@ class TensorBoard(Silent):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if importlib.util.find_spec("tensorboard") is None:
-            raise TrainError("TensorBoard's files need the package tensorboard; run: pip install tensorboard")
+            raise TrainError(f"TensorBoard's files need the package tensorboard; run: {install_command('tensorboard')}")
         self.path = folder(path, TrainError)
         self._writer: SummaryWriter | None = None
 

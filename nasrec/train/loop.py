@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import nasrec
+from nasrec._version import __version__
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
 from nasrec.train.config import TrainConfig, learning_rate
@@ -141,7 +141,7 @@ class _Loop:
             return
         logs = {"training rows": self.train_log, "validation rows": self.valid_log}
         checksums = {name: log and log.sha256 for name, log in logs.items()}
-        self.ranks.require_same({"nasrec": nasrec.__version__, **self.identity, **checksums})
+        self.ranks.require_same({"nasrec": __version__, **self.identity, **checksums})
         self.learner.begin_alike()
 
     def resume(self) -> None:
@@ -188,7 +188,7 @@ class _Loop:
             self.store.save(
                 {
                     "format": _FORMAT,
-                    "nasrec": nasrec.__version__,
+                    "nasrec": __version__,
                     "identity": self.identity,
                     "state": self.state.to_dict(),
                     "weights": weights,
