@@ -64,9 +64,9 @@ struct TensorKind {
 };
 inline TensorKind kind_of(const Tensor& tensor) {
   TensorKind kind{};
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor.get(), &kind.type));
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(tensor.get(), &kind.device));
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(tensor.get(), &kind.index));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(tensor.get(), &kind.type));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(tensor.get(), &kind.device));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(tensor.get(), &kind.index));
   return kind;
 }
 

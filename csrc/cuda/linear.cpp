@@ -20,7 +20,7 @@ namespace {
 void multiply(const Tensor& a, const Tensor& b, const Tensor& out) {
   std::array<StableIValue, 3> stack{
       torch::stable::detail::from(a), torch::stable::detail::from(b), torch::stable::detail::from(out)};
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::mm", "out", stack.data(), TORCH_ABI_VERSION));
+  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::mm", "out", stack.data(), TORCH_ABI_VERSION));
   torch::stable::detail::to<Tensor>(stack[0]);
 }
 

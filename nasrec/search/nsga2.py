@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasrec.errors import SearchError
+from nasrec.extras import install_command
 from nasrec.search.algorithm import Algorithm, Score
 from nasrec.search.candidates import C, CrossingSpace
 
@@ -20,7 +21,7 @@ try:
     from pymoo.core.problem import Problem
     from pymoo.core.sampling import Sampling
 except ImportError:
-    raise SearchError("NSGA-II needs the package pymoo; run: pip install pymoo") from None
+    raise SearchError(f"NSGA-II needs the package pymoo; run: {install_command('pymoo')}") from None
 
 __all__ = ["Nsga2"]
 
