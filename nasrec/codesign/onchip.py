@@ -83,7 +83,7 @@ def run_on_chip(
     faulty = [simulated(nonideal or Nonideal(), seed + number).predict(inputs) for number in range(chips)]
     return OnChip(
         model=predict(model, log, 4096).score(),
-        quantised=score(exact.quantised(inputs), rows.label),
+        quantised=score(exact.quantized(inputs), rows.label),
         converters=score(exact.predict(inputs), rows.label),
         chips=tuple(score(logits, rows.label) for logits in faulty),
     )

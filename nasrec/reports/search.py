@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nasrec.cli.options.search import goal_from
 from nasrec.draw import draw_architecture
 from nasrec.errors import TrainError
 from nasrec.genotype import Genotype
 from nasrec.io.json import read_json
+from nasrec.reports import search_figures as figures
 from nasrec.reports import train as training
 from nasrec.reports.page import MISSING, Page, figure, seconds
+from nasrec.runs.retrain import CHOSEN
 from nasrec.search.candidates import GENOTYPE
 from nasrec.search.journal import Trial, read_journal
-
-if TYPE_CHECKING:
-    from nasrec.search import Goal
+from nasrec.search.objectives import Goal
 
 __all__ = ["page"]
 
@@ -31,13 +30,15 @@ SHOWN = 15
 def page(run: Path, found: Report) -> Page:
     """Of the report and the journal in the run's folder."""
     settings = found["settings"]
-    goal = goal_from(settings)
+    goal = Goal.from_settings(settings)
     trials = read_journal(run / "journal.jsonl")[1] if (run / "journal.jsonl").exists() else []
     wanted = ", ".join(map(str, goal.objectives)) + "".join(f"; {limit}" for limit in goal.limits)
     made = Page(
         f"Search on {found['data']['source']}",
         f"{_ALGORITHMS.get(settings['algorithm'], settings['algorithm'])}: {wanted}",
     )
+    if trials:
+        made.beside["history.png"] = figures.draw_history(trials, goal)
     made.tiles(_tiles(found, goal))
     if found["best"] is None:
         made.words("No genotype kept all limits. Loosen one of them, or search longer.")
@@ -46,6 +47,8 @@ def page(run: Path, found: Report) -> Page:
     retrained = found.get("retrain")
     if retrained:
         made.heading("Trained from scratch")
+        if retrained.get("chosen"):
+            made.words(f"The chosen model is in {CHOSEN}/, a run like any other.")
         _add_retrained(made, run, retrained)
     made.facts(
         {
@@ -82,11 +85,14 @@ def _tiles(found: Report, goal: Goal) -> list[tuple[str, str, str]]:
 def _add_found(made: Page, run: Path, found: Report, goal: Goal, trials: Sequence[Trial[Genotype]]) -> None:
     made.heading("What was found")
     made.svg(*_drawings(found, goal, trials))
-    _picture(made, run / "history.png", "values of all evaluations in their order, and the best so far", _HISTORY)
+    if "history.png" in made.beside:
+        made.png(made.beside["history.png"], "values of all evaluations in their order, and the best so far", _HISTORY)
     if len(goal.objectives) > 1:
         made.heading("Front")
-        _picture(made, run / "front.png", "all evaluations in the plane of two objectives, and the front", _FRONT)
         front = [Trial.from_dict(trial, GENOTYPE) for trial in found["front"]]
+        if trials:
+            made.beside["front.png"] = figures.draw_front(trials, front, goal)
+            made.png(made.beside["front.png"], "all evaluations in the plane of two objectives, and the front", _FRONT)
         _add_trials(made, front, goal, "Genotypes that no other one beats in all objectives.", found)
     known = [trial for trial in trials if trial.values]
     if known:
@@ -161,7 +167,7 @@ def _add_retrained(made: Page, run: Path, retrained: Report) -> None:
     )
     if "runs" not in retrained:
         return
-    place = run / "retrain" / "chosen"
+    place = _chosen(run)
     if all((place / one["folder"] / "report.json").exists() for one in retrained["runs"]):
         reports = training.runs_of(place, retrained)
         title = f"trial {chosen['trial']} from scratch, learning rate {chosen['lr']:g}" if chosen else ""
@@ -178,6 +184,12 @@ def _add_retrained(made: Page, run: Path, retrained: Report) -> None:
     )
 
 
+def _chosen(run: Path) -> Path:
+    """Where the chosen model's runs are; version 0.1 had them beside the candidates."""
+    before = run / "retrain" / CHOSEN
+    return before if before.is_dir() else run / CHOSEN
+
+
 def _cost(run: Path, found: Report) -> dict[str, Any]:
     """Seconds of work, those of all workers together."""
     cost = {"search": seconds(found["evaluation_s"])}
@@ -192,7 +204,7 @@ def _cost(run: Path, found: Report) -> dict[str, Any]:
 
 def _config(run: Path) -> dict[str, Any]:
     """Settings of the chosen model's runs, where there are any."""
-    first = next(iter(sorted((run / "retrain" / "chosen").glob("*/report.json"))), None)
+    first = next(iter(sorted(_chosen(run).glob("*/report.json"))), None)
     return {name: value for name, value in _read(first)["config"].items() if name != "seed"} if first else {}
 
 
@@ -204,13 +216,6 @@ def _read(path: Path) -> dict[str, Any]:
 def _value(trial: Report, name: str) -> float:
     """A measured value; those that JSON has no word for are text in the report."""
     return float(trial["values"].get(name, "nan"))
-
-
-def _picture(made: Page, path: Path, alt: str, caption: str) -> None:
-    if path.is_file():
-        made.png(path.read_bytes(), alt, caption)
-    else:
-        made.words(f"The picture {path.name} is not in the folder.")
 
 
 def _words(name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasrec.reports import figures as curves
@@ -18,8 +17,8 @@ __all__ = ["draw_front", "draw_history"]
 _DOT, _LINE, _BROKEN = curves.COLOURS[1], curves.COLOURS[0], "#d9d9d9"
 
 
-def draw_history(trials: Sequence[Trial[C]], goal: Goal, path: Path) -> None:
-    """The first objective of every evaluation, and of the best so far."""
+def draw_history(trials: Sequence[Trial[C]], goal: Goal) -> bytes:
+    """A PNG: the first objective of every evaluation, and of the best so far."""
     objective = goal.objectives[0]
     figure = curves.figure_of(9, 4.5)
     axes = figure.subplots()
@@ -44,11 +43,11 @@ def draw_history(trials: Sequence[Trial[C]], goal: Goal, path: Path) -> None:
     axes.set(xlabel="evaluations", ylabel=objective.name.replace("_", " "))
     axes.grid(alpha=0.25)
     axes.legend(fontsize="small", frameon=False)
-    curves.save(figure, path)
+    return curves.png(figure)
 
 
-def draw_front(trials: Sequence[Trial[C]], front: Sequence[Trial[C]], goal: Goal, path: Path) -> None:
-    """Every evaluation in the plane of each two objectives, and the front."""
+def draw_front(trials: Sequence[Trial[C]], front: Sequence[Trial[C]], goal: Goal) -> bytes:
+    """A PNG: every evaluation in the plane of each two objectives, and the front."""
     pairs = [(a, b) for i, a in enumerate(goal.objectives) for b in goal.objectives[i + 1 :]]
     figure = curves.figure_of(6.0 * len(pairs), 4.8)
     for axes, (first, second) in zip(figure.subplots(1, len(pairs), squeeze=False)[0], pairs, strict=True):
@@ -66,7 +65,7 @@ def draw_front(trials: Sequence[Trial[C]], front: Sequence[Trial[C]], goal: Goal
         axes.set(xlabel=second.name.replace("_", " "), ylabel=first.name.replace("_", " "))
         axes.grid(alpha=0.25)
     axes.legend(fontsize="small", frameon=False)
-    curves.save(figure, path)
+    return curves.png(figure)
 
 
 def _zoom(axes: object, values: Sequence[float]) -> None:

@@ -17,20 +17,28 @@ from nasrec.runs.inherit import ModelRun, open_run
 from nasrec.runs.options import TrainOptions, TuneOptions
 from nasrec.runs.reporter import Event
 from nasrec.runs.results import RunResult, TrainRun, load
+from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
+from nasrec.runs.search import SearchOptions, SearchRun, search
 from nasrec.runs.train import train
 
 __all__ = [
     "DataSource",
     "Event",
     "ModelRun",
+    "RetrainOptions",
+    "RetrainRun",
     "RunData",
     "RunResult",
+    "SearchOptions",
+    "SearchRun",
     "TrainOptions",
     "TrainRun",
     "TuneOptions",
     "is_main",
     "load",
     "open_run",
+    "retrain",
+    "search",
     "source_of",
     "train",
 ]

@@ -75,6 +75,13 @@ class TrainingJob:
             weights.copy_into(model, self.start[1], self.start[0])
         return model
 
+    def settings_in(self, target: Path) -> Mapping[str, Any]:
+        """For config.toml of a run's folder; a model that no argument names is the folder's own."""
+        if "genotype" in self.settings:
+            return self.settings
+        name = "genotype.json" if self.architecture.genotype is not None else "graph.ir"
+        return {"genotype": str(target / name), **self.settings}
+
     def save_source(self, target: Path, model: CompiledModel) -> None:
         """Writes what describes the model. Raises `NasrecError` if a file cannot be written."""
         folder.save_source(target, self.architecture, model)
@@ -166,7 +173,7 @@ def _watchers(job: TrainingJob, config: TrainConfig, model: CompiledModel, targe
         """What describes the run is written when it is known that the folder holds no other one."""
 
         def begin(self, total_rows: int, state: State) -> None:
-            write_text(target / "config.toml", settings.to_toml(job.settings, config), TrainError)
+            write_text(target / "config.toml", settings.to_toml(job.settings_in(target), config), TrainError)
             job.save_source(target, model)
 
     if not job.context.is_main:

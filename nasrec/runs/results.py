@@ -128,4 +128,7 @@ def load(folder: str | os.PathLike[str]) -> RunResult:
 
 def _kinds() -> Mapping[str, Callable[[Path, Mapping[str, Any]], RunResult]]:
     """Result classes by the command that a report names; imported late, as they import this module."""
-    return {"train": TrainRun}
+    from nasrec.runs.retrain import RetrainRun
+    from nasrec.runs.search import SearchRun
+
+    return {"train": TrainRun, "search": SearchRun, "retrain": RetrainRun}

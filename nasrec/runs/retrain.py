@@ -1,12 +1,11 @@
-"""From a search to a model: the best candidates trained from scratch, the best of these trained with several seeds.
+"""From genotypes to a model: candidates trained from scratch, the best of these trained with several seeds.
 
-Section 4.3 of the paper: the 15 best by validation are trained from scratch, each with its learning rate tuned; the
-validation rows choose among them, and the test rows are looked at once, for the chosen one.
+Section 4.3 of the paper: the 15 best of a search by validation are trained from scratch, each with its learning rate
+tuned; the validation rows choose among them, and the test rows are scored once, for the chosen one.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import tempfile
@@ -15,36 +14,113 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.checks import format_path
-from nasrec.cli.options import training as settings
-from nasrec.cli.options.model import Architecture
-from nasrec.cli.usage import number
+from nasrec.checks import format_path, format_value
 from nasrec.errors import TrainError
+from nasrec.genotype import Genotype
 from nasrec.io.atomic import ensure_directory
-from nasrec.reports import text as output
-from nasrec.runs import seeds, tune
-from nasrec.runs.job import Job
+from nasrec.runs import folder, seeds
+from nasrec.runs.data import DataLike, DataSource, RunData, load_data, source_of
+from nasrec.runs.job import TrainingJob
+from nasrec.runs.model import Architecture
+from nasrec.runs.options import CHANNELS, TuneOptions
+from nasrec.runs.reporter import ProgressLike, Reporter, reporter_of
+from nasrec.runs.results import RunResult, TrainRun
+from nasrec.runs.train import common_report, target_of
+from nasrec.train.config import TrainConfig
+from nasrec.train.recipe import TrainingRecipe
+from nasrec_ir import Graph
 from nasrec_ir.passes import Dropout
 
 if TYPE_CHECKING:
-    from nasrec.cli.options.data import Rows
     from nasrec.features import FeatureSpec
-    from nasrec.genotype import Genotype
-    from nasrec.search import Trial
-    from nasrec.train import TrainConfig
-    from nasrec_ir import Graph
 
-__all__ = ["Candidate", "Recipe", "Retrained", "add_options", "recipe_of", "retrain", "table", "watched"]
+__all__ = ["Candidate", "Recipe", "RetrainOptions", "RetrainRun", "Retrained", "retrain", "train_candidates", "watched"]
 
-RATES = 3
+CHOSEN = "chosen"
+"""Folder of the chosen model's runs, which is a run like any other."""
+
+
+@dataclass(frozen=True)
+class RetrainOptions:
+    """How candidates are trained from scratch, and the chosen one after them.
+
+    Attributes:
+        recipe: settings of every training; None: the defaults.
+        rates: lowest and highest peak learning rate to tune over; None: the recipe's own rate, if it has one, else the
+            paper's range, 0.1 to 0.2 (section 5.1).
+        rate_trials: how many rates.
+        seeds: runs of what is chosen, from the recipe's seed on.
+        embedding_dim: channels of an embedding.
+    """
+
+    recipe: TrainingRecipe | None = None
+    rates: tuple[float, float] | None = None
+    rate_trials: int = 3
+    seeds: int = 5
+    embedding_dim: int = CHANNELS
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "embedding_dim"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
+                raise TrainError(
+                    f"{name} must be a whole number of at least 1, not {format_value(getattr(self, name))}"
+                )
+        self.resolve()
+
+    def resolve(self) -> Recipe:
+        """With the rates to try."""
+        training = self.recipe or TrainingRecipe()
+        usual = TuneOptions()
+        low, high = self.rates or (usual.low, usual.high)
+        own = self.rates is None and training.config.lr is not None
+        rates = [training.config.peak_lr] if own else TuneOptions(low, high, self.rate_trials).rates
+        return Recipe(training, tuple(rates))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How models are trained from scratch, and the learning rates to choose from."""
+
+    training: TrainingRecipe
+    rates: tuple[float, ...]
+
+    @property
+    def config(self) -> TrainConfig:
+        """Settings of the training loop."""
+        return self.training.config
+
+    def job(
+        self,
+        architecture: Architecture,
+        features: FeatureSpec,
+        graph: Graph,
+        data: RunData,
+        source: DataSource | None,
+        reporter: Reporter,
+    ) -> TrainingJob:
+        """The runs of one model, on a card where there is one; dropout is for genotypes, baselines have their own."""
+        from nasrec.runs.devices import choose_device
+        from nasrec.train.distributed.context import DistributedContext
+
+        std, dropout = self.training.embedding_std, self.training.dropout
+        settings: dict[str, Any] = {} if architecture.genotype is not None else dict(architecture.options)
+        settings |= source.settings() if source is not None else {}
+        settings["embedding_dim"] = features.embedding_dim
+        if std is not None:
+            settings["embedding_std"] = std
+        if dropout and architecture.genotype is not None:
+            settings["dropout"] = dropout
+            graph = Dropout(dropout).apply(graph)
+        context = DistributedContext(device=choose_device("auto"))
+        return TrainingJob(architecture, features, graph, data, context, settings, reporter=reporter)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trial's genotype, trained from scratch with one learning rate.
+    """A genotype, trained from scratch with one learning rate.
 
     Attributes:
-        trial: number of the trial.
+        trial: its number.
         lr: peak learning rate.
         report: of the run.
     """
@@ -66,45 +142,23 @@ def watched(scores: Mapping[str, Any], monitor: str) -> float:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How models are trained from scratch.
+class Retrained:
+    """What came of it.
 
     Attributes:
-        config: settings of the loop.
-        rates: learning rates to choose from.
-        embedding_std: of the tables' initial values, see `nasrec.compiler.compile_graph`.
-        dropout: of genotypes, see `nasrec.lowering.graphs.graph_of`; baselines have their own.
+        candidates: all of them.
+        monitor: what chose among them, "log_loss" or "auc".
+        chosen: None where an interrupt came before.
+        runs: reports of the chosen one's runs, one a seed.
+        folder: of these.
     """
-
-    config: TrainConfig
-    rates: tuple[float, ...]
-    embedding_std: float | None = None
-    dropout: float = 0.0
-
-    def job(self, architecture: Architecture, features: FeatureSpec, graph: Graph, data: Rows) -> Job:
-        """The runs of one model, on a card where there is one."""
-        import torch
-
-        from nasrec.train.distributed.context import DistributedContext
-
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        settings: dict[str, Any] = {} if self.embedding_std is None else {"embedding_std": self.embedding_std}
-        if self.dropout and architecture.genotype is not None:
-            settings["dropout"] = self.dropout
-            graph = Dropout(self.dropout).apply(graph)
-        return Job(architecture, features, graph, data, DistributedContext(device=device), settings)
-
-
-@dataclass(frozen=True)
-class Retrained:
-    """What came of it: every candidate; what chose among them, "log_loss" or "auc"; the chosen one, and the reports of
-    its runs, one a seed. `chosen` is None where an interrupt came before."""
 
     candidates: tuple[Candidate, ...]
     monitor: str
     chosen: Candidate | None
     runs: tuple[dict[str, Any], ...]
     interrupted: bool
+    folder: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For the report."""
@@ -119,88 +173,139 @@ class Retrained:
         return found
 
 
-def add_options(
-    parser: argparse.ArgumentParser,
-    which: str = "best",
-    *,
-    count: int = 5,
-    rate_trials: int = RATES,
-    remark: str = "the paper trains 15",
-) -> None:
-    """Adds --retrain and what belongs to it."""
-    group = parser.add_argument_group("training of the best from scratch")
-    group.add_argument(
-        "--retrain", type=number(0), default=0, metavar="K", help=f"train K {which} (default 0; {remark})"
-    )
-    group.add_argument(
-        "--train-config", metavar="FILE", help="settings of that training: TOML as 'nasrec train --config' takes it"
-    )
-    low, high = tune.RANGE
-    group.add_argument(
-        "--rates", type=float, nargs=2, metavar=("LOW", "HIGH"), default=None,
-        help=f"peak learning rates to tune over (default {low:g} {high:g}, the paper's, or the rate of --train-config)",
-    )  # fmt: skip
-    group.add_argument(
-        "--rate-trials",
-        type=number(1),
-        default=rate_trials,
-        metavar="N",
-        help=f"how many rates (default {rate_trials})",
-    )
-    group.add_argument(
-        "--seeds",
-        type=number(1),
-        default=count,
-        metavar="N",
-        help=f"runs of what is chosen, scored on test (default {count})",
-    )
+@dataclass(frozen=True)
+class RetrainRun(RunResult):
+    """Candidates trained from scratch, and the chosen one with several seeds."""
 
-
-def recipe_of(args: argparse.Namespace) -> Recipe:
-    """How candidates are to be trained.
-
-    Raises:
-        TrainError: the file cannot be read, or a setting is out of range.
-    """
-    from nasrec.train import TrainConfig
-
-    found = settings.from_file(args.train_config) if args.train_config else settings.FromScratch(TrainConfig())
-    low, high = args.rates or tune.RANGE
-    given = args.rates is None and found.config.lr is not None
-    rates = [found.config.peak_lr] if given else tune.rates(low, high, args.rate_trials)
-    return Recipe(found.config, tuple(rates), found.embedding_std, found.dropout)
+    @property
+    def chosen(self) -> TrainRun | None:
+        """The chosen model's run, a folder like any other; None where an interrupt came before."""
+        return chosen_run(self.folder)
 
 
 def retrain(
-    best: Sequence[Trial[Genotype]], data: Rows, embedding_dim: int, recipe: Recipe, count: int, target: Path
-) -> Retrained:
-    """Trains candidates, then the chosen one with `count` seeds from the configuration's own on.
+    genotypes: Sequence[Genotype],
+    data: DataLike,
+    out: str | os.PathLike[str] | None = None,
+    options: RetrainOptions | None = None,
+    progress: ProgressLike = True,
+) -> RetrainRun:
+    """Trains genotypes from scratch, each with its learning rate tuned, and the best by validation with several seeds.
 
-    Every run has a folder below `target` and goes on where it was interrupted.
+    Args:
+        genotypes: the candidates, numbered from 0.
+        data: see `nasrec.runs.source_of`.
+        out: the folder; default: one below runs/.
+        options: None: the defaults.
+        progress: see `nasrec.runs.train`.
+
+    Raises:
+        NasrecError: rows or options are wrong, the folder holds something else, or a training fails.
     """
-    config, candidates = recipe.config, list[Candidate]()
-    for trial in best:
-        job = _job(trial, data, embedding_dim, recipe)
+    from nasrec.environment import environment
+    from nasrec.train.distributed.context import SINGLE_PROCESS
+
+    options, reporter = options or RetrainOptions(), reporter_of(progress)
+    recipe = options.resolve()
+    if not genotypes:
+        raise TrainError("there is no genotype to train; give at least one")
+    named = source_of(data, None if out is None else Path(out))
+    rows = load_data(named, seed=recipe.config.seed)
+    target = target_of(out, "retrain", SINGLE_PROCESS)
+    folder.require_command(target, "retrain")
+    with folder.locked(target):
+        reporter.begun(rows, None, None, None)
+        found = train_candidates(
+            list(enumerate(genotypes)), rows, named if isinstance(named, DataSource) else None, options, target,
+            target, reporter,
+        )  # fmt: skip
+        report = folder.plain(
+            {
+                "command": "retrain",
+                "data": rows.summary(),
+                "environment": environment(),
+                "interrupted": found.interrupted,
+                "retrain": found.to_dict(),
+            }
+        )
+        folder.write_report(target, report)
+    return RetrainRun(target, report)
+
+
+def train_candidates(
+    candidates: Sequence[tuple[int, Genotype]],
+    data: RunData,
+    source: DataSource | None,
+    options: RetrainOptions,
+    target: Path,
+    parent: Path,
+    reporter: Reporter,
+) -> Retrained:
+    """Trains candidates, then the chosen one; every run has a folder below `target` and goes on where it was
+    interrupted.
+
+    Args:
+        candidates: numbers and genotypes.
+        source: the rows by name, for the runs' settings.
+        target: an existing folder, for the candidates.
+        parent: an existing folder, in which the chosen one's gets the name `CHOSEN`.
+    """
+    recipe = options.resolve()
+    config, tried = recipe.config, list[Candidate]()
+    for number, genotype in candidates:
+        job = _job(number, genotype, data, source, options, reporter)
         for lr in recipe.rates:
-            name = _run_of(trial.number, lr)
+            name = _run_of(number, lr)
             found = seeds.train_seeds(job, replace(config, lr=lr), [config.seed], target, name=name, test=False)
             if not found or found[-1]["interrupted"]:
-                return Retrained(tuple(candidates), config.monitor, None, (), True)
-            candidates.append(Candidate(trial.number, trial.candidate, lr, found[0]))
-    chosen = min(candidates, key=lambda candidate: candidate.loss(config.monitor))
-    job = _job(next(trial for trial in best if trial.number == chosen.trial), data, embedding_dim, recipe)
-    own = range(config.seed, config.seed + count)
-    place = ensure_directory(target / "chosen", TrainError)
+                return Retrained(tuple(tried), config.monitor, None, (), True)
+            tried.append(Candidate(number, genotype, lr, found[0]))
+    chosen = min(tried, key=lambda candidate: candidate.loss(config.monitor))
+    job = _job(chosen.trial, chosen.genotype, data, source, options, reporter)
+    own = range(config.seed, config.seed + options.seeds)
+    place = _chosen_folder(parent, target)
     # Its first seed was trained as a candidate, and is only scored on the test rows now.
     _copy(target / _run_of(chosen.trial, chosen.lr).format(config.seed), place / f"seed-{config.seed}")
-    runs = seeds.train_seeds(job, replace(config, lr=chosen.lr), own, place)
-    interrupted = len(runs) < count or bool(runs[-1]["interrupted"])
-    return Retrained(tuple(candidates), config.monitor, chosen, tuple(runs), interrupted)
+    final = replace(config, lr=chosen.lr)
+    runs = seeds.train_seeds(job, final, own, place)
+    interrupted = len(runs) < options.seeds or bool(runs[-1]["interrupted"])
+    folder.write_report(place, {**common_report(job, [], runs), "interrupted": interrupted})
+    return Retrained(tuple(tried), config.monitor, chosen, tuple(runs), interrupted, place)
+
+
+def chosen_run(target: Path) -> TrainRun | None:
+    """The chosen model's run in a folder that `train_candidates` worked in, if it has come so far."""
+    from nasrec.io.json import read_json
+
+    place = target / CHOSEN
+    path = place / "report.json"
+    return TrainRun(place, read_json(path, TrainError)) if path.is_file() else None
+
+
+def _job(
+    number: int,
+    genotype: Genotype,
+    data: RunData,
+    source: DataSource | None,
+    options: RetrainOptions,
+    reporter: Reporter,
+) -> TrainingJob:
+    features = data.splits.train.features(options.embedding_dim)
+    architecture = Architecture(f"trial-{number}", genotype)
+    return options.resolve().job(architecture, features, architecture.graph(features), data, source, reporter)
 
 
 def _run_of(trial: int, lr: float) -> str:
     """Name of a candidate's run, but for the seed."""
     return f"trial-{trial}-lr-{lr:g}-seed-{{}}"
+
+
+def _chosen_folder(parent: Path, target: Path) -> Path:
+    place = parent / CHOSEN
+    before = target / CHOSEN  # where version 0.1 had it
+    if before != place and before.is_dir() and not place.exists():
+        os.replace(before, place)
+    return ensure_directory(place, TrainError)
 
 
 def _copy(run: Path, target: Path) -> None:
@@ -212,25 +317,3 @@ def _copy(run: Path, target: Path) -> None:
             os.replace(shutil.copytree(run, Path(scratch) / run.name), target)
     except OSError as failure:
         raise TrainError(f"{format_path(str(target))}: cannot be written: {failure.strerror}") from None
-
-
-def table(found: Retrained) -> str:
-    """A line for each candidate, best first."""
-    ordered = sorted(found.candidates, key=lambda candidate: candidate.loss(found.monitor))
-    lines = [
-        [
-            str(candidate.trial),
-            f"{candidate.lr:g}",
-            f"{candidate.report['scores']['valid']['log_loss']:.5f}",
-            f"{candidate.report['scores']['valid']['auc']:.5f}",
-            "chosen" if candidate is found.chosen else "",
-        ]
-        for candidate in ordered
-    ]
-    return output.table(("trial", "learning rate", "valid log loss", "valid AUC", ""), lines, left=1)
-
-
-def _job(trial: Trial[Genotype], data: Rows, embedding_dim: int, recipe: Recipe) -> Job:
-    features = data.splits.train.features(embedding_dim)
-    architecture = Architecture(f"trial-{trial.number}", trial.candidate)
-    return recipe.job(architecture, features, architecture.graph(features), data)

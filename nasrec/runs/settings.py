@@ -13,8 +13,19 @@ from nasrec.errors import TrainError
 from nasrec.io.toml import read_toml
 from nasrec.runs.options import TrainOptions
 from nasrec.train.config import TrainConfig
+from nasrec.train.recipe import TrainingRecipe
 
-__all__ = ["COMMAND", "MODEL_OPTIONS", "NONE", "from_file", "of_folder", "of_run", "to_toml", "train_options"]
+__all__ = [
+    "COMMAND",
+    "MODEL_OPTIONS",
+    "NONE",
+    "from_file",
+    "of_folder",
+    "of_run",
+    "recipe_from_file",
+    "to_toml",
+    "train_options",
+]
 
 COMMAND = "command"
 """The setting that names the command that a file is for, where it has settings of that command alone."""
@@ -72,6 +83,20 @@ def of_folder(path: Path) -> tuple[str, dict[str, Any]]:
     command = values.pop(COMMAND, "train")
     _check(format_path(str(path)), common := {name: values[name] for name in KNOWN if name in values})
     return command if isinstance(command, str) else "train", common
+
+
+def recipe_from_file(path: str) -> TrainingRecipe:
+    """How any model is trained from scratch, by the settings in a file; what is trained, and on what, is left out.
+
+    Raises:
+        TrainError: the file cannot be read, or a setting is unknown or out of range.
+    """
+    values = from_file(path)
+    given: dict[str, Any] = {name: None if values[name] == NONE else values[name] for name in _LOOP if name in values}
+    try:
+        return TrainingRecipe(TrainConfig(**given), values.get("embedding_std"), values.get("dropout", 0.0))
+    except TrainError as failure:
+        raise TrainError(f"{format_path(path)}: {failure}") from None
 
 
 def train_options(values: Mapping[str, Any], **more: Any) -> TrainOptions:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Generic
 
-from nasrec.progress import console_meter
+from nasrec.progress import Meter, console_meter
 from nasrec.search.candidates import C
 from nasrec.search.journal import Trial
 from nasrec.search.objectives import Goal
@@ -37,10 +37,10 @@ def evaluation(make: Maker[C], workers: int, ray: str | None, here: Callable[[],
 
 
 class ConsoleWatch(Generic[C]):
-    """Progress with the best so far; `what` is searched for."""
+    """Progress with the best so far; `what` is searched for, on a meter (default: one on standard error)."""
 
-    def __init__(self, goal: Goal, what: str) -> None:
-        self._goal, self._what, self._meter, self._done = goal, what, console_meter(), 0
+    def __init__(self, goal: Goal, what: str, meter: Meter | None = None) -> None:
+        self._goal, self._what, self._meter, self._done = goal, what, meter or console_meter(), 0
 
     def begin(self, budget: int, done: int) -> None:
         self._done = done

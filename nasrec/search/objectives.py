@@ -6,11 +6,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nasrec.errors import SearchError
 from nasrec.search.algorithm import Score
 
-__all__ = ["Goal", "Limit", "Objective", "parse_limit", "parse_objective"]
+__all__ = ["Goal", "Limit", "Objective", "parse_goal", "parse_limit", "parse_objective"]
 
 MAXIMISED = frozenset({"auc"})
 """Values that are better when larger; all others are better when smaller, unless it is said otherwise."""
@@ -73,6 +74,19 @@ class Goal:
         """All values that must be measured."""
         return tuple(dict.fromkeys([*(o.name for o in self.objectives), *(limit.name for limit in self.limits)]))
 
+    def settings(self) -> dict[str, list[str]]:
+        """As a journal and a report write it; `from_settings` is the way back."""
+        return {"objectives": list(map(str, self.objectives)), "limits": list(map(str, self.limits))}
+
+    @classmethod
+    def from_settings(cls, values: Mapping[str, Any]) -> Goal:
+        """From `settings`. Raises `SearchError` on malformed texts."""
+        objectives = []
+        for text in values["objectives"]:
+            way, _, name = text.partition(" ")
+            objectives.append(parse_objective(f"{'max' if way == 'largest' else 'min'}:{name}"))
+        return cls(tuple(objectives), tuple(parse_limit(text) for text in values["limits"]))
+
     def violation(self, values: Mapping[str, float]) -> float:
         """By how much what is known breaks the limits."""
         return sum(limit.violation(values) for limit in self.limits)
@@ -99,6 +113,11 @@ class Goal:
         scores = [self.score(entry) for entry in values]
         allowed = [(score.objectives, i) for i, score in enumerate(scores) if score.allowed]
         return min(allowed)[1] if allowed else None
+
+
+def parse_goal(objectives: Sequence[str], limits: Sequence[str] = ()) -> Goal:
+    """From texts as people write them, see `parse_objective` and `parse_limit`. Raises `SearchError`."""
+    return Goal(tuple(map(parse_objective, objectives)), tuple(map(parse_limit, limits)))
 
 
 def parse_objective(text: str) -> Objective:

@@ -23,7 +23,7 @@ from nasrec.lowering.store import lower_path, store_parameters
 from nasrec.space import SearchSpace
 from nasrec.supernet.path import Path
 from nasrec_ir import Graph
-from nasrec_ir.passes import OPTIMISE
+from nasrec_ir.passes import OPTIMIZE
 
 __all__ = ["Supernet"]
 
@@ -132,7 +132,7 @@ class Supernet(nn.Module):
             raise SpaceError(
                 f"the genotype has layer_norm={genotype.layer_norm}, the supernet {self.layer_norm}; they must agree"
             )
-        return OPTIMISE.run(lower_path(genotype, self.space, self.features, self.masking), check_each=False)
+        return OPTIMIZE.run(lower_path(genotype, self.space, self.features, self.masking), check_each=False)
 
     @cached_property
     def widest(self) -> Genotype:

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from nasrec import Genotype, SearchSpace, Supernet, draw_architecture
-from nasrec.cli.commands import search
 from nasrec.data import synthesize
+from nasrec.runs.search import best_trials
 from nasrec.search import Goal, Journal, Objective, SearchResult, Trial, read_journal
 from nasrec.supernet import load, save
 from nasrec.train.learner import ModelLearner
@@ -114,7 +114,7 @@ def test_the_best_are_trained_from_scratch(
     assert report["chosen"] == {"trial": best["trial"], "lr": best["lr"]}
     assert [entry["seed"] for entry in report["runs"]] == [0, 1]
     assert set(report["scores"]) == {"valid", "test"}
-    first = tmp_path / "run" / "retrain" / "chosen" / "seed-0"
+    first = tmp_path / "run" / "chosen" / "seed-0"
     assert "dropout" in (first / "model.py").read_text() and "dropout = 0.25" in (first / "config.toml").read_text()
     weights = torch.load(first / "weights.pt", weights_only=True)
     (table,) = [value for name, value in weights.items() if name.endswith("tables.0")]
@@ -137,8 +137,8 @@ def test_no_model_is_trained_twice(supernet: Path) -> None:
     other = replace(genotype, blocks=(*genotype.blocks[:-1], replace(last, fm=not last.fm)))
     trials = tuple(Trial(i, g, {"log_loss": 0.5 + i / 100}, 0.0) for i, g in enumerate((*twins, other)))
     found, goal = SearchResult(trials, trials[0], trials[:1]), Goal((Objective("log_loss"),))
-    assert [trial.number for trial in search._best(goal, found, net.features, 3)] == [0, 2]
-    assert [trial.number for trial in search._best(goal, found, net.features, 1)] == [0]
+    assert [trial.number for trial in best_trials(goal, found.trials, net.features, 3)] == [0, 2]
+    assert [trial.number for trial in best_trials(goal, found.trials, net.features, 1)] == [0]
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_scores_on_a_chip(space: CodesignSpace, net: Supernet, splits: Any) -> N
     first = train.take(slice(50))
     model = CrossbarModel(graph, map_graph(graph, fine), store, [first.dense, first.sparse], nonideal=IDEAL)
     rows = valid.take(np.linspace(0, valid.num_rows - 1, 100).astype(np.int64))
-    quantised = score(model.quantised([rows.dense, rows.sparse]), rows.label)
+    quantised = score(model.quantized([rows.dense, rows.sparse]), rows.label)
     plain, whole = Scorer(net, rows)(eight), scorer(eight)
     assert found["chip.log_loss"] == pytest.approx(whole.log_loss + quantised.log_loss - plain.log_loss, abs=1e-9)
     assert found == on_chip(eight, fine)

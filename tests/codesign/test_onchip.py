@@ -19,7 +19,7 @@ from nasrec.errors import TrainError
 from nasrec.train import TrainConfig, train
 from nasrec.train.learner import StepBatch
 from nasrec.train.store import FolderStore
-from nasrec_ir.quantise import quantise
+from nasrec_ir.quantize import quantize
 from nasrec_pim import Hardware, MappingError, Nonideal, map_graph
 
 CONFIG = TrainConfig(batch_size=128, lr=0.1)
@@ -77,7 +77,7 @@ def test_a_noisy_step_applies_the_gradients_of_the_cells_weights_to_the_clean_on
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     with torch.no_grad():
         for one in learner._stored.values():
-            one.weight.copy_(torch.from_numpy(quantise(one.weight.double().numpy(), 8).values))
+            one.weight.copy_(torch.from_numpy(quantize(one.weight.double().numpy(), 8).values))
     model.zero_grad(set_to_none=True)
     model(batch.dense, batch.sparse).sigmoid()
     torch.nn.functional.binary_cross_entropy_with_logits(

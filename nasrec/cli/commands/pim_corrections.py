@@ -44,11 +44,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace) -> Callable[[Hardware], Measured]:
     if (args.genotype is None) == (args.layer is None):
-        raise UsageError("nasrec pim mends: name either a GENOTYPE or a --layer KxN")
+        raise UsageError("nasrec pim corrections: name either a GENOTYPE or a --layer KxN")
     if args.layer is not None:
         size = LAYER.fullmatch(args.layer)
         if size is None:
-            raise UsageError(f"nasrec pim mends: --layer {args.layer!r:.40} must have the form 512x1024")
+            raise UsageError(f"nasrec pim corrections: --layer {args.layer!r:.40} must have the form 512x1024")
         return measure_linear(int(size[1]), int(size[2]))
     architecture = architectures.load(args.genotype)
     graph = architecture.graph(columns.resolve(args, architecture))

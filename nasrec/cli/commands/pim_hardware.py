@@ -8,7 +8,7 @@ from dataclasses import asdict
 from nasrec.cli.options import hardware as chips
 from nasrec.io.json import json_text
 from nasrec.reports import text as output
-from nasrec_pim import CORRECTIONS, QUIRKS, figure_table, presets
+from nasrec_pim import CORRECTIONS, QUIRKS, parameter_table, presets
 
 HELP = "values of a hardware description with unit, source and confidence"
 
@@ -27,12 +27,12 @@ def run(args: argparse.Namespace) -> int:
         print(_listing(args.json))
         return 0
     chip = chips.load(args.hardware, args.overrides)
-    rows = chip.figures()
+    rows = chip.parameters()
     if args.json:
         values = {"name": chip.name, "corrections": list(chip.corrections), "figures": [asdict(row) for row in rows]}
         print(json_text(values))
     elif args.markdown:
-        print(figure_table(chip), end="")
+        print(parameter_table(chip), end="")
     else:
         print(f"{chip.name}: {chip.fidelity} fidelity, corrections: {', '.join(chip.corrections) or 'none'}\n")
         cells = [[f"{r.section}.{r.name}", _value(r.value), r.unit, r.confidence, r.source] for r in rows]
@@ -48,8 +48,8 @@ def _listing(as_json: bool) -> str:
         quirks = [asdict(quirk) for quirk in QUIRKS.values()]
         return json_text({"presets": described, "corrections": corrections, "quirks": quirks})
     names = output.table(("preset", "fidelity"), [[name, chip.fidelity] for name, chip in chips_of.items()], left=2)
-    mends = [[c.name, ", ".join(map(str, c.quirks)), c.doc] for c in CORRECTIONS.values()]
-    return names + "\n\n" + output.table(("correction", "quirk", "what it mends in MNSIM 2.0"), mends, left=3)
+    rows = [[c.name, ", ".join(map(str, c.quirks)), c.doc] for c in CORRECTIONS.values()]
+    return names + "\n\n" + output.table(("correction", "quirk", "what it corrects in MNSIM 2.0"), rows, left=3)
 
 
 def _value(value: object) -> str:

@@ -74,7 +74,7 @@ def _summary(report: Report, tail: Tail | None) -> str:
         f"  energy      {report.energy_nJ / 1e3:,.2f} uJ for one sample, "
         f"{report.stream_energy_nJ / 1e3:,.2f} uJ in a stream",
         f"  area        {report.area_mm2:,.2f} mm2; {mapping.tiles} tiles, "
-        f"{mapping.utilisation:.1%} of their cells hold weights",
+        f"{mapping.utilization:.1%} of their cells hold weights",
         f"  programming {programming.time_ns / 1e3:,.1f} us, {programming.energy_nJ / 1e3:,.1f} uJ, "
         f"at most {programming.rewrites:,.0f} times",
     ]

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     for chip in range(args.chips):
         simulated = CrossbarModel(graph, mapping, parameters, calibration, nonideal=effects, seed=args.seed + chip)
         if chip == 0:
-            results.append(("quantised", score(simulated.quantised(inputs), labels)))
+            results.append(("quantised", score(simulated.quantized(inputs), labels)))
         results.append((f"chip {chip + 1}", score(simulated.predict(inputs), labels)))
     seconds = time.perf_counter() - start
     report = estimate(mapping)

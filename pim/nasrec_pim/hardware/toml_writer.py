@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from nasrec_pim.errors import HardwareError
-from nasrec_pim.hardware.hardware import PARTS, Hardware
+from nasrec_pim.hardware.parameter import Parameter
+from nasrec_pim.hardware.parts import PARTS
 
 __all__ = ["to_toml"]
 
 
-def to_toml(hardware: Hardware) -> str:
-    """Every value with source and confidence; what is read back equals the description.
-
-    Raises:
-        HardwareError: parts of it are ideal, which a file cannot say.
-    """
-    if hardware.ideal:
-        raise HardwareError(f"hardware {hardware.name}: ideal parts ({', '.join(hardware.ideal)}) cannot be written")
-    lines = [f"name = {_literal(hardware.name)}", f"corrections = {_literal(','.join(hardware.corrections))}"]
-    rows = hardware.figures()
+def to_toml(name: str, corrections: Sequence[str], parameters: Sequence[Parameter]) -> str:
+    """Every value with source and confidence; what is read back equals the description."""
+    lines = [f"name = {_literal(name)}", f"corrections = {_literal(','.join(corrections))}"]
     for section in PARTS:
         lines += ["", f"[{section}]"]
-        for row in rows:
+        for row in parameters:
             if row.section == section:
                 origin = f"source = {_literal(row.source)}, confidence = {_literal(row.confidence)}"
                 lines.append(f"{row.name} = {{ value = {_literal(row.value)}, {origin} }}")

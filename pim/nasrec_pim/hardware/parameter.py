@@ -1,4 +1,4 @@
-"""What is known of a figure of the hardware: unit, meaning, bounds; and where its value comes from."""
+"""What is known of a parameter of the hardware: unit, meaning, bounds; and where its value comes from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, get_type_hints
 
 from nasrec_pim.errors import HardwareError
 
-__all__ = ["CONFIDENCES", "Figure", "Part", "Provenance", "figure", "figures_of"]
+__all__ = ["CONFIDENCES", "Parameter", "ParameterSpec", "Part", "Provenance", "parameter", "parameter_fields"]
 
 CONFIDENCES = ("high", "medium", "assumed", "user")
 """How sure a value is: read in its source or computed from it; recalled and consistent with an independent source;
@@ -25,8 +25,8 @@ class Provenance:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One field of a part: unit (empty for counts and names), meaning, and what values are allowed."""
+class ParameterSpec:
+    """What one field of a part is: unit (empty for counts and names), meaning, and what values are allowed."""
 
     unit: str
     doc: str
@@ -61,29 +61,42 @@ class Figure:
         return None
 
 
-def figure(unit: str, doc: str, **limits: Any) -> Any:
+@dataclass(frozen=True)
+class Parameter:
+    """One value of a description with everything that is known of it."""
+
+    section: str
+    name: str
+    value: Any
+    unit: str
+    doc: str
+    source: str
+    confidence: str
+
+
+def parameter(unit: str, doc: str, **limits: Any) -> Any:
     """A dataclass field that describes itself."""
-    return field(metadata={"figure": Figure(unit, doc, **limits)})
+    return field(metadata={"spec": ParameterSpec(unit, doc, **limits)})
 
 
 class Part:
-    """Base of the parts of a hardware description: checks every field against its `Figure` when made."""
+    """Base of the parts of a hardware description: checks every field against its `ParameterSpec` when made."""
 
     section: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for item, kind in figures_of(type(self)):
+        for item, kind in parameter_fields(type(self)):
             value = getattr(self, item.name)
             if kind == "float" and type(value) is int:
                 object.__setattr__(self, item.name, float(value))
             elif kind == "tuple[float, ...]" and type(value) is tuple:
                 floats = tuple(float(v) if type(v) is int else v for v in value)
                 object.__setattr__(self, item.name, floats)
-            described: Figure = item.metadata["figure"]
-            problem = described.problem(getattr(self, item.name), kind)
+            spec: ParameterSpec = item.metadata["spec"]
+            problem = spec.problem(getattr(self, item.name), kind)
             if problem is not None:
-                unit = f" {described.unit}" if described.unit else ""
-                raise HardwareError(f"{self.section}.{item.name} = {value!r:.60}{unit} {problem}: {described.doc}")
+                unit = f" {spec.unit}" if spec.unit else ""
+                raise HardwareError(f"{self.section}.{item.name} = {value!r:.60}{unit} {problem}: {spec.doc}")
         problem = self.inconsistency()
         if problem is not None:
             raise HardwareError(f"{self.section}: {problem}")
@@ -92,21 +105,21 @@ class Part:
         """What about the fields does not fit together, or None."""
         return None
 
-    def values(self) -> Iterator[tuple[str, Any, Figure]]:
-        """Every field with its value and description, in order."""
-        for item, _ in figures_of(type(self)):
-            yield item.name, getattr(self, item.name), item.metadata["figure"]
+    def values(self) -> Iterator[tuple[str, Any, ParameterSpec]]:
+        """Every field with its value and what it is, in order."""
+        for item, _ in parameter_fields(type(self)):
+            yield item.name, getattr(self, item.name), item.metadata["spec"]
 
 
-_FIGURES: dict[type[Part], tuple[tuple[Field[Any], str], ...]] = {}
+_FIELDS: dict[type[Part], tuple[tuple[Field[Any], str], ...]] = {}
 
 
-def figures_of(part: type[Part]) -> tuple[tuple[Field[Any], str], ...]:
+def parameter_fields(part: type[Part]) -> tuple[tuple[Field[Any], str], ...]:
     """The fields of a part with their types, spelled `int`, `float`, `bool`, `str` or `tuple[X, ...]`."""
-    if part not in _FIGURES:
+    if part not in _FIELDS:
         hints: Mapping[str, Any] = get_type_hints(part)
-        _FIGURES[part] = tuple((item, _spelled(hints[item.name])) for item in fields(part))  # type: ignore[arg-type]
-    return _FIGURES[part]
+        _FIELDS[part] = tuple((item, _spelled(hints[item.name])) for item in fields(part))  # type: ignore[arg-type]
+    return _FIELDS[part]
 
 
 def _spelled(hint: Any) -> str:

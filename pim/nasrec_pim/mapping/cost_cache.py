@@ -12,7 +12,7 @@ from nasrec_pim.crossbar.energy import BufferClasses
 from nasrec_pim.crossbar.shape import summed
 from nasrec_pim.hardware import Hardware
 
-__all__ = ["Book", "Entry", "Footprint", "Key", "book_of"]
+__all__ = ["CostCache", "Entry", "Footprint", "Key", "cost_cache_of"]
 
 
 class Key(NamedTuple):
@@ -74,8 +74,8 @@ class Entry(NamedTuple):
 ENERGIES = ("xbar", "ADC", "DAC", "digital", "buffer", "wires")
 
 
-class Book:
-    """Costs of matrices on one chip."""
+class CostCache:
+    """Costs of matrices on one chip, computed when first asked for."""
 
     def __init__(self, hardware: Hardware) -> None:
         self._hardware = hardware
@@ -114,12 +114,12 @@ class Book:
         return known
 
 
-def book_of(hardware: Hardware) -> Book:
-    """The book of a chip, kept with it."""
-    if "book" not in hardware.memo:
-        hardware.memo["book"] = Book(hardware)
-    book: Book = hardware.memo["book"]
-    return book
+def cost_cache_of(hardware: Hardware) -> CostCache:
+    """The cache of a chip, kept with it."""
+    if "cost_cache" not in hardware.memo:
+        hardware.memo["cost_cache"] = CostCache(hardware)
+    cache: CostCache = hardware.memo["cost_cache"]
+    return cache
 
 
 def _matrices(keys: list[Key]) -> Matrices:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Quantised", "largest_integer", "quantise", "scale_of"]
+__all__ = ["Quantized", "largest_integer", "quantize", "scale_of"]
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Quantised:
+class Quantized:
     """Integers, kept as floats, and the step between them.
 
     Attributes:
@@ -48,7 +48,7 @@ def scale_of(values: npt.ArrayLike, bits: int, axis: int | None = None) -> Array
     return np.where(scale == 0, np.ones_like(scale), scale)
 
 
-def quantise(values: Array, bits: int, scale: float | Array | None = None) -> Quantised:
+def quantize(values: Array, bits: int, scale: float | Array | None = None) -> Quantized:
     """Symmetric uniform quantisation: q = clip(round(x / scale), -q_max, q_max), halves to even.
 
     Args:
@@ -57,4 +57,4 @@ def quantise(values: Array, bits: int, scale: float | Array | None = None) -> Qu
         scale: the step; default: `scale_of` all the values.
     """
     top, step = largest_integer(bits), scale_of(values, bits) if scale is None else scale
-    return Quantised(np.clip(np.rint(values / step), -top, top), step)
+    return Quantized(np.clip(np.rint(values / step), -top, top), step)

@@ -7,8 +7,8 @@ import pytest
 
 from nasrec_ir import GraphBuilder, ParamRef, TensorType, VerifyError, dump, interpret, parse, verify
 from nasrec_ir.draw.caption import captions
-from nasrec_ir.passes import OPTIMISE, Expand
-from nasrec_ir.quantise import quantise, scale_of
+from nasrec_ir.passes import OPTIMIZE, Expand
+from nasrec_ir.quantize import quantize, scale_of
 
 
 def product(op: str = "linear", shape: tuple[int, ...] = (5,), static: bool = False, **attrs: object) -> GraphBuilder:
@@ -21,10 +21,10 @@ def product(op: str = "linear", shape: tuple[int, ...] = (5,), static: bool = Fa
 
 
 def test_definition() -> None:
-    q = quantise(np.array([-1.0, 0.26, 2.0, 0.25, -0.75]), 3, 0.5)
+    q = quantize(np.array([-1.0, 0.26, 2.0, 0.25, -0.75]), 3, 0.5)
     assert q.integers.tolist() == [-2, 1, 3, 0, -2], "halves to even"
     assert q.values.tolist() == [-1, 0.5, 1.5, 0, -1]
-    assert quantise(np.array([1.5, -3]), 3).integers.tolist() == [2, -3], "the largest value is the largest integer"
+    assert quantize(np.array([1.5, -3]), 3).integers.tolist() == [2, -3], "the largest value is the largest integer"
     assert scale_of([], 8) == scale_of([0.0], 8) == 1 and scale_of([-14.0, 2], 4) == 2
     assert scale_of(np.array([[7.0, 1], [0, 0]]), 4, 1).tolist() == [[1], [1]]
     assert np.isnan(scale_of([np.nan, 1], 8))
@@ -41,8 +41,8 @@ def test_the_oracle_rounds_operands_and_weight(op: str, shape: tuple[int, ...]) 
             verify(graph)
             assert parse(dump(graph)) == graph
             found = interpret(graph, {"w": w, "s": [static or 0]}, [x])
-            wq = quantise(w, 3, scale_of(w, 3) if per_tensor else scale_of(w, 3, 1)).values
-            xq = quantise(x, 4, static or np.abs(x).max() / 7).values
+            wq = quantize(w, 3, scale_of(w, 3) if per_tensor else scale_of(w, 3, 1)).values
+            xq = quantize(x, 4, static or np.abs(x).max() / 7).values
             np.testing.assert_array_equal(found, interpret(floats, {"w": wq}, [xq]))
 
 
@@ -71,7 +71,7 @@ def test_passes_carry_precision_and_scale() -> None:
     params = {"weight": ParamRef("w", (4, 5)), "act_scale": ParamRef("s", (1,))}
     y = b.add("linear", [masked], id="y", params=params, out=4, weight_bits=4, act_bits=8)
     y = b.add("slice", [b.add("relu", [y])], start=1, stop=3)
-    graph = OPTIMISE.run(b.finish(b.add("reshape", [b.add("linear", [y], out=1)], id="logit", shape=())))
+    graph = OPTIMIZE.run(b.finish(b.add("reshape", [b.add("linear", [y], out=1)], id="logit", shape=())))
     (node,) = [node for node in graph if node.id == "y"]
     assert node.attrs == (("out", 2), ("activation", "relu"), ("weight_bits", 4), ("act_bits", 8))
     assert dict(node.params)["weight"] == ParamRef("w", (4, 5), ((1, 3),), ((0, 3),))

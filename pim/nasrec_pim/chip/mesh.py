@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nasrec_pim.errors import MappingError
 from nasrec_pim.hardware import Hardware
 
-__all__ = ["Distances", "Extents", "Floor", "distances", "floor_of"]
+__all__ = ["Distances", "Extents", "Mesh", "distances", "mesh_of"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Floor:
+class Mesh:
     """The tiles by the number under which layers take them.
 
     Attributes:
@@ -75,21 +75,21 @@ class Distances:
 
 
 @lru_cache(maxsize=32)
-def _floor(rows: int, columns: int, order: str, hub: tuple[float, ...]) -> Floor:
+def _mesh(rows: int, columns: int, order: str, hub: tuple[float, ...]) -> Mesh:
     places = np.array(list(ORDERS[order](rows, columns)), dtype=np.int64)
     row, column = places[:, 0], places[:, 1]
-    return Floor(row, column, row + column, row - column, row * columns + column, (hub[0], hub[1]))
+    return Mesh(row, column, row + column, row - column, row * columns + column, (hub[0], hub[1]))
 
 
-def floor_of(hardware: Hardware) -> Floor:
+def mesh_of(hardware: Hardware) -> Mesh:
     """The tiles of a chip in the order in which layers take them."""
     rows, columns = hardware.noc.grid
-    return _floor(rows, columns, hardware.noc.order, hardware.noc.hub)
+    return _mesh(rows, columns, hardware.noc.order, hardware.noc.hub)
 
 
-def extents(floor: Floor, tiles: Ints, starts: Ints) -> Extents:
+def extents(mesh: Mesh, tiles: Ints, starts: Ints) -> Extents:
     """Extents of sets of tiles, given one behind the other with the place where each starts."""
-    plus, minus = floor.plus[tiles], floor.minus[tiles]
+    plus, minus = mesh.plus[tiles], mesh.minus[tiles]
     return Extents(
         np.minimum.reduceat(plus, starts).astype(np.float64),
         np.maximum.reduceat(plus, starts).astype(np.float64),
@@ -99,7 +99,7 @@ def extents(floor: Floor, tiles: Ints, starts: Ints) -> Extents:
 
 
 def distances(
-    floor: Floor, tiles: Ints, starts: Ints, successors: list[list[int]], to_hub: NDArray[np.bool_]
+    mesh: Mesh, tiles: Ints, starts: Ints, successors: list[list[int]], to_hub: NDArray[np.bool_]
 ) -> Distances:
     """Where each layer sums its results, and how far they travel (MNSIM 2.0's rule).
 
@@ -107,30 +107,30 @@ def distances(
     of a successor, the first in row-major order among equals.
 
     Args:
-        floor: the chip's tiles.
+        mesh: the chip's tiles.
         tiles: numbers of the layers' tiles, layer by layer.
         starts: where each layer starts in `tiles`.
         successors: layers that read each layer's result directly.
         to_hub: whether a layer's result goes to the hub (digital unit).
     """
-    own = extents(floor, tiles, starts)
-    readers = _reader_extents(floor, own, successors, to_hub)
+    own = extents(mesh, tiles, starts)
+    readers = _reader_extents(mesh, own, successors, to_hub)
     counts = np.diff(starts, append=len(tiles))
     layer = np.repeat(np.arange(len(starts)), counts)
-    plus, minus = floor.plus[tiles], floor.minus[tiles]
+    plus, minus = mesh.plus[tiles], mesh.minus[tiles]
     merge = _at(own, layer).farthest(plus, minus)
     onward = np.maximum(_at(readers, layer).farthest(plus, minus), 0.0)
     # Distances are multiples of one half, ranks whole numbers below the count of tiles.
-    key = (2 * (merge + onward)).astype(np.int64) * len(floor) + floor.rank[tiles]
+    key = (2 * (merge + onward)).astype(np.int64) * len(mesh) + mesh.rank[tiles]
     best = np.minimum.reduceat(key, starts)
     chosen = np.flatnonzero(key == best[layer])
     return Distances(merge[chosen], onward[chosen], tiles[chosen])
 
 
-def from_hub(floor: Floor, tiles: Ints, starts: Ints) -> Floats:
+def from_hub(mesh: Mesh, tiles: Ints, starts: Ints) -> Floats:
     """Largest distance from the hub to each set of tiles."""
-    row, column = (np.array(place) for place in floor.hub)
-    return extents(floor, tiles, starts).farthest(row + column, row - column)
+    row, column = (np.array(place) for place in mesh.hub)
+    return extents(mesh, tiles, starts).farthest(row + column, row - column)
 
 
 def check_room(needed: int, hardware: Hardware) -> None:
@@ -143,8 +143,8 @@ def check_room(needed: int, hardware: Hardware) -> None:
         )
 
 
-def _reader_extents(floor: Floor, own: Extents, successors: list[list[int]], to_hub: NDArray[np.bool_]) -> Extents:
-    row, column = floor.hub
+def _reader_extents(mesh: Mesh, own: Extents, successors: list[list[int]], to_hub: NDArray[np.bool_]) -> Extents:
+    row, column = mesh.hub
     edges = np.array([(a, b) for a, readers in enumerate(successors) for b in readers], dtype=np.int64).reshape(-1, 2)
     out = []
     for values, hub, combine, nothing in (
