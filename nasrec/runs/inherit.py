@@ -232,7 +232,7 @@ def _command_of(place: Path) -> str:
         return "prune"
     if (place / "journal.jsonl").is_file():
         return "search"
-    return "train"
+    return "train" if (place / "trials").is_dir() or any(place.glob("seed-*")) else ""
 
 
 def _first_seed(place: Path, report: Mapping[str, Any]) -> Path:

@@ -81,7 +81,7 @@ class Subject:
 
     Attributes:
         run: the run that the model came from, if it did.
-        model: the model argument, as config.toml names it.
+        model: the model argument, as config.toml names it; None for a model in memory.
         source: the rows by name; None where they lie in memory.
         start: a file of weights to begin with, and what it holds.
     """
@@ -91,7 +91,7 @@ class Subject:
     data: RunData
     options: TrainOptions
     run: ModelRun | None
-    model: str
+    model: str | None
     source: DataSource | None
     start: tuple[str, dict[str, Any]] | None
 
@@ -149,7 +149,7 @@ def subject_of(
     features = loaded.splits.train.features(_channels(options, run, architecture, start))
     if run is not None and run.features is not None:
         require_same_columns(run, features, loaded)
-    text = os.fspath(model) if isinstance(model, (str, os.PathLike)) else architecture.name
+    text = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
     return Subject(architecture, features, loaded, options, run, text, source, start)
 
 
@@ -163,8 +163,8 @@ def _rows(
             raise RunError(f"{format_path(str(run.folder))}: had its rows in memory; give data=")
         data = run.data
     named = source_of(data, out)
-    source = named if isinstance(named, DataSource) else None
-    return load_data(named, seed=seed), source
+    source = named.with_seed(seed) if isinstance(named, DataSource) else None
+    return load_data(source or named), source
 
 
 def _completed(options: TrainOptions, run: TrainOptions) -> TrainOptions:
