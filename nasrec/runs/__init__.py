@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from nasrec.runs.codesign import CodesignOptions, CodesignRun, codesign
 from nasrec.runs.data import DataSource, RunData, source_of
 from nasrec.runs.inherit import ModelRun, open_run
 from nasrec.runs.options import TrainOptions, TuneOptions
@@ -26,6 +27,8 @@ from nasrec.runs.search import SearchOptions, SearchRun, search
 from nasrec.runs.train import train
 
 __all__ = [
+    "CodesignOptions",
+    "CodesignRun",
     "DataSource",
     "Event",
     "ModelRun",
@@ -42,6 +45,7 @@ __all__ = [
     "TrainOptions",
     "TrainRun",
     "TuneOptions",
+    "codesign",
     "is_main",
     "load",
     "open_run",

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasrec.reports import text as output
 from nasrec.cli.options import data as rows
-from nasrec.cli.options import training as settings
 from nasrec.cli.options import space as spaces
+from nasrec.cli.options import training as settings
 from nasrec.cli.usage import UsageError
 from nasrec.errors import TrainError
+from nasrec.reports import text as output
 
 if TYPE_CHECKING:
     from nasrec.cli.options.data import Rows
@@ -30,9 +30,9 @@ __all__ = ["study"]
 
 def study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
     """Trains what is missing, compares, draws; gives the report. `args` are those of `nasrec rank`."""
-    from nasrec.reports import rank_figures as pictures
     from nasrec.environment import environment
     from nasrec.rank.contrast import contrasts
+    from nasrec.reports import rank_figures as pictures
     from nasrec.train import TrainingRecipe
 
     scratch = settings.from_file(args.train_config) if args.train_config else TrainingRecipe()

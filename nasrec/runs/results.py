@@ -135,5 +135,6 @@ KINDS = {
     "prune": ("nasrec.runs.prune_results", "PruneRun"),
     "search": ("nasrec.runs.search", "SearchRun"),
     "retrain": ("nasrec.runs.retrain", "RetrainRun"),
+    "codesign": ("nasrec.runs.codesign", "CodesignRun"),
 }
 """Homes and names of result classes, by the command that a report names; imported late, as they import this module."""
