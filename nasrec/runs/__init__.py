@@ -16,6 +16,10 @@ from nasrec.runs.codesign import CodesignOptions, CodesignRun, codesign
 from nasrec.runs.data import DataSource, RunData, source_of
 from nasrec.runs.inherit import ModelRun, open_run
 from nasrec.runs.options import TrainOptions, TuneOptions
+from nasrec.runs.prune import PruneOptions, prune
+from nasrec.runs.prune_results import PruneRun
+from nasrec.runs.quantize import QuantizeOptions, quantize
+from nasrec.runs.quantize_results import QuantizeRun
 from nasrec.runs.reporter import Event
 from nasrec.runs.results import RunResult, TrainRun, load
 from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
@@ -28,6 +32,10 @@ __all__ = [
     "DataSource",
     "Event",
     "ModelRun",
+    "PruneOptions",
+    "PruneRun",
+    "QuantizeOptions",
+    "QuantizeRun",
     "RetrainOptions",
     "RetrainRun",
     "RunData",
@@ -41,6 +49,8 @@ __all__ = [
     "is_main",
     "load",
     "open_run",
+    "prune",
+    "quantize",
     "retrain",
     "search",
     "source_of",
