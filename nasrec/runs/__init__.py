@@ -19,6 +19,7 @@ from nasrec.runs.reporter import Event
 from nasrec.runs.results import RunResult, TrainRun, load
 from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
 from nasrec.runs.search import SearchOptions, SearchRun, search
+from nasrec.runs.supernet import SupernetOptions, SupernetRun, train_supernet
 from nasrec.runs.train import train
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "RunResult",
     "SearchOptions",
     "SearchRun",
+    "SupernetOptions",
+    "SupernetRun",
     "TrainOptions",
     "TrainRun",
     "TuneOptions",
@@ -41,6 +44,7 @@ __all__ = [
     "search",
     "source_of",
     "train",
+    "train_supernet",
 ]
 
 

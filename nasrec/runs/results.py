@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -118,17 +119,20 @@ def load(folder: str | os.PathLike[str]) -> RunResult:
         raise RunError(f"{shown}: holds no report.json; give the folder of a run that has come to its end")
     report = read_json(path, RunError)
     command = report.get("command") if isinstance(report, Mapping) else None
-    kinds = _kinds()
-    if not isinstance(command, str) or command not in kinds:
+    if not isinstance(command, str) or command not in KINDS:
         raise RunError(
-            f"{format_path(str(path))}: is of command {format_value(command)}; runs are of {', '.join(kinds)}"
+            f"{format_path(str(path))}: is of command {format_value(command)}; runs are of {', '.join(KINDS)}"
         )
-    return kinds[command](place, report)
+    module, name = KINDS[command]
+    kind: type[RunResult] = getattr(importlib.import_module(f"nasrec.runs.{module}"), name)
+    return kind(place, report)
 
 
-def _kinds() -> Mapping[str, Callable[[Path, Mapping[str, Any]], RunResult]]:
-    """Result classes by the command that a report names; imported late, as they import this module."""
-    from nasrec.runs.retrain import RetrainRun
-    from nasrec.runs.search import SearchRun
-
-    return {"train": TrainRun, "search": SearchRun, "retrain": RetrainRun}
+KINDS = {
+    "train": ("results", "TrainRun"),
+    "search": ("search", "SearchRun"),
+    "retrain": ("retrain", "RetrainRun"),
+    "supernet train": ("supernet", "SupernetRun"),
+    "supernet extract": ("subnet", "SubnetRun"),
+}
+"""Module of this package and result class by the command that a report names; the modules import this one."""
