@@ -18,29 +18,39 @@ from nasrec.runs.options import TrainOptions, TuneOptions
 from nasrec.runs.reporter import Event
 from nasrec.runs.results import RunResult, TrainRun, load
 from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
+from nasrec.runs.scoring import GenotypeScore, ScoreOptions, SupernetScores, score_genotypes
 from nasrec.runs.search import SearchOptions, SearchRun, search
-from nasrec.runs.supernet import SupernetOptions, SupernetRun, train_supernet
+from nasrec.runs.subnet import ExtractOptions, SubnetRun, extract_subnet
+from nasrec.runs.supernet import SupernetRun, train_supernet
+from nasrec.runs.supernet_options import SupernetOptions
 from nasrec.runs.train import train
 
 __all__ = [
     "DataSource",
     "Event",
+    "ExtractOptions",
+    "GenotypeScore",
     "ModelRun",
     "RetrainOptions",
     "RetrainRun",
     "RunData",
     "RunResult",
+    "ScoreOptions",
     "SearchOptions",
     "SearchRun",
+    "SubnetRun",
     "SupernetOptions",
     "SupernetRun",
+    "SupernetScores",
     "TrainOptions",
     "TrainRun",
     "TuneOptions",
+    "extract_subnet",
     "is_main",
     "load",
     "open_run",
     "retrain",
+    "score_genotypes",
     "search",
     "source_of",
     "train",

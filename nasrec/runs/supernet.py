@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union, cast
@@ -158,7 +158,9 @@ def _data_of(report: Mapping[str, Any]) -> DataSource | None:
     if source is None:  # of a version that did not note how rows were named; a prepared folder says all itself
         return DataSource(known) if isinstance(known, str) and is_prepared(known) else None
     if source.seed is None and not os.path.exists(source.data) and isinstance(known, str):
-        return DataSource(known, source.rows, source.kind, source.split, source.min_count)  # from another working folder
+        return DataSource(
+            known, source.rows, source.kind, source.split, source.min_count
+        )  # from another working folder
     return source
 
 

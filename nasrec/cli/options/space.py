@@ -29,9 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-gate-inputs", type=number(1), metavar="K", help="the same for each side of gating and sum"
     )
-    group.add_argument(
-        "--no-layer-norm", dest="layer_norm", action="store_false", help="operators without layer norm"
-    )
+    group.add_argument("--no-layer-norm", dest="layer_norm", action="store_false", help="operators without layer norm")
     group.add_argument(
         "--no-balanced-dot",
         dest="balanced_dot",
