@@ -23,7 +23,11 @@ from nasrec.runs.quantize_results import QuantizeRun
 from nasrec.runs.reporter import Event
 from nasrec.runs.results import RunResult, TrainRun, load
 from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
+from nasrec.runs.scoring import GenotypeScore, ScoreOptions, SupernetScores, score_genotypes
 from nasrec.runs.search import SearchOptions, SearchRun, search
+from nasrec.runs.subnet import ExtractOptions, SubnetRun, extract_subnet
+from nasrec.runs.supernet import SupernetRun, train_supernet
+from nasrec.runs.supernet_options import SupernetOptions
 from nasrec.runs.train import train
 
 __all__ = [
@@ -31,6 +35,8 @@ __all__ = [
     "CodesignRun",
     "DataSource",
     "Event",
+    "ExtractOptions",
+    "GenotypeScore",
     "ModelRun",
     "PruneOptions",
     "PruneRun",
@@ -40,21 +46,29 @@ __all__ = [
     "RetrainRun",
     "RunData",
     "RunResult",
+    "ScoreOptions",
     "SearchOptions",
     "SearchRun",
+    "SubnetRun",
+    "SupernetOptions",
+    "SupernetRun",
+    "SupernetScores",
     "TrainOptions",
     "TrainRun",
     "TuneOptions",
     "codesign",
+    "extract_subnet",
     "is_main",
     "load",
     "open_run",
     "prune",
     "quantize",
     "retrain",
+    "score_genotypes",
     "search",
     "source_of",
     "train",
+    "train_supernet",
 ]
 
 
