@@ -14,31 +14,38 @@ import os
 
 from nasrec.runs.data import DataSource, RunData, source_of
 from nasrec.runs.inherit import ModelRun, open_run
+from nasrec.runs.opened import OpenedModel, open_model
 from nasrec.runs.options import TrainOptions, TuneOptions
 from nasrec.runs.reporter import Event
 from nasrec.runs.results import RunResult, TrainRun, load
 from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
 from nasrec.runs.search import SearchOptions, SearchRun, search
+from nasrec.runs.simulate import SimulateOptions, SimulateResult, simulate
 from nasrec.runs.train import train
 
 __all__ = [
     "DataSource",
     "Event",
     "ModelRun",
+    "OpenedModel",
     "RetrainOptions",
     "RetrainRun",
     "RunData",
     "RunResult",
     "SearchOptions",
     "SearchRun",
+    "SimulateOptions",
+    "SimulateResult",
     "TrainOptions",
     "TrainRun",
     "TuneOptions",
     "is_main",
     "load",
+    "open_model",
     "open_run",
     "retrain",
     "search",
+    "simulate",
     "source_of",
     "train",
 ]
