@@ -19,7 +19,7 @@ from nasrec.lowering import lower
 from nasrec.lowering.graphs import graph_of
 from nasrec.supernet import Supernet
 from nasrec_ir import interpret
-from nasrec_ir.passes import OPTIMISE
+from nasrec_ir.passes import OPTIMIZE
 from tests.release_values import Subnet, SupernetCase, inputs, subnets, supernets, weights
 
 SUBNETS = subnets()
@@ -47,7 +47,7 @@ def test_interpreter(case: Subnet) -> None:
 @pytest.mark.parametrize("case", SUBNETS, ids=lambda case: case.name)
 def test_optimising_again_changes_nothing(case: Subnet) -> None:
     graph = graph_of(case.genotype, case.features)
-    assert OPTIMISE.run(graph) is graph
+    assert OPTIMIZE.run(graph) is graph
 
 
 @pytest.mark.parametrize("case", SUBNETS, ids=lambda case: case.name)

@@ -123,9 +123,9 @@ def _plain_cost(graph: Graph, node: Node) -> NodeCost:
     refs = [ref for role, ref in node.params if role not in op.buffers]
     parameters = sum(ref.elements for ref in refs)
     bits, weight = attrs.get("weight_bits"), node.param("weight")
-    quantised = scales = 0
+    quantized = scales = 0
     if bits and weight is not None:
-        quantised, scales = weight.elements, 1 if attrs["per_tensor"] else weight.view_shape[0]
+        quantized, scales = weight.elements, 1 if attrs["per_tensor"] else weight.view_shape[0]
     read = sum(ELEMENT_BYTES[t.dtype] * t.elements for t in operands)
     written = ELEMENT_BYTES[node.type.dtype] * node.type.elements
     return NodeCost(
@@ -134,7 +134,7 @@ def _plain_cost(graph: Graph, node: Node) -> NodeCost:
         home=op.home,
         macs=op.macs(operands, attrs),
         parameters=parameters,
-        parameter_bytes=(parameters - quantised + scales) * 4 + -(-quantised * (bits or 0) // 8),
+        parameter_bytes=(parameters - quantized + scales) * 4 + -(-quantized * (bits or 0) // 8),
         read_bytes=read + (written if op.home == "memory" else 0),
         written_bytes=written,
         weight_bits=bits,

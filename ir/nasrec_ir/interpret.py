@@ -14,7 +14,7 @@ from nasrec_ir.errors import InterpretError
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.ops import attributes
 from nasrec_ir.passes.expand import Expand
-from nasrec_ir.quantise import quantise, scale_of
+from nasrec_ir.quantize import quantize, scale_of
 from nasrec_ir.types import ParamRef, Segments
 
 __all__ = ["interpret", "take"]
@@ -126,7 +126,7 @@ def _epilogue(y: Array, attrs: Attrs, params: Params) -> Array:
     if "bias" in params:
         y = y + params["bias"][column]
     if attrs["norm"]:
-        y = _normalise(y, 1, attrs["eps"]) * params["norm_weight"][column] + params["norm_bias"][column]
+        y = _normalize(y, 1, attrs["eps"]) * params["norm_weight"][column] + params["norm_bias"][column]
     if attrs["keep"] is not None:
         y = y[:, : attrs["keep"]]
     return _activate(y, attrs["activation"])
@@ -139,11 +139,11 @@ def _in_precision(product: Evaluate) -> Evaluate:
         if bits := attrs["act_bits"]:
             largest = [np.max(np.abs(x), initial=0.0) for x in xs]
             scale = params["act_scale"] if "act_scale" in params else scale_of(largest, bits)
-            xs = [quantise(x, bits, scale).values for x in xs]
+            xs = [quantize(x, bits, scale).values for x in xs]
         if bits := attrs["weight_bits"]:
             weight = params["weight"]
             scale = scale_of(weight, bits, None if attrs["per_tensor"] else 1)
-            params = {**params, "weight": quantise(weight, bits, scale).values}
+            params = {**params, "weight": quantize(weight, bits, scale).values}
         return product(xs, attrs, params)
 
     return run
@@ -166,7 +166,7 @@ def _channel_linear(xs: Sequence[Array], attrs: Attrs, params: Params) -> Array:
 def _layer_norm(xs: Sequence[Array], attrs: Attrs, params: Params) -> Array:
     x, axis = xs[0], attrs["axis"]
     shape = tuple(-1 if i == axis else 1 for i in range(x.ndim))
-    y = _normalise(x, axis, attrs["eps"])
+    y = _normalize(x, axis, attrs["eps"])
     return y * params["weight"].reshape(shape) + params["bias"].reshape(shape)
 
 
@@ -179,12 +179,12 @@ def _batch_norm(xs: Sequence[Array], attrs: Attrs, params: Params) -> Array:
     return np.asarray((x - mean) / np.sqrt(variance + attrs["eps"]) * weight + bias)
 
 
-def _normalise(x: Array, axis: int, eps: float) -> Array:
+def _normalize(x: Array, axis: int, eps: float) -> Array:
     if x.shape[axis] == 0:
         return x
-    centred = x - x.mean(axis=axis, keepdims=True)
-    variance = (centred * centred).mean(axis=axis, keepdims=True)
-    return np.asarray(centred / np.sqrt(variance + eps))
+    centered = x - x.mean(axis=axis, keepdims=True)
+    variance = (centered * centered).mean(axis=axis, keepdims=True)
+    return np.asarray(centered / np.sqrt(variance + eps))
 
 
 def _sigmoid(x: Array) -> Array:

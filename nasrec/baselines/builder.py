@@ -9,7 +9,7 @@ from nasrec.checks import format_value, integer, integers, number
 from nasrec.errors import FeatureError, NasrecError
 from nasrec.features import FeatureSpec
 from nasrec_ir import Graph, GraphBuilder, TensorType
-from nasrec_ir.passes import OPTIMISE
+from nasrec_ir.passes import OPTIMIZE
 
 __all__ = ["BaselineError", "ModelBuilder"]
 
@@ -150,4 +150,4 @@ class ModelBuilder(GraphBuilder):
     def model(self, terms: Sequence[str]) -> Graph:
         """The optimised graph whose logit is the sum of terms [B, 1]."""
         total = terms[0] if len(terms) == 1 else self.add("add", terms, id="total")
-        return OPTIMISE.run(self.finish(self.add("reshape", [total], id="logit", shape=())))
+        return OPTIMIZE.run(self.finish(self.add("reshape", [total], id="logit", shape=())))

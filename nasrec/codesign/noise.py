@@ -32,7 +32,7 @@ from nasrec.train.store import Store
 from nasrec_ir import Node, ParamRef
 from nasrec_ir.passes import Expand
 from nasrec_pim import Hardware, Nonideal, map_graph
-from nasrec_pim.functional import integers_of, programmed
+from nasrec_pim.functional import integers_of, programmed_weights
 from nasrec_pim.mapping import Mapping as Mapped
 
 __all__ = ["CELLS", "NoiseTuned", "NoiseTuning", "NoisyLearner", "tune_for_noise"]
@@ -198,7 +198,7 @@ class NoisyLearner(ModelLearner):
             node_id: integers_of(one.node, clean[node_id].double().cpu().numpy(), one.bits)
             for node_id, one in self._stored.items()
         }
-        held = programmed(self._mapping, integers, self._tuning.cells, [self.config.seed, step])
+        held = programmed_weights(self._mapping, integers, self._tuning.cells, [self.config.seed, step])
         try:
             for layer in precisions:  # what cells hold must not be rounded again
                 layer.weight_bits = None

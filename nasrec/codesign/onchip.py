@@ -80,7 +80,7 @@ def run_on_chip(
     faulty = [rows.chip(nonideal or Nonideal(), seed + number).predict(rows.inputs) for number in range(chips)]
     return OnChip(
         model=predict(model, log, BATCH).score(),
-        quantised=rows.score(exact.quantised(rows.inputs)),
+        quantised=rows.score(exact.quantized(rows.inputs)),
         converters=rows.score(exact.predict(rows.inputs)),
         chips=tuple(map(rows.score, faulty)),
     )

@@ -14,7 +14,7 @@ __all__ = ["read_toml"]
 
 
 def read_toml(path: Any, error: type[NasrecError]) -> dict[str, Any]:
-    """The table in a TOML file; `error`, with one line that begins with the path, where it cannot be read or is none."""
+    """The table in a TOML file. Raises `error`, with one line that begins with the path, where it is none."""
     text = read_text(path, error, "TOML file")
     try:
         return tomllib.loads(text)

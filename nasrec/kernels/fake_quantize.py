@@ -1,6 +1,6 @@
 """Quantisation as models compute it: floats rounded to the values that integers of few bits stand for.
 
-Symmetric, as `nasrec_ir.quantise` defines it: round(x / scale) clipped to +-q_max, times the scale. Gradients pass
+Symmetric, as `nasrec_ir.quantize` defines it: round(x / scale) clipped to +-q_max, times the scale. Gradients pass
 straight through the rounding, and not at all where values are clipped (Bengio et al. 2013). Scales get none.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nasrec_ir.quantise import largest_integer
+from nasrec_ir.quantize import largest_integer
 
 __all__ = [
     "fake_quantize",

@@ -15,7 +15,7 @@ from nasrec.io.json import read_text
 from nasrec.lowering import lower
 from nasrec_ir import Cost, Graph
 from nasrec_ir.ops import attributes
-from nasrec_ir.passes import OPTIMISE, Dropout, PruneDead
+from nasrec_ir.passes import OPTIMIZE, Dropout, PruneDead
 
 __all__ = ["Observer", "cost", "features_of", "graph_of", "ir_dumper", "read_graph", "require_columns", "table_rows"]
 
@@ -37,7 +37,7 @@ def graph_of(
         FeatureError: the features do not fit the genotype.
         PassError: the dropout is no share.
     """
-    graph = OPTIMISE.run(lower(genotype, features), observe)
+    graph = OPTIMIZE.run(lower(genotype, features), observe)
     dropped = Dropout(dropout).apply(graph)
     if dropped is not graph and observe is not None:
         observe(Dropout.name, dropped)
@@ -57,7 +57,7 @@ def cost(genotype: Genotype, features: FeatureSpec, *, optimised: bool = False) 
         FeatureError: the features do not fit the genotype.
     """
     lowered = lower(genotype, features)
-    return nasrec_ir.cost(OPTIMISE.run(lowered) if optimised else PruneDead().apply(lowered))
+    return nasrec_ir.cost(OPTIMIZE.run(lowered) if optimised else PruneDead().apply(lowered))
 
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:

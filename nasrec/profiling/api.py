@@ -21,7 +21,7 @@ from nasrec.profiling.workload import compiled_model, supernet_path
 from nasrec.space import SearchSpace
 from nasrec.supernet import Supernet
 from nasrec_ir import Graph
-from nasrec_ir.passes import OPTIMISE
+from nasrec_ir.passes import OPTIMIZE
 
 __all__ = ["profile_genotype", "profile_graph", "space_of"]
 
@@ -83,7 +83,7 @@ def profile_genotype(
     """
     place = _checked(batch, rivals, rounds, device)
     space = space_of(genotype)
-    path = OPTIMISE.run(lower_path(genotype, space, features, masking))
+    path = OPTIMIZE.run(lower_path(genotype, space, features, masking))
     shapes = store_parameters(space, features, masking, layer_norm=genotype.layer_norm).values()
     check_memory(path, batch, place, trained=True, parameters=sum(map(math.prod, shapes)))
     with refusals(batch):

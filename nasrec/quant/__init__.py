@@ -1,6 +1,6 @@
 """Models of few bits: every stored matrix and what it multiplies rounded to integers (NASRec's co-design, section 3.3).
 
-Symmetric uniform quantisation as `nasrec_ir.quantise` defines it; products between activations stay float. `quantize`
+Symmetric uniform quantisation as `nasrec_ir.quantize` defines it; products between activations stay float. `quantize`
 makes the quantised form of a trained model, `calibrate` sets the scales of its activations from rows of a log, and any
 training of the result is quantisation-aware, as gradients pass straight through the rounding.
 

@@ -17,7 +17,7 @@ from nasrec.errors import QuantError
 from nasrec.layers import Quantisable
 from nasrec.quant.model import in_floats
 from nasrec.train.prediction import device_of, forward
-from nasrec_ir.quantise import largest_integer, scale_of
+from nasrec_ir.quantize import largest_integer, scale_of
 
 __all__ = ["METHODS", "Calibration", "calibrate"]
 

@@ -13,7 +13,7 @@ from nasrec.errors import ExportError
 from nasrec.kernels.fake_quantize import input_scale, weight_scale
 from nasrec.kernels.reference import FIELD_ATTENTION_ROLES
 from nasrec.layers import FieldAttention, Quantisable
-from nasrec_ir.quantise import largest_integer
+from nasrec_ir.quantize import largest_integer
 
 __all__ = ["RUNTIME_OPTIONS", "integer_form", "opset_of", "rounds_operands"]
 

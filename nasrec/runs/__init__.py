@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from nasrec.runs.codesign import CodesignOptions, CodesignRun, codesign
 from nasrec.runs.data import DataSource, RunData, source_of
 from nasrec.runs.inherit import ModelRun, open_run
 from nasrec.runs.opened import OpenedModel, open_model
@@ -24,6 +25,8 @@ from nasrec.runs.simulate import SimulateOptions, SimulateResult, simulate
 from nasrec.runs.train import train
 
 __all__ = [
+    "CodesignOptions",
+    "CodesignRun",
     "DataSource",
     "Event",
     "ModelRun",
@@ -39,6 +42,7 @@ __all__ = [
     "TrainOptions",
     "TrainRun",
     "TuneOptions",
+    "codesign",
     "is_main",
     "load",
     "open_model",

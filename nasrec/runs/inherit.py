@@ -271,19 +271,15 @@ def _chosen(place: Path, report: Mapping[str, Any]) -> Path:
 
 
 def _last_round(place: Path, report: Mapping[str, Any]) -> Path:
-    found = [
-        (-_number(path.parent.parent.name), _number(path.parent.name), path.parent)
-        for path in place.glob("seed-*/round-*/report.json")
-        if (path.parent / "weights.pt").is_file()
-    ]
-    return max(found)[2] if found else place
+    found = [path.parent for path in place.glob("seed-*/round-*/report.json") if (path.parent / "weights.pt").is_file()]
+    return max(found, key=lambda path: (-_number(path.parent.name), _number(path.name)), default=place)
 
 
 def _first_design(place: Path, report: Mapping[str, Any]) -> Path:
     models = report.get("retrain", {}).get("models") if isinstance(report.get("retrain"), Mapping) else None
     if not models:
         return place
-    return place / "retrain" / models[0]["name"] / str(models[0]["runs"][0]["folder"])
+    return place / "retrain" / str(models[0]["name"]) / str(models[0]["runs"][0]["folder"])
 
 
 def _number(name: str) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nasrec.rank.study import Ranked, Variant
     from nasrec.space import SearchSpace
     from nasrec.supernet import Supernet
+    from nasrec.train import TrainingRecipe
 
 __all__ = ["study"]
 
@@ -32,9 +33,9 @@ def study(args: argparse.Namespace, target: Path) -> dict[str, Any]:
     from nasrec.environment import environment
     from nasrec.rank.contrast import contrasts
     from nasrec.reports import rank_figures as pictures
-    from nasrec.train import TrainConfig
+    from nasrec.train import TrainingRecipe
 
-    scratch = settings.from_file(args.train_config) if args.train_config else settings.FromScratch(TrainConfig())
+    scratch = settings.from_file(args.train_config) if args.train_config else TrainingRecipe()
     data = rows.load(args, seed=args.seed)
     candidates = _candidates(args, data, target)
     spaces_of = dict.fromkeys(candidate.space for candidate in candidates)
@@ -97,9 +98,7 @@ def _candidates(args: argparse.Namespace, data: Rows, target: Path) -> list[_Can
     ]
 
 
-def _truth(
-    args: argparse.Namespace, space: SearchSpace, data: Rows, scratch: settings.FromScratch, target: Path
-) -> Table:
+def _truth(args: argparse.Namespace, space: SearchSpace, data: Rows, scratch: TrainingRecipe, target: Path) -> Table:
     from nasrec.progress import console_meter
     from nasrec.rank import Table, TableFile
     from nasrec.rank.truth import identity_of, train_missing
@@ -108,11 +107,10 @@ def _truth(
     if not space.balanced_dot:
         path = path.with_stem(f"{path.stem}-unbalanced")
     genotypes = _architectures(args, space)
-    config, std, dropout = scratch
-    with TableFile(path, identity_of(space, data.splits, args.embedding_dim, config, std, dropout)) as file:
+    with TableFile(path, identity_of(space, data.splits, args.embedding_dim, scratch)) as file:
         train_missing(
-            genotypes, data.splits, args.embedding_dim, config, file,
-            embedding_std=std, dropout=dropout, seeds=args.truth_seeds, meter=console_meter(),
+            genotypes, data.splits, args.embedding_dim, scratch, file,
+            seeds=args.truth_seeds, meter=console_meter(),
         )  # fmt: skip
     table = Table.load(path)
     wanted = set(genotypes)
@@ -155,7 +153,7 @@ def _ranked(args: argparse.Namespace, candidate: _Candidate, table: Table, data:
     return found
 
 
-def _settings(args: argparse.Namespace, space: SearchSpace, scratch: settings.FromScratch) -> dict[str, Any]:
+def _settings(args: argparse.Namespace, space: SearchSpace, scratch: TrainingRecipe) -> dict[str, Any]:
     """Of a study; those of a supernet's training only where one was trained."""
     of_training = ("supernet_seeds", "supernet_epochs", "supernet_lr", "supernet_batch_size", "matrix", "unbalanced")
     names = ("finetune", "finetune_rows", "valid_rows", "embedding_dim", "truth_seeds", "seed")

@@ -128,7 +128,15 @@ def load(folder: str | os.PathLike[str]) -> RunResult:
 
 def _kinds() -> Mapping[str, Callable[[Path, Mapping[str, Any]], RunResult]]:
     """Result classes by the command that a report names; imported late, as they import this module."""
+    from nasrec.runs.codesign import CodesignRun
     from nasrec.runs.retrain import RetrainRun
     from nasrec.runs.search import SearchRun
+    from nasrec.runs.simulate import SimulateResult
 
-    return {"train": TrainRun, "search": SearchRun, "retrain": RetrainRun}
+    return {
+        "train": TrainRun,
+        "search": SearchRun,
+        "retrain": RetrainRun,
+        "codesign": CodesignRun,
+        "pim simulate": SimulateResult,
+    }

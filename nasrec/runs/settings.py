@@ -86,13 +86,13 @@ def of_folder(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def recipe_from_file(path: str) -> TrainingRecipe:
-    """How any model is trained from scratch, by the settings in a file; what is trained, on what and where, is left out.
+    """How any model is trained from scratch, by the settings in a file; what is trained, and on what, is left out.
 
     Raises:
         TrainError: the file cannot be read, or a setting is unknown or out of range.
     """
     values = from_file(path)
-    given = {name: None if values[name] == NONE else values[name] for name in _LOOP if name in values}
+    given: dict[str, Any] = {name: None if values[name] == NONE else values[name] for name in _LOOP if name in values}
     try:
         return TrainingRecipe(TrainConfig(**given), values.get("embedding_std"), values.get("dropout", 0.0))
     except TrainError as failure:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nasrec.train.loop import train
     from nasrec.train.prediction import evaluate, predict
     from nasrec.train.progress import Progress, console_progress
+    from nasrec.train.recipe import TrainingRecipe
     from nasrec.train.result import Evaluation, HistoryPoint, TrainResult
     from nasrec.train.seeding import seed_everything
 
@@ -24,6 +25,7 @@ _HOMES = {
     "Progress": "nasrec.train.progress",
     "TrainConfig": "nasrec.train.config",
     "TrainResult": "nasrec.train.result",
+    "TrainingRecipe": "nasrec.train.recipe",
     "console_progress": "nasrec.train.progress",
     "evaluate": "nasrec.train.prediction",
     "predict": "nasrec.train.prediction",
@@ -39,6 +41,7 @@ __all__ = [
     "Progress",
     "TrainConfig",
     "TrainResult",
+    "TrainingRecipe",
     "console_progress",
     "evaluate",
     "predict",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nasrec_pim.crossbar import linear_cost
+from nasrec_pim.chip import linear_cost
 from nasrec_pim.errors import MappingError
 from nasrec_pim.hardware import CORRECTIONS, PHYSICAL, Hardware
 

@@ -38,7 +38,7 @@ def headroom(graph: Graph, hardware: Hardware) -> tuple[Headroom, ...]:
     """
     real = estimate(map_graph(graph, hardware))
     cases = [(part, (part,)) for part in IDEAL_PARTS] + [("all", IDEAL_PARTS)]
-    return tuple(_gain(name, real, estimate(map_graph(graph, hardware.idealised(*parts)))) for name, parts in cases)
+    return tuple(_gain(name, real, estimate(map_graph(graph, hardware.idealized(*parts)))) for name, parts in cases)
 
 
 def _gain(part: str, real: Report, ideal: Report) -> Headroom:

@@ -85,15 +85,22 @@ def test_hardware(cli: Any) -> None:
     assert "| `adc.resolution_bits` | 6 | bits |" in cli("pim", "hardware", "mnsim", "--markdown").out
 
 
-def test_mends(cli: Any, own: Path, columns: Any) -> None:
-    layer = cli("pim", "mends", "--layer", "512x1024", "--json").json
+def test_corrections(cli: Any, own: Path, columns: Any) -> None:
+    layer = cli("pim", "corrections", "--layer", "512x1024", "--json").json
     cost = linear_cost(512, 1024)
     assert layer["mnsim"]["latency_ns"] == cost.latency_ns["total"]
     assert [row["name"] for row in layer["corrections"]] == list(CORRECTIONS)
-    table = cli("pim", "mends", own, *columns).out.splitlines()
+    table = cli("pim", "corrections", own, *columns).out.splitlines()
     assert len(table) == 3 + len(CORRECTIONS) and table[2].startswith("MNSIM 2.0")
-    cli("pim", "mends").fails_with("GENOTYPE", "--layer")
-    cli("pim", "mends", "--layer", "512").fails_with("--layer", "512x1024")
+    cli("pim", "corrections").fails_with("GENOTYPE", "--layer")
+    cli("pim", "corrections", "--layer", "512").fails_with("--layer", "512x1024")
+
+
+def test_former_names_work_and_are_not_listed(cli: Any) -> None:
+    layer = ("--layer", "64x64", "--json")
+    assert cli("pim", "mends", *layer).json == cli("pim", "corrections", *layer).json
+    listed = cli("pim", "--help").out
+    assert "corrections" in listed and "mends" not in listed
 
 
 def test_errors_are_one_line(cli: Any, own: Path, columns: Any, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from nasrec import Genotype, SearchSpace, Supernet, draw_architecture
-from nasrec.runs.search import best_trials
 from nasrec.data import synthesize
+from nasrec.runs.search import best_trials
 from nasrec.search import Goal, Journal, Objective, SearchResult, Trial, read_journal
 from nasrec.supernet import load, save
 from nasrec.train.learner import ModelLearner

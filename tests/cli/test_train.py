@@ -30,8 +30,8 @@ def test_results_on_disk(cli: Any, own: Path, tmp_path: Path) -> None:
     assert done.status == 0, done.err
     assert "little: 2 of 3 blocks are live" in done.out and "teacher on test" in done.out
     assert sorted(os.listdir(out)) == [
-        "checkpoints", "config.toml", "genotype.json", "graph.ir", "metrics.csv", "metrics.jsonl", "model.py", "report.html",
-        "report.json", "report.png", "weights.pt",
+        "checkpoints", "config.toml", "genotype.json", "graph.ir", "metrics.csv", "metrics.jsonl", "model.py",
+        "report.html", "report.json", "report.png", "weights.pt",
     ]  # fmt: skip
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert report["rows"] == 2 * 1600 and len(report["evaluations"]) == 2 and not report["interrupted"]

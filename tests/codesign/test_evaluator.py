@@ -13,7 +13,7 @@ from nasrec import Genotype, Supernet
 from nasrec.codesign import CodesignSpace, Design, DesignEvaluator, Gene, HardwareSpace
 from nasrec.codesign.scoring import ChipScorer
 from nasrec.errors import SearchError
-from nasrec.metrics import score
+from nasrec.metrics import Metrics, score
 from nasrec.search import Goal, parse_limit, parse_objective
 from nasrec.supernet import Scorer
 from nasrec_pim import IDEAL, CrossbarModel, Hardware, estimate, map_graph
@@ -40,9 +40,9 @@ def test_in_memory_figures_are_those_of_the_designs_own_chip(space: CodesignSpac
 def test_a_model_is_scored_once_whatever_the_chip(space: CodesignSpace, net: Supernet) -> None:
     asked: list[Genotype] = []
 
-    def scorer(genotype: Genotype) -> dict[str, float]:
+    def scorer(genotype: Genotype) -> Metrics:
         asked.append(genotype)
-        return {"log_loss": 0.5}
+        return Metrics(0.5, 0.7, 0.9, 1.0, 0.25, 1000)
 
     measure = DesignEvaluator(goal("log_loss", "pim.energy_nJ"), net.features, space.hardware, scorer=scorer)
     genotype = space.model.sample(np.random.default_rng(0))
@@ -94,7 +94,7 @@ def test_scores_on_a_chip(space: CodesignSpace, net: Supernet, splits: Any) -> N
     first = train.take(slice(50))
     model = CrossbarModel(graph, map_graph(graph, fine), store, [first.dense, first.sparse], nonideal=IDEAL)
     rows = valid.take(np.linspace(0, valid.num_rows - 1, 100).astype(np.int64))
-    quantised = score(model.quantised([rows.dense, rows.sparse]), rows.label)
+    quantised = score(model.quantized([rows.dense, rows.sparse]), rows.label)
     plain, whole = Scorer(net, rows)(eight), scorer(eight)
     assert found["chip.log_loss"] == pytest.approx(whole.log_loss + quantised.log_loss - plain.log_loss, abs=1e-9)
     assert found == on_chip(eight, fine)

@@ -13,13 +13,13 @@ import nasrec
 from nasrec import baselines
 from nasrec.codesign.noise import NoiseTuning, NoisyLearner, tune_for_noise
 from nasrec.codesign.onchip import run_on_chip
-from nasrec.codesign.references import ratios, rivals
+from nasrec.codesign.references import ratios, reference_designs
 from nasrec.compiler import CompiledModel, compile_graph
 from nasrec.errors import TrainError
 from nasrec.train import TrainConfig, train
 from nasrec.train.learner import StepBatch
 from nasrec.train.store import FolderStore
-from nasrec_ir.quantise import quantise
+from nasrec_ir.quantize import quantize
 from nasrec_pim import Hardware, MappingError, Nonideal, map_graph
 
 CONFIG = TrainConfig(batch_size=128, lr=0.1)
@@ -77,7 +77,7 @@ def test_a_noisy_step_applies_the_gradients_of_the_cells_weights_to_the_clean_on
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     with torch.no_grad():
         for one in learner._stored.values():
-            one.weight.copy_(torch.from_numpy(quantise(one.weight.double().numpy(), 8).values))
+            one.weight.copy_(torch.from_numpy(quantize(one.weight.double().numpy(), 8).values))
     model.zero_grad(set_to_none=True)
     model(batch.dense, batch.sparse).sigmoid()
     torch.nn.functional.binary_cross_entropy_with_logits(
@@ -187,7 +187,7 @@ def test_tuning_for_noise_helps_under_noise(splits: Any) -> None:
 
 def test_rivals_say_what_they_assume(splits: Any) -> None:
     base = Hardware.preset("default")
-    known = {rival.name: rival for rival in rivals(base)}
+    known = {rival.name: rival for rival in reference_designs(base)}
     isaac = Hardware.preset("isaac-like")
     assert known["handcrafted"].hardware == isaac
     same = known["handcrafted, same surroundings"].hardware

@@ -15,7 +15,7 @@ from nasrec_ir import Graph, GraphBuilder, TensorType, VerifyError, parse
 from nasrec_ir.codegen import EMIT, generate
 from nasrec_ir.layout import LINE_WIDTH, commented, wrapped
 from nasrec_ir.ops import OPS
-from nasrec_ir.passes import OPTIMISE
+from nasrec_ir.passes import OPTIMIZE
 from tests.ir.random_graphs import random_graph
 
 T = TensorType
@@ -37,7 +37,7 @@ def small_graph() -> Graph:
     fm = b.add("scale", [b.add("factorization_machine", [mix], id="b0.fm")], factor=0.5)
     flat = b.add("reshape", [mix], id="flat", shape=(32,))
     final = b.add("linear", [b.add("pad", [gate], size=9), fm, flat], id="final", out=1, biased=True)
-    return OPTIMISE.run(b.finish(b.add("reshape", [final], id="logit", shape=())))
+    return OPTIMIZE.run(b.finish(b.add("reshape", [final], id="logit", shape=())))
 
 
 def test_golden_source(golden: Callable[[str, str], None]) -> None:
@@ -51,7 +51,7 @@ def test_every_op_but_masks_has_an_emitter() -> None:
 @pytest.mark.parametrize("seed", range(120))
 def test_random_graphs_give_tidy_source(seed: int) -> None:
     """Parses, stays within the line, imports what it uses and nothing else, binds every name once and reads it."""
-    graph = OPTIMISE.run(random_graph(seed))
+    graph = OPTIMIZE.run(random_graph(seed))
     source = generate(graph)
     assert generate(graph) == source
     check_source(source.text, source.class_name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nasrec_ir import Graph, GraphBuilder, ParamRef, TensorType, cost, dump, parse, verify
-from nasrec_ir.passes import OPTIMISE, ElideZeros, Fuse
+from nasrec_ir.passes import OPTIMIZE, ElideZeros, Fuse
 from nasrec_ir.types import Segments
 from tests.ir.random_graphs import same_result
 
@@ -500,7 +500,7 @@ def test_no_dense_features() -> None:
     hidden = b.add("linear", [dense], id="fc", out=3, biased=True)
     hidden = b.add("layer_norm", [hidden], params={r: ParamRef(r, (3,)) for r in ("weight", "bias")})
     graph = logit(b, b.add("relu", [hidden]), dense)
-    optimised = OPTIMISE.run(graph)
+    optimised = OPTIMIZE.run(graph)
     same_result(graph, optimised)
     assert cost(optimised).macs == 3
 
@@ -510,7 +510,7 @@ def test_everything_masked() -> None:
     x = b.input("x", TensorType((4,)))
     masked = b.add("mask", [b.add("linear", [x], out=5)], keep=0)
     graph = logit(b, b.add("relu", [masked]), b.add("mul", [masked, masked]), b.add("pad", [masked], size=9))
-    optimised = OPTIMISE.run(graph)
+    optimised = OPTIMIZE.run(graph)
     same_result(graph, optimised)
     assert [node.op for node in optimised] == ["input", "zeros", "linear", "reshape"]
     assert cost(optimised).macs == 0
@@ -523,5 +523,5 @@ def test_a_long_chain_behind_a_cut() -> None:
     for _ in range(3000):
         x = b.add("relu", [x])
     graph = logit(b, b.add("slice", [x], stop=2))
-    optimised = OPTIMISE.run(graph)
+    optimised = OPTIMIZE.run(graph)
     same_result(graph, optimised)

@@ -9,7 +9,7 @@ import pytest
 from nasrec_ir import Graph, GraphBuilder, TensorType, cost, dump, parse, verify
 from nasrec_ir.codegen import generate
 from nasrec_ir.draw.caption import captions
-from nasrec_ir.passes import OPTIMISE, ElideZeros, Expand, Fuse, FuseAttention
+from nasrec_ir.passes import OPTIMIZE, ElideZeros, Expand, Fuse, FuseAttention
 from tests.ir.random_graphs import same_result
 
 T = TensorType
@@ -159,11 +159,11 @@ def test_masked_fields_are_seen_as_keys_alone() -> None:
     last = b.add("mask", [renamed[inner.output]], keep=4)
     flat = b.add("reshape", [last], shape=(72,))
     graph = b.finish(b.add("reshape", [b.add("linear", [flat], out=1)], shape=()))
-    optimised = OPTIMISE.run(graph)
+    optimised = OPTIMIZE.run(graph)
     (node,) = (node for node in optimised if node.op == "field_attention")
     assert dict(node.attrs) == {"heads": 2, "padded": 5} and node.type == T((4, 8))
     same_result(graph, optimised)
-    assert OPTIMISE.run(optimised) is optimised
+    assert OPTIMIZE.run(optimised) is optimised
 
 
 def test_source_and_caption_are_one_line() -> None:
@@ -180,5 +180,5 @@ def test_source_and_caption_are_one_line() -> None:
 
 
 def test_fusion_follows_the_other_passes() -> None:
-    names = [step.name for step in OPTIMISE.passes]
+    names = [step.name for step in OPTIMIZE.passes]
     assert names.index(ElideZeros().name) < names.index(Fuse().name) < names.index(FuseAttention().name)

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from nasrec_ir import Graph, NasrecError, Node, ParamRef, TensorType, VerifyError, dump, parse, verify
 from nasrec_ir.codegen import generate
 from nasrec_ir.ops import OPS
-from nasrec_ir.passes import OPTIMISE
+from nasrec_ir.passes import OPTIMIZE
 from tests.ir.random_graphs import random_graph
 
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|%?[A-Za-z_][A-Za-z0-9_.]*|->|-?[0-9.]+(?:e[+-]?[0-9]+)?|\s+|.')
 TEXTS = [dump(random_graph(seed, nodes=5)) for seed in range(8)]
-TEXTS += [dump(OPTIMISE.run(random_graph(seed, nodes=9))) for seed in range(8)]
+TEXTS += [dump(OPTIMIZE.run(random_graph(seed, nodes=9))) for seed in range(8)]
 TOKENS = [TOKEN.findall(text) for text in TEXTS]
 
 NASTY = st.sampled_from(
@@ -110,7 +110,7 @@ def attempt(step: Callable[..., Any], *arguments: Any) -> tuple[Any, NasrecError
 def holds_up(graph: Graph) -> None:
     """What verifies is good for every reader."""
     assert parse(dump(graph)) == graph
-    optimised, refusal = attempt(OPTIMISE.run, graph)
+    optimised, refusal = attempt(OPTIMIZE.run, graph)
     if refusal is None:
         compile(generate(optimised).text, "generated", "exec")
     else:  # a graph, but not one to run
@@ -167,7 +167,7 @@ def test_long_chains() -> None:
 def test_a_sum_of_thousands() -> None:
     operands = ", ".join(["%x"] * 3000)
     graph = parse(f"graph g(%x: f32[B]) -> f32[B] {{ %y = add({operands}) : f32[B] return %y }}")
-    verify(OPTIMISE.run(graph), "executable")
+    verify(OPTIMIZE.run(graph), "executable")
 
 
 # Objects -------------------------------------------------------------------------------------------------------

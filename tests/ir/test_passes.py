@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from nasrec_ir import Graph, GraphBuilder, Node, PassError, TensorType, VerifyError, dump, parse, verify
-from nasrec_ir.passes import OPTIMISE, ElideZeros, Expand, Fuse, FuseAttention, MergeEqual, Pass, Pipeline, PruneDead
+from nasrec_ir.passes import OPTIMIZE, ElideZeros, Expand, Fuse, FuseAttention, MergeEqual, Pass, Pipeline, PruneDead
 from tests.ir.random_graphs import random_graph, same_result
 
 PASSES: tuple[Pass, ...] = (PruneDead(), MergeEqual(), ElideZeros(), Fuse(), FuseAttention(), Expand())
@@ -240,7 +240,7 @@ def test_passes_keep_the_result(step: Pass, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(150))
 def test_the_pipeline_keeps_the_result(seed: int) -> None:
     graph = random_graph(seed + 1000)
-    optimised = OPTIMISE.run(graph)
+    optimised = OPTIMIZE.run(graph)
     verify(optimised, "executable")
     same_result(graph, optimised, seed)
 
@@ -318,7 +318,7 @@ def test_the_first_pass_has_no_history() -> None:
 
 def test_a_broken_graph_is_not_blamed_on_a_pass() -> None:
     with pytest.raises(VerifyError, match="operand %nowhere"):
-        OPTIMISE.run(Graph("g", (Node("y", "relu", ("nowhere",), (), (), TensorType((4,))),), "y"))
+        OPTIMIZE.run(Graph("g", (Node("y", "relu", ("nowhere",), (), (), TensorType((4,))),), "y"))
 
 
 def test_the_last_graph_must_reach_the_level() -> None:
@@ -330,6 +330,6 @@ def test_the_last_graph_must_reach_the_level() -> None:
 def test_observers_see_every_stage() -> None:
     seen: list[tuple[str, str]] = []
     graph = random_graph(3)
-    result = OPTIMISE.run(graph, lambda name, g: seen.append((name, dump(g))))
-    assert [name for name, _ in seen] == ["lowered", *(step.name for step in OPTIMISE.passes)]
+    result = OPTIMIZE.run(graph, lambda name, g: seen.append((name, dump(g))))
+    assert [name for name, _ in seen] == ["lowered", *(step.name for step in OPTIMIZE.passes)]
     assert seen[0][1] == dump(graph) and seen[-1][1] == dump(result)

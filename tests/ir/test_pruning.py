@@ -11,7 +11,7 @@ import pytest
 from nasrec_ir import Graph, GraphBuilder, PruneError, TensorType, cost, dump, interpret, parse, verify
 from nasrec_ir.interpret import take
 from nasrec_ir.ops import attributes
-from nasrec_ir.passes import OPTIMISE, Expand
+from nasrec_ir.passes import OPTIMIZE, Expand
 from nasrec_ir.pruning import FIXED, Cut, Pruned, couple, remove
 from tests.ir.masked import run_masked
 from tests.ir.random_graphs import random_graph, random_inputs, random_parameters
@@ -65,7 +65,7 @@ def _some(count: int, rng: Rng) -> frozenset[int]:
 
 
 def executable(seed: int) -> Graph:
-    return OPTIMISE.run(random_graph(seed, nodes=14))
+    return OPTIMIZE.run(random_graph(seed, nodes=14))
 
 
 def test_random_graphs_without_random_rows_and_columns_equal_the_masked_original() -> None:
@@ -86,8 +86,8 @@ def test_nothing_cut_is_the_same_graph() -> None:
     for seed in range(40):
         graph = executable(seed)
         pruned = agree(graph, {}, seed)
-        assert cost(pruned.graph).macs == cost(OPTIMISE.run(graph)).macs
-        assert [node.op for node in pruned.graph] == [node.op for node in OPTIMISE.run(graph)]
+        assert cost(pruned.graph).macs == cost(OPTIMIZE.run(graph)).macs
+        assert [node.op for node in pruned.graph] == [node.op for node in OPTIMIZE.run(graph)]
 
 
 def test_random_structures_of_random_graphs_equal_the_masked_original() -> None:

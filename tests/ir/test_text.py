@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from nasrec_ir import GraphBuilder, ParamRef, ParseError, TensorType, VerifyError, dump, parse
-from nasrec_ir.passes import OPTIMISE
+from nasrec_ir.passes import OPTIMIZE
 from tests.ir.random_graphs import random_graph
 
 EXAMPLE = """\
@@ -69,7 +69,7 @@ def test_example_round_trips() -> None:
 def test_random_graphs_round_trip(seed: int) -> None:
     graph = random_graph(seed)
     assert parse(dump(graph)) == graph
-    optimised = OPTIMISE.run(graph)
+    optimised = OPTIMIZE.run(graph)
     assert parse(dump(optimised)) == optimised
     assert dump(parse(dump(optimised))) == dump(optimised)
 

@@ -13,7 +13,7 @@ from nasrec.kernels.fake_quantize import (
     input_scale,
     weight_scale,
 )
-from nasrec_ir.quantise import largest_integer, quantise, scale_of
+from nasrec_ir.quantize import largest_integer, quantize, scale_of
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -26,7 +26,7 @@ def test_a_weight_is_rounded_as_defined(bits: int, per_tensor: bool) -> None:
     weight = normal(5, 9)
     scale = scale_of(weight.numpy(), bits, None if per_tensor else 1)
     found = fake_quantize_weight([weight[:, :4], weight[:, 4:]], bits, per_tensor=per_tensor)
-    want = quantise(weight.numpy(), bits, scale)
+    want = quantize(weight.numpy(), bits, scale)
     np.testing.assert_array_equal(torch.cat(found, dim=1).numpy(), want.values)
     assert np.abs(want.integers).max() == largest_integer(bits)
     rows = np.abs(want.integers).max(axis=1)
@@ -38,7 +38,7 @@ def test_operands_share_one_scale(device: torch.device) -> None:
     found = fake_quantize_inputs([a, b], 4)
     scale = float(b.abs().max()) / 7
     for x, y in zip((a, b), found, strict=True):
-        want = quantise(x.cpu().numpy(), 4, scale).values
+        want = quantize(x.cpu().numpy(), 4, scale).values
         np.testing.assert_allclose(y.cpu().numpy(), want, rtol=1e-15)
 
 

@@ -16,7 +16,7 @@ from nasrec.lowering.layout import Masking
 from nasrec.lowering.operators import balanced_rows
 from nasrec.lowering.store import lower_path, store_parameters
 from nasrec_ir import Graph, ParamRef, TensorType, cost, verify
-from nasrec_ir.passes import OPTIMISE, PruneDead
+from nasrec_ir.passes import OPTIMIZE, PruneDead
 from tests.release_values import Subnet, subnets
 
 T = TensorType
@@ -54,7 +54,7 @@ def test_any_number_of_active_operators(dense_operators: tuple[str, ...], sparse
             Genotype((first, replace(first, dense_width=48, dense_inputs=(0, 1), right_inputs=(0, 1)))), FEATURES
         )
         verify(graph)
-        verify(OPTIMISE.run(graph), "executable")
+        verify(OPTIMIZE.run(graph), "executable")
         assert graph.type == T(())
         fields = 8 + (8 if d2s else 0)
         assert graph["final_in"].type == T((48 + fields * 16,))
@@ -73,7 +73,7 @@ def test_any_features(num_dense: int, channels: int, layer_norm: bool) -> None:
         members = tuple(block(*OPERATORS, reads=tuple(range(k + 1)), d2s=True, fm=True) for k in range(blocks))
         graph = lower(Genotype(members, layer_norm), features)
         verify(graph)
-        verify(OPTIMISE.run(graph), "executable")
+        verify(OPTIMIZE.run(graph), "executable")
         assert graph["final_in"].type == T((32 + (16 + 8) * channels,))
 
 
@@ -210,7 +210,7 @@ def test_the_narrower_side_of_gating_and_sum_is_padded() -> None:
         "_blocks.1._nodes.2._left_self_linear._linear.weight", (32, 32)
     )
     assert graph["b1.sum.add"].type == T((32,))
-    optimised = OPTIMISE.run(graph)
+    optimised = OPTIMIZE.run(graph)
     gate = optimised["b1.gating"].param("weight")
     assert gate is not None and gate.view_shape == (32, 5), "zeros of the left side are not multiplied"
 

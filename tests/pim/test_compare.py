@@ -39,10 +39,10 @@ def test_an_ideal_part_never_makes_it_worse(graph: Graph, chip: str) -> None:
 
 def test_ideal_parts_take_nothing(graph: Graph) -> None:
     for part, components in (("ADC", ["ADC"]), ("DAC", ["DAC"]), ("buffer", ["buffer"]), ("network", ["network"])):
-        report = estimate(map_graph(graph, Hardware.preset("default").idealised(part)))
+        report = estimate(map_graph(graph, Hardware.preset("default").idealized(part)))
         assert [report.energy_by_component[name] for name in components] == [0.0]
-    report = estimate(map_graph(graph, Hardware.preset("default").idealised("digital", "memory")))
+    report = estimate(map_graph(graph, Hardware.preset("default").idealized("digital", "memory")))
     found = report.energy_by_component
     assert (found["arithmetic"], found["registers"], found["memory"], found["standby"]) == (0, 0, 0, 0)
     with pytest.raises(HardwareError, match="'adc' cannot be idealised"):
-        Hardware.mnsim().idealised("adc")
+        Hardware.mnsim().idealized("adc")

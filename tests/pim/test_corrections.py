@@ -1,4 +1,4 @@
-"""Every correction mends what it says, on its own, and the physical fidelity is all of them."""
+"""Every correction corrects what it says, on its own, and the physical fidelity is all of them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def changed(name: str, K: int = 512, N: int = 1024, weight_bits: int = 8, **sett
 
 def test_every_quirk_is_met() -> None:
     assert list(QUIRKS) == list(range(1, 24))
-    mended = {number: name for name, c in CORRECTIONS.items() for number in c.quirks}
-    without_switch = {number for number in QUIRKS if number not in mended}
+    corrected = {number: name for name, c in CORRECTIONS.items() for number in c.quirks}
+    without_switch = {number for number in QUIRKS if number not in corrected}
     assert without_switch == {1, 2, 21}
-    assert all(name in QUIRKS[number].met_by for number, name in mended.items() if number != 15)
+    assert all(name in QUIRKS[number].met_by for number, name in corrected.items() if number != 15)
 
 
 def test_buffer_cycle_removes_most_of_a_large_layers_latency() -> None:
     hardware = with_only("buffer_cycle")
-    shipped, mended = linear_cost(1024, 1024), linear_cost(1024, 1024, hardware=hardware)
+    shipped, corrected = linear_cost(1024, 1024), linear_cost(1024, 1024, hardware=hardware)
     buffers = ("pe_inbuf_write", "pe_inbuf_read", "tile_outbuf_write", "tile_outbuf_read")
     assert sum(shipped.latency_ns[b] for b in buffers) == 6400
     # 320 accesses of the 2 KB class at CACTI's 0.129176 ns.
-    assert sum(mended.latency_ns[b] for b in buffers) == pytest.approx(320 * 0.129176)
-    assert mended.latency_ns["ADC"] == shipped.latency_ns["ADC"]
+    assert sum(corrected.latency_ns[b] for b in buffers) == pytest.approx(320 * 0.129176)
+    assert corrected.latency_ns["ADC"] == shipped.latency_ns["ADC"]
 
 
 def test_cell_bits_need_fewer_crossbars() -> None:
@@ -47,32 +47,32 @@ def test_cell_bits_need_fewer_crossbars() -> None:
 def test_slice_merge_makes_weight_bits_cost_time() -> None:
     shipped = [linear_cost(512, 1024, bits).latency_ns["total"] for bits in (4, 8)]
     assert shipped[0] == shipped[1]
-    mended = [linear_cost(512, 1024, bits, hardware=with_only("slice_merge")).latency_ns["total"] for bits in (4, 8)]
-    assert mended[0] < mended[1]
+    corrected = [linear_cost(512, 1024, bits, hardware=with_only("slice_merge")).latency_ns["total"] for bits in (4, 8)]
+    assert corrected[0] < corrected[1]
 
 
 def test_dac_power() -> None:
     shipped = linear_cost(512, 1024, hardware=Hardware.mnsim(dac=6)).energy_nJ["DAC"]
-    mended = linear_cost(512, 1024, hardware=with_only("dac_power", dac=6)).energy_nJ["DAC"]
-    assert mended == pytest.approx(shipped / 1000)
+    corrected = linear_cost(512, 1024, hardware=with_only("dac_power", dac=6)).energy_nJ["DAC"]
+    assert corrected == pytest.approx(shipped / 1000)
     assert changed("dac_power", dac=5) == (1, 1, 1)
 
 
 def test_digital_subtraction_raises_energy_and_time() -> None:
     analog = linear_cost(512, 1024)
     shipped = linear_cost(512, 1024, hardware=Hardware.mnsim(sub_position=1))
-    mended = linear_cost(512, 1024, hardware=with_only("digital_subtraction", sub_position=1))
+    corrected = linear_cost(512, 1024, hardware=with_only("digital_subtraction", sub_position=1))
     assert shipped.energy_nJ["ADC"] == pytest.approx(analog.energy_nJ["ADC"] / 2)
-    assert mended.energy_nJ["ADC"] == pytest.approx(analog.energy_nJ["ADC"] * 2)
-    assert mended.latency_ns["ADC"] == pytest.approx(analog.latency_ns["ADC"] * 2)
-    assert mended.energy_nJ["xbar"] == pytest.approx(analog.energy_nJ["xbar"])
+    assert corrected.energy_nJ["ADC"] == pytest.approx(analog.energy_nJ["ADC"] * 2)
+    assert corrected.latency_ns["ADC"] == pytest.approx(analog.latency_ns["ADC"] * 2)
+    assert corrected.energy_nJ["xbar"] == pytest.approx(analog.energy_nJ["xbar"])
 
 
 def test_subarray_adcs_take_power() -> None:
     whole = linear_cost(1024, 1024, hardware=Hardware.mnsim(xbar=512)).energy_nJ["ADC"]
     shipped = linear_cost(1024, 1024, hardware=Hardware.mnsim(xbar=512, subarray=256)).energy_nJ["ADC"]
-    mended = linear_cost(1024, 1024, hardware=with_only("subarray_adcs", xbar=512, subarray=256)).energy_nJ["ADC"]
-    assert shipped == pytest.approx(whole / 2) and mended == pytest.approx(whole)
+    corrected = linear_cost(1024, 1024, hardware=with_only("subarray_adcs", xbar=512, subarray=256)).energy_nJ["ADC"]
+    assert shipped == pytest.approx(whole / 2) and corrected == pytest.approx(whole)
 
 
 def test_converter_rate_is_the_data_sheets() -> None:
@@ -84,11 +84,11 @@ def test_converter_rate_is_the_data_sheets() -> None:
 
 def test_partial_arrays_are_charged_as_used() -> None:
     """1037 x 256 has a fifth row block of 13 rows: MNSIM charges five full ones."""
-    shipped, mended = linear_cost(1037, 256), linear_cost(1037, 256, hardware=with_only("partial_arrays"))
+    shipped, corrected = linear_cost(1037, 256), linear_cost(1037, 256, hardware=with_only("partial_arrays"))
     # Tiles: 35 elements are charged as 36.
-    assert mended.energy_nJ["xbar"] / shipped.energy_nJ["xbar"] == pytest.approx(1037 / (5 * 256) * 35 / 36)
-    assert mended.energy_nJ["ADC"] / shipped.energy_nJ["ADC"] == pytest.approx((4 * 2 + 1) / (5 * 2) * 35 / 36)
-    assert mended.latency_ns == shipped.latency_ns
+    assert corrected.energy_nJ["xbar"] / shipped.energy_nJ["xbar"] == pytest.approx(1037 / (5 * 256) * 35 / 36)
+    assert corrected.energy_nJ["ADC"] / shipped.energy_nJ["ADC"] == pytest.approx((4 * 2 + 1) / (5 * 2) * 35 / 36)
+    assert corrected.latency_ns == shipped.latency_ns
     assert linear_cost(1024, 1024, hardware=with_only("partial_arrays")).energy_nJ["ADC"] == pytest.approx(
         linear_cost(1024, 1024).energy_nJ["ADC"]
     )  # nothing is partial
@@ -96,8 +96,8 @@ def test_partial_arrays_are_charged_as_used() -> None:
 
 def test_adder_energy_counts() -> None:
     shipped = linear_cost(512, 1024, hardware=Hardware.mnsim(group=4))
-    mended = linear_cost(512, 1024, hardware=with_only("adder_energy", group=4))
-    difference = mended.energy_nJ["total"] - shipped.energy_nJ["total"]
+    corrected = linear_cost(512, 1024, hardware=with_only("adder_energy", group=4))
+    difference = corrected.energy_nJ["total"] - shipped.energy_nJ["total"]
     assert difference == pytest.approx(shipped.energy_nJ["adder_not_in_total"], rel=1e-6) and difference > 0
 
 
@@ -124,17 +124,17 @@ def test_areas() -> None:
 
 def test_copies_share_the_energy() -> None:
     shipped = [linear_cost(26, 64, copies=c).energy_nJ["xbar"] for c in (1, 2)]
-    mended = [linear_cost(26, 64, copies=c, hardware=with_only("replication")).energy_nJ["xbar"] for c in (1, 2)]
-    assert shipped[1] == 2 * shipped[0] and mended[1] == mended[0]
+    corrected = [linear_cost(26, 64, copies=c, hardware=with_only("replication")).energy_nJ["xbar"] for c in (1, 2)]
+    assert shipped[1] == 2 * shipped[0] and corrected[1] == corrected[0]
 
 
 def test_a_layer_alone_is_merged_over_distances() -> None:
-    shipped, mended = linear_cost(1024, 1024), linear_cost(1024, 1024, hardware=with_only("place_single"))
+    shipped, corrected = linear_cost(1024, 1024), linear_cost(1024, 1024, hardware=with_only("place_single"))
     # 28 tiles of the shipped grid: as for the last layer of a chain, which lies elsewhere, in the order of 5 hops.
-    hops = mended.latency_ns["merge_transfer"] / (2 + 256 * 4 * 8 / 20)
+    hops = corrected.latency_ns["merge_transfer"] / (2 + 256 * 4 * 8 / 20)
     assert hops == round(hops) and 3 <= hops <= 8
-    assert mended.latency_ns["total"] - shipped.latency_ns["total"] == pytest.approx(
-        mended.latency_ns["merge_transfer"]
+    assert corrected.latency_ns["total"] - shipped.latency_ns["total"] == pytest.approx(
+        corrected.latency_ns["merge_transfer"]
     )
 
 

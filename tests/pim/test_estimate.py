@@ -53,7 +53,7 @@ def check(report: Report) -> None:
         assert all(a_end <= b_start for (_, a_end), (b_start, _) in pairwise(sorted(resource)))
     assert report.interval_ns == max(report.occupation.values())
     assert report.throughput_per_s * report.interval_ns == pytest.approx(1e9)
-    assert 0 < max(report.utilisation.values()) <= 1
+    assert 0 < max(report.utilization.values()) <= 1
 
 
 def resources(report: Report) -> list[list[tuple[float, float]]]:

@@ -13,11 +13,11 @@ import nasrec_ir
 from nasrec import presets
 from nasrec_ir import Graph, GraphBuilder, ParamRef, TensorType
 from nasrec_ir.passes import Expand
-from nasrec_ir.quantise import quantise
+from nasrec_ir.quantize import quantize
 from nasrec_pim import IDEAL, CrossbarModel, Hardware, MappingError, Nonideal, map_graph
-from nasrec_pim.functional import programmed
+from nasrec_pim.functional import programmed_weights
 from nasrec_pim.functional.arrays import driven_groups
-from nasrec_pim.functional.cells import Position, held_levels
+from nasrec_pim.functional.cells import Position, effective_levels
 from nasrec_pim.functional.digits import digits_of
 
 
@@ -63,7 +63,7 @@ def test_ideal_crossbars_are_the_quantised_model_exactly(chip: str) -> None:
     graph = published("criteo-full")
     simulated = model(graph, CHIPS[chip])
     inputs = inputs_of(graph, 6, seed=2)
-    assert np.array_equal(simulated.predict(inputs), simulated.quantised(inputs))
+    assert np.array_equal(simulated.predict(inputs), simulated.quantized(inputs))
 
 
 def test_a_compiled_models_graph_runs_as_it_is() -> None:
@@ -79,7 +79,7 @@ def test_ideal_crossbars_in_their_own_precisions() -> None:
     blocks = tuple(replace(b, operator_bits=(4,) * len(b.operators)) for b in genotype.blocks)
     graph = nasrec.graph_of(replace(genotype, blocks=blocks), presets.PRESETS["kdd-small"].features())
     simulated = model(graph, Hardware.mnsim(xbar=64))
-    assert np.array_equal(simulated.predict(inputs_of(graph, 3)), simulated.quantised(inputs_of(graph, 3)))
+    assert np.array_equal(simulated.predict(inputs_of(graph, 3)), simulated.quantized(inputs_of(graph, 3)))
 
 
 @pytest.mark.parametrize("per_tensor", [False, True])
@@ -99,7 +99,7 @@ def test_scales_of_the_graph_are_those_of_the_arrays(per_tensor: bool) -> None:
     inputs = inputs_of(graph, 20)
     simulated = CrossbarModel(graph, map_graph(graph, Hardware.mnsim(xbar=64)), weights, inputs, nonideal=IDEAL)
     wanted = nasrec_ir.interpret(graph, weights, inputs)
-    np.testing.assert_allclose(simulated.quantised(inputs), wanted, rtol=1e-10)
+    np.testing.assert_allclose(simulated.quantized(inputs), wanted, rtol=1e-10)
     np.testing.assert_allclose(simulated.predict(inputs), wanted, rtol=1e-10)
     other = nasrec_ir.interpret(graph, weights | {"a.s": np.array([0.08])}, inputs)
     assert np.abs(other - wanted).max() > 1e-3
@@ -112,7 +112,7 @@ def test_the_quantised_model_is_close_to_the_full_one() -> None:
     errors = {}
     for bits in (4, 8, 12):
         hardware = Hardware.mnsim().override(f"mapping.weight_bits={bits}", f"mapping.act_bits={bits}")
-        errors[bits] = np.sqrt(np.mean((model(graph, hardware).quantised(inputs) - exact) ** 2)) / exact.std()
+        errors[bits] = np.sqrt(np.mean((model(graph, hardware).quantized(inputs) - exact) ** 2)) / exact.std()
     assert errors[12] < errors[8] < errors[4] and errors[8] < 0.1 and errors[12] < 0.01
 
 
@@ -124,7 +124,7 @@ def test_enough_converter_bits_lose_nothing() -> None:
     for bits, exact in ((9, True), (5, False)):
         chip = Hardware.preset("default").override(f"adc.resolution_bits={bits}")
         simulated = model(graph, chip, settings)
-        assert np.array_equal(simulated.predict(inputs), simulated.quantised(inputs)) is exact
+        assert np.array_equal(simulated.predict(inputs), simulated.quantized(inputs)) is exact
 
 
 @pytest.mark.parametrize("adc_range", ["clip", "full", "calibrated"])
@@ -135,7 +135,7 @@ def test_coarser_converters_err_more(adc_range: str) -> None:
     for bits in (4, 6, 8, 12):
         chip = Hardware.mnsim().override(f"adc.resolution_bits={bits}")
         simulated = model(graph, chip, replace(IDEAL, adc=True, adc_range=adc_range))
-        errors.append(float(np.abs(simulated.predict(inputs) - simulated.quantised(inputs)).mean()))
+        errors.append(float(np.abs(simulated.predict(inputs) - simulated.quantized(inputs)).mean()))
     assert errors == sorted(errors, reverse=True) and errors[-1] == 0
 
 
@@ -149,7 +149,7 @@ def cells(
     hardware: Hardware, nonideal: Nonideal, level: int = 1, base: int = 2, shape: tuple[int, ...] = (1, 200, 100)
 ) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return held_levels(np.full(shape, level, np.float32), base, hardware, nonideal, Position(0, 0), rng)
+    return effective_levels(np.full(shape, level, np.float32), base, hardware, nonideal, Position(0, 0), rng)
 
 
 def test_variation_is_that_of_the_device() -> None:
@@ -188,7 +188,7 @@ def test_first_order_wires_agree_with_the_circuit() -> None:
     chip = Hardware.mnsim(xbar=8).override(f"crossbar.wire_resistance_ohm={wire}", "device.high_input_fraction=1")
     rng = np.random.default_rng(0)
     digits = rng.integers(0, 2, (1, rows, columns)).astype(np.float32)
-    held = held_levels(digits, 2, chip, replace(IDEAL, ir_drop=True), Position(2, 0), rng)[0]
+    held = effective_levels(digits, 2, chip, replace(IDEAL, ir_drop=True), Position(2, 0), rng)[0]
     conductance = np.where(digits[0] == 1, 1e-4, 1e-6)
     currents = solved_columns(conductance, wire)
     estimated = ((held * 99e-6) + 1e-6).sum(axis=0)
@@ -232,7 +232,7 @@ def test_faults_worsen_the_model_and_are_repeatable() -> None:
     noisy, same, other = (model(graph, chip, Nonideal(), seed=seed) for seed in (1, 1, 2))
     results = [m.predict(inputs) for m in (noisy, same, other)]
     assert np.array_equal(results[0], results[1]) and not np.array_equal(results[0], results[2])
-    quantised = noisy.quantised(inputs)
+    quantised = noisy.quantized(inputs)
     assert np.corrcoef(results[0], quantised)[0, 1] > 0.5
     mild = model(graph, chip.override("device.variation_percent=1"), Nonideal(read_noise=False, stuck=False))
     strong = model(graph, chip.override("device.variation_percent=30"), Nonideal(read_noise=False, stuck=False))
@@ -292,13 +292,15 @@ def test_what_does_not_fit_is_one_clear_error() -> None:
 def test_what_cells_stand_for_is_what_a_product_sees(chip: str) -> None:
     """Exact cells hold the quantised weights; varied ones hold what an exact read through the arrays gives."""
     graph, weight = one_fc(70, 30), np.random.default_rng(0).standard_normal((30, 70))
-    mapping, quantised = map_graph(graph, CHIPS[chip]), quantise(weight.T, 8)
-    (exact,) = programmed(mapping, {"linear": quantised}, IDEAL, 0).values()
+    mapping, quantised = map_graph(graph, CHIPS[chip]), quantize(weight.T, 8)
+    (exact,) = programmed_weights(mapping, {"linear": quantised}, IDEAL, 0).values()
     assert np.allclose(exact, quantised.integers * quantised.step, atol=1e-12)
     varied = Nonideal(read_noise=False, adc=False)
     simulated = CrossbarModel(graph, mapping, {"linear.weight": weight}, [np.eye(70)], nonideal=varied, seed=3)
     (matrix,) = simulated._copies["linear"]
-    assert np.allclose(simulated.predict([np.eye(70)]), matrix.held() * quantised.step, atol=1e-5)
-    one, again, other = (programmed(mapping, {"linear": quantised}, varied, seed)["linear"] for seed in (1, 1, [1, 2]))
+    assert np.allclose(simulated.predict([np.eye(70)]), matrix.effective_weights() * quantised.step, atol=1e-5)
+    one, again, other = (
+        programmed_weights(mapping, {"linear": quantised}, varied, seed)["linear"] for seed in (1, 1, [1, 2])
+    )
     assert np.array_equal(one, again) and not np.array_equal(one, other)
     assert np.abs(one - exact).max() > 0 and np.corrcoef(one.ravel(), exact.ravel())[0, 1] > 0.9

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nasrec_pim import Hardware, HardwareError, figure_table, presets
+from nasrec_pim import Hardware, HardwareError, parameter_table, presets
 from nasrec_pim.hardware import CONFIDENCES, PARTS, PHYSICAL, resolve_corrections
-from nasrec_pim.hardware.figure import Provenance
+from nasrec_pim.hardware.parameter import Provenance
 
 
 def test_presets() -> None:
@@ -22,7 +22,7 @@ def test_presets() -> None:
 
 @pytest.mark.parametrize("name", presets())
 def test_every_value_has_unit_meaning_source_and_confidence(name: str) -> None:
-    rows = Hardware.preset(name).figures()
+    rows = Hardware.preset(name).parameters()
     assert {row.section for row in rows} == set(PARTS)
     for row in rows:
         assert row.doc and row.source != "not stated" and row.confidence in CONFIDENCES[:3], row
@@ -30,7 +30,7 @@ def test_every_value_has_unit_meaning_source_and_confidence(name: str) -> None:
             (u for u in ("_nm", "_um2", "_ns", "_W", "_GSps", "_MHz", "_pJ", "_KB") if row.name.endswith(u)), ""
         )
         assert not suffix or row.unit, row
-    table = figure_table(Hardware.preset(name)).splitlines()
+    table = parameter_table(Hardware.preset(name)).splitlines()
     assert len(table) == len(rows) + 2 and all(line.count("|") == 7 for line in table)
 
 
@@ -56,7 +56,7 @@ def test_overrides() -> None:
     )
     assert chip.adc.resolution_bits == 8 and chip.adc.choice == 0
     assert chip.tile.pes == (4, 4) and chip.device.resistances_ohm == (1e5, 1e3) and chip.mapping.packing
-    row = next(row for row in chip.figures() if (row.section, row.name) == ("adc", "resolution_bits"))
+    row = next(row for row in chip.parameters() if (row.section, row.name) == ("adc", "resolution_bits"))
     assert (row.value, row.source, row.confidence) == (8, "override", "user")
 
 
@@ -127,6 +127,8 @@ def test_a_buffer_without_a_table_is_an_error_at_once() -> None:
         ('name = "x"\nbase = "mnsim"\n[adc]\nresolution_bits = {v = 3}', "a value or a table of value"),
         ('name = "x"\nbase = "mnsim"\n[adc]\nconfidence = "sure"\nresolution_bits = 3', "confidence one of high"),
         ('name = "x"\nbase = "mnsim"\ncorrections = 5', "corrections must be a text"),
+        ('name = "x"\nbase = "mnsim"\ncorrections = "leek"', "corrections: 'leek' is none"),
+        ('name = "x"\nbase = "mnsim"\n[crossbar]\nsize = 100', "does not fit into a crossbar of 100"),
         ("name = ", "Invalid value"),
     ],
 )
@@ -188,4 +190,4 @@ def test_a_description_written_as_toml_is_read_back_the_same(name: str, tmp_path
     back = Hardware.load(path)
     assert back == chip and back.provenance == chip.provenance and back.name == chip.name
     with pytest.raises(HardwareError, match="ideal parts"):
-        chip.idealised("ADC").to_toml()
+        chip.idealized("ADC").to_toml()

@@ -16,7 +16,7 @@ from nasrec_ir.ops import OPS
 from nasrec_ir.passes import Expand
 from nasrec_pim import Hardware, MappingError, estimate, linear_cost, map_graph
 from nasrec_pim import presets as hardware_presets
-from nasrec_pim.mapping.book import Key
+from nasrec_pim.mapping.cost_cache import Key
 from nasrec_pim.mapping.layout import choose_copies
 from nasrec_pim.mapping.pack import Pieces, pack
 from nasrec_pim.mapping.work import RULES
@@ -142,10 +142,10 @@ def test_packing_shares_arrays_without_overlap() -> None:
 def test_packing_needs_fewer_tiles_and_charges_every_element_once() -> None:
     graph, hardware = published("criteo-full"), Hardware.preset("default")
     packed, apart = (map_graph(graph, hardware.override(f"mapping.packing={flag}")) for flag in ("true", "false"))
-    assert packed.pes < apart.pes and packed.utilisation > apart.utilisation
+    assert packed.pes < apart.pes and packed.utilization > apart.utilization
     for mapping in (packed, apart):
         assert sum(n.stored.share for n in mapping.nodes if n.stored) == pytest.approx(mapping.pes)
-        assert 0 < mapping.utilisation <= 1
+        assert 0 < mapping.utilization <= 1
 
 
 @pytest.mark.parametrize("chip", ["mnsim", "default", "isaac-like"])

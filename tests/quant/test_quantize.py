@@ -57,7 +57,7 @@ def test_module_oracle_and_crossbars_agree(name: str) -> None:
     chip = CrossbarModel(
         double.graph, map_graph(double.graph, Hardware.mnsim()), parameters, [x[:2] for x in data], nonideal=IDEAL
     )
-    np.testing.assert_allclose(chip.quantised(data), logits, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(chip.quantized(data), logits, rtol=1e-9, atol=1e-11)
 
 
 def test_more_bits_are_nearer_and_every_method_sets_its_range() -> None:

@@ -83,15 +83,15 @@ def _rigid(layers: Layers, column: Column, width: Mapping[str, float], x: Mappin
 def _shift(band: Sequence[_Rigid], x: dict[str, float]) -> float:
     """Moves the columns of a band, in order and without overlap; returns how far the farthest went."""
     spans = [column.span(x) for column in band]
-    centres = [(left + right) / 2 for left, right in spans]
+    centers = [(left + right) / 2 for left, right in spans]
     wishes, weights = [], []
-    for column, centre in zip(band, centres, strict=True):
+    for column, center in zip(band, centers, strict=True):
         total = sum(weight for _, _, weight in column.links)
         pull = sum((x[other] - x[item]) * weight for item, other, weight in column.links)
-        wishes.append(centre + pull / total if total else centre)
+        wishes.append(center + pull / total if total else center)
         weights.append(total or 0.01)
     distances = [(a[1] - a[0] + b[1] - b[0]) / 2 + _gap(a, b) for a, b in itertools.pairwise(spans)]
-    shifts = [new - old for new, old in zip(separated(wishes, weights, distances), centres, strict=True)]
+    shifts = [new - old for new, old in zip(separated(wishes, weights, distances), centers, strict=True)]
     for column, shift in zip(band, shifts, strict=True):
         for item in column.items:
             x[item] += shift

@@ -83,11 +83,11 @@ def _ports(
         if not node.inputs:
             continue
         arriving = sorted((places.x[layers.routes[i, node.id][-2]], place, i) for place, i in enumerate(node.inputs))
-        centre, room = places.x[node.id], width[node.id] / 2 - CORNER
+        center, room = places.x[node.id], width[node.id] / 2 - CORNER
         apart = min(PORT_GAP, 2 * room / len(arriving))
-        wishes = [min(max(x, centre - room), centre + room) for x, _, _ in arriving]
+        wishes = [min(max(x, center - room), center + room) for x, _, _ in arriving]
         ends = separated(wishes, [1.0] * len(wishes), [apart] * (len(wishes) - 1))
-        shift = min(0.0, centre + room - ends[-1]) + max(0.0, centre - room - ends[0])
+        shift = min(0.0, center + room - ends[-1]) + max(0.0, center - room - ends[0])
         for (_, _, operand), end in zip(arriving, ends, strict=True):
             ports.setdefault((operand, node.id), []).append(end + shift)
     return ports

@@ -70,7 +70,7 @@ def _sweep(layers: Layers, width: Mapping[str, float], *, down: bool) -> None:
     for band in layers.bands:
         _spread(band, width, x)
     for band in layers.bands if down else layers.bands[::-1]:
-        _sort(band.columns, [_barycentre(column, joined, x) for column in band.columns])
+        _sort(band.columns, [_barycenter(column, joined, x) for column in band.columns])
         _spread(band, width, x)
         rows = range(band.first, band.last + 1)
         for row in rows if down else reversed(rows):
@@ -87,7 +87,7 @@ def _sort(things: list[T], wishes: Sequence[float]) -> None:
     things[:] = [things[i] for i in sorted(range(len(things)), key=wishes.__getitem__)]
 
 
-def _barycentre(column: Column, joined: Mapping[str, Sequence[str]], x: Mapping[str, float]) -> float:
+def _barycenter(column: Column, joined: Mapping[str, Sequence[str]], x: Mapping[str, float]) -> float:
     items = column.items
     own = set(items)
     outside = [x[other] for item in items for other in joined[item] if other not in own]
@@ -112,8 +112,8 @@ def _length(items: Sequence[str], width: Mapping[str, float]) -> float:
     return sum(width[item] for item in items) + GAP * (len(items) - 1)
 
 
-def _pack(items: Sequence[str], centre: float, width: Mapping[str, float], x: dict[str, float]) -> None:
-    left = centre - _length(items, width) / 2
+def _pack(items: Sequence[str], center: float, width: Mapping[str, float], x: dict[str, float]) -> None:
+    left = center - _length(items, width) / 2
     for item in items:
         x[item] = left + width[item] / 2
         left += width[item] + GAP
@@ -130,15 +130,15 @@ def _exchange(layers: Layers) -> None:
     for _ in range(SWEEPS):
         improved = False
         for band in layers.bands:
-            improved |= _exchange_neighbours(band.columns, count(band.first - 1, band.last + 1))
+            improved |= _exchange_neighbors(band.columns, count(band.first - 1, band.last + 1))
             for row in range(band.first, band.last + 1):
                 for column in band.columns:
-                    improved |= _exchange_neighbours(column.rows.get(row, []), count(row - 1, row + 1))
+                    improved |= _exchange_neighbors(column.rows.get(row, []), count(row - 1, row + 1))
         if not improved:
             return
 
 
-def _exchange_neighbours(items: list[T], count: Callable[[], int]) -> bool:
+def _exchange_neighbors(items: list[T], count: Callable[[], int]) -> bool:
     """One pass over a list whose order decides a count; says whether the count fell."""
     if len(items) < 2:
         return False

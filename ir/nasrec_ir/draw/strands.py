@@ -91,8 +91,8 @@ def _packed(strand: Mapping[str, int], left_of: Mapping[int, Mapping[int, float]
     moved = True
     while moved:
         moved = False
-        for own, neighbours in left_of.items():
-            least = max(x[other] + gap for other, gap in neighbours.items())
+        for own, neighbors in left_of.items():
+            least = max(x[other] + gap for other, gap in neighbors.items())
             if least > x[own] + 1e-9:
                 x[own], moved = least, True
     return x

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec_ir.ops.table import Attr, Attrs, Op, ParamRule, Types, register, require, require_rank
+from nasrec_ir.ops.table import Attr, Attrs, Op, ParamRule, Types, require, require_rank
 from nasrec_ir.types import TensorType
 
 MAX_TABLES = 65536
@@ -20,17 +20,15 @@ def _tables(types: Types, attrs: Attrs) -> ParamRule:
     return {f"tables.{field}": ((None, attrs["dim"]), True) for field in range(types[0].shape[0])}
 
 
-register(
-    Op(
-        name="embedding",
-        doc="""Row id[b, j] of table j for every categorical field j: i64[B, n] -> [B, n, dim]. One table a field,
-        each with as many rows as the field has categories. Section 3, input of the first block.""",
-        arity=(1, 1),
-        attrs=(Attr("dim", "count"),),
-        infer=_infer_embedding,
-        params=_tables,
-        home="memory",
-    )
+EMBEDDING = Op(
+    name="embedding",
+    doc="""Row id[b, j] of table j for every categorical field j: i64[B, n] -> [B, n, dim]. One table a field,
+    each with as many rows as the field has categories. Section 3, input of the first block.""",
+    arity=(1, 1),
+    attrs=(Attr("dim", "count"),),
+    infer=_infer_embedding,
+    params=_tables,
+    home="memory",
 )
 
 
@@ -39,14 +37,12 @@ def _infer_numeric(types: Types, attrs: Attrs) -> TensorType:
     return TensorType((types[0].shape[0], attrs["dim"]), live=types[0].live)
 
 
-register(
-    Op(
-        name="numeric_embedding",
-        doc="""x[b, j] * weight[j]: a field of its own for each dense feature, [B, n] -> [B, n, dim], as DeepFM and
-        AutoInt treat numeric features (Song et al. 2019, eq. 3).""",
-        arity=(1, 1),
-        attrs=(Attr("dim", "count"),),
-        infer=_infer_numeric,
-        params=lambda types, attrs: {"weight": ((types[0].shape[0], attrs["dim"]), True)},
-    )
+NUMERIC_EMBEDDING = Op(
+    name="numeric_embedding",
+    doc="""x[b, j] * weight[j]: a field of its own for each dense feature, [B, n] -> [B, n, dim], as DeepFM and
+    AutoInt treat numeric features (Song et al. 2019, eq. 3).""",
+    arity=(1, 1),
+    attrs=(Attr("dim", "count"),),
+    infer=_infer_numeric,
+    params=lambda types, attrs: {"weight": ((types[0].shape[0], attrs["dim"]), True)},
 )

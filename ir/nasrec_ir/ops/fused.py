@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from nasrec_ir.graph import Node
+from nasrec_ir.ops.builder import Builder
 from nasrec_ir.ops.linear import require_scales
-from nasrec_ir.ops.table import Attr, Attrs, Op, ParamRule, Types, attributes, register, require, require_rank
+from nasrec_ir.ops.table import Attr, Attrs, Op, ParamRule, Types, require, require_rank
 from nasrec_ir.types import ParamRef, TensorType
-
-if TYPE_CHECKING:
-    from nasrec_ir.build import GraphBuilder
-    from nasrec_ir.graph import Node
 
 
 def _infer(types: Types, attrs: Attrs) -> TensorType:
@@ -31,9 +28,9 @@ def _params(types: Types, attrs: Attrs) -> ParamRule:
     return rule | {"norm2_weight": ((channels,), True), "norm2_bias": ((channels,), True)}
 
 
-def _expand(b: GraphBuilder, node: Node, operands: Sequence[str]) -> str:
+def _expand(b: Builder, node: Node, operands: Sequence[str]) -> str:
     """The nodes that lowering makes of the operator, and the passes of a masked one."""
-    attrs, refs, (x,) = attributes(node), dict(node.params), operands
+    attrs, refs, (x,) = FIELD_ATTENTION.attributes(node), dict(node.params), operands
     fields, channels = b.type(x).shape
     padded = attrs["padded"]
 
@@ -60,23 +57,21 @@ def _of(refs: dict[str, ParamRef], part: str) -> dict[str, ParamRef]:
     return {"weight": refs[f"{part}_weight"], "bias": refs[f"{part}_bias"]}
 
 
-register(
-    Op(
-        name="field_attention",
-        doc="""norm2(h + W_fc2 relu(W_fc1 h + b_fc1) + b_fc2), h = norm1(x + W_out attention(W_qkv x + b_qkv) + b_out),
-        norms over the channels: attention, section 3.1, behind its projection of the fields, [B, f, e] -> [B, f, e].
-        `padded` more fields, all zero, are attended to but give no output: the masked fields of a supernet.""",
-        arity=(1, 1),
-        attrs=(
-            Attr("heads", "count"),
-            Attr("padded", "size", 0),
-            Attr("eps", "positive", 1e-5),
-            Attr("weight_bits", "bits", None),
-            Attr("per_tensor", "flag", False),
-        ),
-        infer=_infer,
-        params=_params,
-        home="crossbar",
-        expand=_expand,
-    )
+FIELD_ATTENTION = Op(
+    name="field_attention",
+    doc="""norm2(h + W_fc2 relu(W_fc1 h + b_fc1) + b_fc2), h = norm1(x + W_out attention(W_qkv x + b_qkv) + b_out),
+    norms over the channels: attention, section 3.1, behind its projection of the fields, [B, f, e] -> [B, f, e].
+    `padded` more fields, all zero, are attended to but give no output: the masked fields of a supernet.""",
+    arity=(1, 1),
+    attrs=(
+        Attr("heads", "count"),
+        Attr("padded", "size", 0),
+        Attr("eps", "positive", 1e-5),
+        Attr("weight_bits", "bits", None),
+        Attr("per_tensor", "flag", False),
+    ),
+    infer=_infer,
+    params=_params,
+    home="crossbar",
+    expand=_expand,
 )

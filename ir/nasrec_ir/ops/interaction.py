@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec_ir.ops.table import Attr, Attrs, Listed, Op, Types, register, require, require_rank
+from nasrec_ir.ops.table import Attr, Attrs, Listed, Op, Types, require, require_rank
 from nasrec_ir.types import TensorType
 
 
@@ -32,17 +32,15 @@ def _gram_macs(types: Types, attrs: Attrs) -> int:
     return _rows(types) ** 2 * types[0].shape[1]
 
 
-register(
-    Op(
-        name="pairwise_dot",
-        doc="""<x_i, x_j> for all i > j, row-major: the strictly lower triangle of the Gram matrix X X^T, where the
-        operands' rows stand below each other: [B, r_p, e]... -> [B, r(r-1)/2]. Dot-product, section 3.1;
-        operator-balanced by projecting the fields first, section 4.2.""",
-        arity=(1, None),
-        infer=_infer_pairwise_dot,
-        # Counted as the full square, as the paper's figures are.
-        products=_gram_macs,
-    )
+PAIRWISE_DOT = Op(
+    name="pairwise_dot",
+    doc="""<x_i, x_j> for all i > j, row-major: the strictly lower triangle of the Gram matrix X X^T, where the
+    operands' rows stand below each other: [B, r_p, e]... -> [B, r(r-1)/2]. Dot-product, section 3.1;
+    operator-balanced by projecting the fields first, section 4.2.""",
+    arity=(1, None),
+    infer=_infer_pairwise_dot,
+    # Counted as the full square, as the paper's figures are.
+    products=_gram_macs,
 )
 
 
@@ -52,14 +50,12 @@ def _infer_fm(types: Types, attrs: Attrs) -> TensorType:
     return TensorType((channels,), live=(0, channels if types[0].live[0] < types[0].live[1] else 0))
 
 
-register(
-    Op(
-        name="factorization_machine",
-        doc="""(sum_f x_f)^2 - sum_f x_f^2 per channel, [B, f, e] -> [B, e] (Rendle 2010, without the factor 1/2):
-        the sparse-to-dense merger, section 3.1.""",
-        arity=(1, 1),
-        infer=_infer_fm,
-    )
+FACTORIZATION_MACHINE = Op(
+    name="factorization_machine",
+    doc="""(sum_f x_f)^2 - sum_f x_f^2 per channel, [B, f, e] -> [B, e] (Rendle 2010, without the factor 1/2):
+    the sparse-to-dense merger, section 3.1.""",
+    arity=(1, 1),
+    infer=_infer_fm,
 )
 
 
@@ -81,17 +77,15 @@ def _attention_macs(types: Types, attrs: Attrs) -> int:
     return 2 * fields * fields * (packed // 3)
 
 
-register(
-    Op(
-        name="self_attention",
-        doc="""softmax(Q K^T / sqrt(e / heads)) V over the fields, head by head: packed queries, keys and values
-        [B, f, 3e] -> [B, f, e] (Vaswani et al. 2017, eq. 1). Attention, section 3.1; its projections are
-        `channel_linear` nodes. Training drops out softmax weights at the rate `dropout`.""",
-        arity=(1, 1),
-        attrs=(Attr("heads", "count"), Attr("dropout", "share", 0.0)),
-        infer=_infer_attention,
-        products=_attention_macs,
-    )
+SELF_ATTENTION = Op(
+    name="self_attention",
+    doc="""softmax(Q K^T / sqrt(e / heads)) V over the fields, head by head: packed queries, keys and values
+    [B, f, 3e] -> [B, f, e] (Vaswani et al. 2017, eq. 1). Attention, section 3.1; its projections are
+    `channel_linear` nodes. Training drops out softmax weights at the rate `dropout`.""",
+    arity=(1, 1),
+    attrs=(Attr("heads", "count"), Attr("dropout", "share", 0.0)),
+    infer=_infer_attention,
+    products=_attention_macs,
 )
 
 
@@ -105,12 +99,10 @@ def _infer_hadamard(types: Types, attrs: Attrs) -> TensorType:
     )
 
 
-register(
-    Op(
-        name="hadamard_pairs",
-        doc="""x_i * y_j channel by channel for all i, j, row-major: [B, m, e], [B, n, e] -> [B, mn, e]. The outer
-        product inside xDeepFM's compressed interaction network (Lian et al. 2018, eq. 6).""",
-        arity=(2, 2),
-        infer=_infer_hadamard,
-    )
+HADAMARD_PAIRS = Op(
+    name="hadamard_pairs",
+    doc="""x_i * y_j channel by channel for all i, j, row-major: [B, m, e], [B, n, e] -> [B, mn, e]. The outer
+    product inside xDeepFM's compressed interaction network (Lian et al. 2018, eq. 6).""",
+    arity=(2, 2),
+    infer=_infer_hadamard,
 )

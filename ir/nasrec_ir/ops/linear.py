@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nasrec_ir.ops.table import Attr, Attrs, Listed, MatVec, Op, ParamRule, Types, register, require, require_rank
+from nasrec_ir.ops.table import Attr, Attrs, Listed, MatVec, Op, ParamRule, Types, require, require_rank
 from nasrec_ir.types import TensorType
 
 # Bits of the stored matrix and of what it multiplies; without, they are floats. Both are quantised symmetrically, see
-# `nasrec_ir.quantise`: the matrix by a scale for each row (output), or by one for all of it; the operands together by
+# `nasrec_ir.quantize`: the matrix by a scale for each row (output), or by one for all of it; the operands together by
 # the scale that the buffer `act_scale` holds, or where there is none by the largest magnitude of the batch.
 PRECISION = (Attr("weight_bits", "bits", None), Attr("act_bits", "bits", None), Attr("per_tensor", "flag", False))
 SCALES = frozenset({"act_scale"})
@@ -65,34 +65,30 @@ def _infer_field_linear(types: Types, attrs: Attrs) -> TensorType:
     return TensorType((_rows(attrs), types[0].shape[1]))
 
 
-register(
-    Op(
-        name="linear",
-        doc="""y = act(norm(W [x_1; ...; x_n] + b)): a fully connected layer over dense units, its operands joined
-        without being copied. [B, n_j]... -> [B, out]. FC, eq. (1) in section 3.1; also every dense projection.""",
-        arity=(1, None),
-        attrs=(Attr("out", "size"), *EPILOGUE),
-        infer=_infer_linear,
-        params=_params,
-        buffers=SCALES,
-        home="crossbar",
-        matvec=lambda types, attrs: MatVec(_width(types), attrs["out"], 1),
-    )
+LINEAR = Op(
+    name="linear",
+    doc="""y = act(norm(W [x_1; ...; x_n] + b)): a fully connected layer over dense units, its operands joined
+    without being copied. [B, n_j]... -> [B, out]. FC, eq. (1) in section 3.1; also every dense projection.""",
+    arity=(1, None),
+    attrs=(Attr("out", "size"), *EPILOGUE),
+    infer=_infer_linear,
+    params=_params,
+    buffers=SCALES,
+    home="crossbar",
+    matvec=lambda types, attrs: MatVec(_width(types), attrs["out"], 1),
 )
 
-register(
-    Op(
-        name="field_linear",
-        doc="""The same along the field axis, for each embedding channel: [B, f_j, e]... -> [B, out, e]. Embedded FC
-        (EFC), section 3.1, and the projections of fields in dot-product and attention.""",
-        arity=(1, None),
-        attrs=(Attr("out", "size"), *EPILOGUE),
-        infer=_infer_field_linear,
-        params=_params,
-        buffers=SCALES,
-        home="crossbar",
-        matvec=lambda types, attrs: MatVec(_width(types), attrs["out"], types[0].shape[1]),
-    )
+FIELD_LINEAR = Op(
+    name="field_linear",
+    doc="""The same along the field axis, for each embedding channel: [B, f_j, e]... -> [B, out, e]. Embedded FC
+    (EFC), section 3.1, and the projections of fields in dot-product and attention.""",
+    arity=(1, None),
+    attrs=(Attr("out", "size"), *EPILOGUE),
+    infer=_infer_field_linear,
+    params=_params,
+    buffers=SCALES,
+    home="crossbar",
+    matvec=lambda types, attrs: MatVec(_width(types), attrs["out"], types[0].shape[1]),
 )
 
 
@@ -101,27 +97,25 @@ def _infer_channel_linear(types: Types, attrs: Attrs) -> TensorType:
     return TensorType((types[0].shape[0], attrs["out"]))
 
 
-register(
-    Op(
-        name="channel_linear",
-        doc="""y[b, f] = act(W x[b, f] + b): a linear layer over the channels of every field, [B, f, e] ->
-        [B, f, out]. The projections and the feed-forward pair inside attention, section 3.1.""",
-        arity=(1, 1),
-        attrs=(
-            Attr("out", "count"),
-            Attr("activation", "activation", "none"),
-            *PRECISION,
-        ),
-        infer=_infer_channel_linear,
-        params=lambda types, attrs: {
-            "weight": ((attrs["out"], types[0].shape[1]), True),
-            "bias": ((attrs["out"],), False),
-            **_scales(attrs),
-        },
-        buffers=SCALES,
-        home="crossbar",
-        matvec=lambda types, attrs: MatVec(types[0].shape[1], attrs["out"], types[0].shape[0]),
-    )
+CHANNEL_LINEAR = Op(
+    name="channel_linear",
+    doc="""y[b, f] = act(W x[b, f] + b): a linear layer over the channels of every field, [B, f, e] ->
+    [B, f, out]. The projections and the feed-forward pair inside attention, section 3.1.""",
+    arity=(1, 1),
+    attrs=(
+        Attr("out", "count"),
+        Attr("activation", "activation", "none"),
+        *PRECISION,
+    ),
+    infer=_infer_channel_linear,
+    params=lambda types, attrs: {
+        "weight": ((attrs["out"], types[0].shape[1]), True),
+        "bias": ((attrs["out"],), False),
+        **_scales(attrs),
+    },
+    buffers=SCALES,
+    home="crossbar",
+    matvec=lambda types, attrs: MatVec(types[0].shape[1], attrs["out"], types[0].shape[0]),
 )
 
 
@@ -139,14 +133,12 @@ def norm_params(types: Types, attrs: Attrs) -> ParamRule:
     return {"weight": ((size,), True), "bias": ((size,), True)}
 
 
-register(
-    Op(
-        name="layer_norm",
-        doc="""(x - mean) / sqrt(var + eps) * weight + bias along one axis, biased variance (Ba et al. 2016): axis 1
-        the units or the fields (for each channel), axis 2 the channels of each field. Shape unchanged.""",
-        arity=(1, 1),
-        attrs=(Attr("axis", "axis", 1), Attr("eps", "positive", 1e-5)),
-        infer=norm_type,
-        params=norm_params,
-    )
+LAYER_NORM = Op(
+    name="layer_norm",
+    doc="""(x - mean) / sqrt(var + eps) * weight + bias along one axis, biased variance (Ba et al. 2016): axis 1
+    the units or the fields (for each channel), axis 2 the channels of each field. Shape unchanged.""",
+    arity=(1, 1),
+    attrs=(Attr("axis", "axis", 1), Attr("eps", "positive", 1e-5)),
+    infer=norm_type,
+    params=norm_params,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nasrec_ir.ops.table import Attr, Attrs, Listed, Op, Types, register, require
+from nasrec_ir.ops.table import Attr, Attrs, Listed, Op, Types, require
 from nasrec_ir.types import TensorType
 
 
@@ -25,9 +25,9 @@ def _axis1(types: Types) -> None:
         require(bool(t.shape), "operand {} is {}, which has no axis 1", index, t)
 
 
-register(Op("relu", "max(x, 0).", (1, 1), same_type))
-register(Op("sigmoid", "1 / (1 + exp(-x)).", (1, 1), lambda types, attrs: TensorType(same_type(types, attrs).shape)))
-register(Op("scale", "factor * x.", (1, 1), same_type, (Attr("factor", "float"),)))
+RELU = Op("relu", "max(x, 0).", (1, 1), same_type)
+SIGMOID = Op("sigmoid", "1 / (1 + exp(-x)).", (1, 1), lambda types, attrs: TensorType(same_type(types, attrs).shape))
+SCALE = Op("scale", "factor * x.", (1, 1), same_type, (Attr("factor", "float"),))
 
 
 def _equal_shapes(types: Types) -> None:
@@ -48,8 +48,8 @@ def _infer_mul(types: Types, attrs: Attrs) -> TensorType:
     return TensorType(types[0].shape, live=(low, max(low, high)))
 
 
-register(Op("add", "x_1 + ... + x_n, equal shapes.", (1, None), _infer_add))
-register(Op("mul", "x_1 * x_2, element by element, equal shapes.", (2, 2), _infer_mul))
+ADD = Op("add", "x_1 + ... + x_n, equal shapes.", (1, None), _infer_add)
+MUL = Op("mul", "x_1 * x_2, element by element, equal shapes.", (2, 2), _infer_mul)
 
 
 def _infer_mask(types: Types, attrs: Attrs) -> TensorType:
@@ -60,14 +60,12 @@ def _infer_mask(types: Types, attrs: Attrs) -> TensorType:
     return TensorType(t.shape, live=(min(low, attrs["keep"]), min(high, attrs["keep"])))
 
 
-register(
-    Op(
-        "mask",
-        "Zero behind the leading `keep` units or fields: a sampled width inside full-width weights, section 4.1.",
-        (1, 1),
-        _infer_mask,
-        (Attr("keep", "size"),),
-    )
+MASK = Op(
+    "mask",
+    "Zero behind the leading `keep` units or fields: a sampled width inside full-width weights, section 4.1.",
+    (1, 1),
+    _infer_mask,
+    (Attr("keep", "size"),),
 )
 
 
@@ -80,15 +78,13 @@ def _infer_slice(types: Types, attrs: Attrs) -> TensorType:
     return TensorType((stop - start, *t.shape[1:]), live=(low, high) if low < high else (0, 0))
 
 
-register(
-    Op(
-        "slice",
-        "Units or fields start..stop-1.",
-        (1, 1),
-        _infer_slice,
-        (Attr("start", "size", 0), Attr("stop", "size")),
-        home="wire",
-    )
+SLICE = Op(
+    "slice",
+    "Units or fields start..stop-1.",
+    (1, 1),
+    _infer_slice,
+    (Attr("start", "size", 0), Attr("stop", "size")),
+    home="wire",
 )
 
 
@@ -103,15 +99,13 @@ def _infer_take(types: Types, attrs: Attrs) -> TensorType:
     return TensorType((len(chosen), *t.shape[1:]), t.dtype, (live[0], live[-1] + 1) if live else (0, 0))
 
 
-register(
-    Op(
-        "take",
-        "The units, fields or category ids at `positions`, in that order: what a pruned model reads of its features.",
-        (1, 1),
-        _infer_take,
-        (Attr("positions", "positions"),),
-        home="wire",
-    )
+TAKE = Op(
+    "take",
+    "The units, fields or category ids at `positions`, in that order: what a pruned model reads of its features.",
+    (1, 1),
+    _infer_take,
+    (Attr("positions", "positions"),),
+    home="wire",
 )
 
 
@@ -124,15 +118,13 @@ def _infer_pad(types: Types, attrs: Attrs) -> TensorType:
     return TensorType((size, *t.shape[1:]), live=(before + low, before + high) if low < high else (0, 0))
 
 
-register(
-    Op(
-        "pad",
-        "x behind `before` zeros and filled up with zeros to `size` units or fields.",
-        (1, 1),
-        _infer_pad,
-        (Attr("before", "size", 0), Attr("size", "size")),
-        home="wire",
-    )
+PAD = Op(
+    "pad",
+    "x behind `before` zeros and filled up with zeros to `size` units or fields.",
+    (1, 1),
+    _infer_pad,
+    (Attr("before", "size", 0), Attr("size", "size")),
+    home="wire",
 )
 
 
@@ -147,7 +139,7 @@ def _infer_concat(types: Types, attrs: Attrs) -> TensorType:
     return TensorType((offset, *types[0].shape[1:]), live=(ends[0], ends[-1]) if ends else (0, 0))
 
 
-register(Op("concat", "x_1, ..., x_n joined along axis 1.", (1, None), _infer_concat, home="wire"))
+CONCAT = Op("concat", "x_1, ..., x_n joined along axis 1.", (1, None), _infer_concat, home="wire")
 
 
 def _infer_zeros(types: Types, attrs: Attrs) -> TensorType:
@@ -155,7 +147,7 @@ def _infer_zeros(types: Types, attrs: Attrs) -> TensorType:
     return TensorType(attrs["shape"], live=(0, 0))
 
 
-register(Op("zeros", "Nothing but zeros.", (0, 0), _infer_zeros, (Attr("shape", "shape"),), home="wire"))
+ZEROS = Op("zeros", "Nothing but zeros.", (0, 0), _infer_zeros, (Attr("shape", "shape"),), home="wire")
 
 
 def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
@@ -179,15 +171,13 @@ def _infer_reshape(types: Types, attrs: Attrs) -> TensorType:
     return TensorType(shape, live=(low * before // after, -(-high * before // after)))
 
 
-register(
-    Op(
-        "reshape",
-        "The same entries, row-major, in another shape behind the batch axis.",
-        (1, 1),
-        _infer_reshape,
-        (Attr("shape", "shape"),),
-        home="wire",
-    )
+RESHAPE = Op(
+    "reshape",
+    "The same entries, row-major, in another shape behind the batch axis.",
+    (1, 1),
+    _infer_reshape,
+    (Attr("shape", "shape"),),
+    home="wire",
 )
 
 
@@ -200,12 +190,10 @@ def _infer_sum(types: Types, attrs: Attrs) -> TensorType:
     return TensorType((t.shape[0],), live=t.live)
 
 
-register(
-    Op(
-        "sum",
-        "Sum over the fields (axis 1: [B, f, e] -> [B, e]) or over the channels (axis 2: -> [B, f]).",
-        (1, 1),
-        _infer_sum,
-        (Attr("axis", "axis"),),
-    )
+SUM = Op(
+    "sum",
+    "Sum over the fields (axis 1: [B, f, e] -> [B, e]) or over the channels (axis 2: -> [B, f]).",
+    (1, 1),
+    _infer_sum,
+    (Attr("axis", "axis"),),
 )

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from nasrec_ir.graph import AttrValue, Node
+from nasrec_ir.ops.builder import Builder
 from nasrec_ir.types import MAX_DIMENSION, TensorType
 
-if TYPE_CHECKING:
-    from nasrec_ir.build import GraphBuilder
-
-__all__ = ["OPS", "Attr", "Home", "MatVec", "Op", "ParamRule", "RuleError", "attributes", "register"]
+__all__ = ["Attr", "Home", "MatVec", "Op", "ParamRule", "RuleError"]
 
 Attrs = Mapping[str, Any]
 Types = Sequence[TensorType]
@@ -120,7 +118,7 @@ class Op:
     home: Home = "digital"
     matvec: Callable[[Types, Attrs], MatVec] | None = None
     products: Callable[[Types, Attrs], int] | None = None
-    expand: Callable[[GraphBuilder, Node, Sequence[str]], str] | None = None
+    expand: Callable[[Builder, Node, Sequence[str]], str] | None = None
 
     @cached_property
     def known(self) -> Mapping[str, Attr]:
@@ -137,6 +135,10 @@ class Op:
         """Names of the attributes that must be given."""
         return frozenset(attr.name for attr in self.attrs if attr.default is REQUIRED)
 
+    def attributes(self, node: Node) -> dict[str, Any]:
+        """All attributes of a node of this op, defaults filled in."""
+        return {**self.defaults, **dict(node.attrs)}
+
     def check_arity(self, operands: int) -> None:
         """Raises `RuleError` unless the op takes this many operands."""
         least, most = self.arity
@@ -148,23 +150,6 @@ class Op:
         """Multiply-accumulates of matrix products per sample; element-wise work and norms are not counted."""
         stored = self.matvec(types, attrs).macs if self.matvec else 0
         return stored + (self.products(types, attrs) if self.products else 0)
-
-
-OPS: dict[str, Op] = {}
-"""The op table."""
-
-
-def register(op: Op) -> Op:
-    """Adds a row."""
-    if op.name in OPS:
-        raise ValueError(f"op {op.name} is registered twice")
-    OPS[op.name] = op
-    return op
-
-
-def attributes(node: Node) -> dict[str, Any]:
-    """All attributes of a node, defaults filled in."""
-    return {**OPS[node.op].defaults, **dict(node.attrs)}
 
 
 def require(condition: bool, message: str, *values: object) -> None:

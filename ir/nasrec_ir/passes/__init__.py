@@ -12,7 +12,7 @@ from nasrec_ir.passes.merge_equal import MergeEqual
 from nasrec_ir.passes.prune_dead import PruneDead
 
 __all__ = [
-    "OPTIMISE",
+    "OPTIMIZE",
     "Dropout",
     "ElideZeros",
     "Expand",
@@ -24,7 +24,7 @@ __all__ = [
     "PruneDead",
 ]
 
-OPTIMISE = Pipeline(
+OPTIMIZE = Pipeline(
     (PruneDead(), MergeEqual(), ElideZeros(), MergeEqual(), Fuse(), FuseAttention()), level="executable"
 )
 """From a lowered graph to the one that a machine should run."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from nasrec_ir.build import GraphBuilder
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.ops import attributes
-from nasrec_ir.ops.training import draws
+from nasrec_ir.ops.training import is_stochastic
 from nasrec_ir.types import ParamRef
 
 __all__ = ["FuseAttention"]
@@ -33,7 +33,7 @@ class FuseAttention:
         chains = [
             chain
             for node in graph
-            if node.op == "self_attention" and not draws(node) and (chain := _chain(graph, node))
+            if node.op == "self_attention" and not is_stochastic(node) and (chain := _chain(graph, node))
         ]
         if not chains:
             return graph

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from nasrec_ir.graph import Graph, Node
-from nasrec_ir.ops.training import draws
+from nasrec_ir.ops.training import is_stochastic
 
 __all__ = ["MergeEqual"]
 
@@ -24,7 +24,7 @@ class MergeEqual:
         for node in graph:
             if renamed and any(operand in renamed for operand in node.inputs):
                 node = replace(node, inputs=tuple(renamed.get(operand, operand) for operand in node.inputs))
-            if node.op != "input" and not draws(node):
+            if node.op != "input" and not is_stochastic(node):
                 twin = first.setdefault((node.op, node.inputs, node.attrs, node.params), node.id)
                 if twin != node.id:
                     renamed[node.id] = twin

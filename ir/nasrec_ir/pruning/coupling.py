@@ -66,7 +66,7 @@ def couple(graph: Graph) -> Coupling:
 
 
 @dataclass(frozen=True)
-class _Labelled:
+class _Labeled:
     """The atoms at a value's positions: `rows` [n, 2], the second column for pairs; `channels` [e] or None."""
 
     rows: Labels
@@ -82,7 +82,7 @@ class _Walk:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._parent = [0]
-        self._values: dict[str, _Labelled] = {}
+        self._values: dict[str, _Labeled] = {}
         self._rows: dict[str, Labels] = {}
         self._columns: dict[str, Labels] = {}
 
@@ -126,7 +126,7 @@ class _Walk:
         self._rows[node.id] = atoms
         return atoms
 
-    def _fix_channels(self, xs: Sequence[_Labelled]) -> None:
+    def _fix_channels(self, xs: Sequence[_Labeled]) -> None:
         for x in xs:
             if x.channels is not None:
                 self._fix(x.channels)
@@ -142,47 +142,47 @@ class _Walk:
 
     # Rules ------------------------------------------------------------------------------------------------------
 
-    def _input(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _input(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         """Columns that an earlier round left unread are no structures any more."""
         (size,) = node.type.shape
         if node.type.dtype != "f32":
-            return _Labelled(_units(np.zeros(size, np.int64)))
+            return _Labeled(_units(np.zeros(size, np.int64)))
         atoms = self._new(node, size)
         readers = [self._graph[user] for user in self._graph.users[node.id]]
         if all(reader.op == "take" for reader in readers):
             read = {position for reader in readers for position in attributes(reader)["positions"]}
             self._fix(np.delete(atoms, sorted(read)))
-        return _Labelled(_units(atoms))
+        return _Labeled(_units(atoms))
 
-    def _source(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
-        return _Labelled(_units(self._new(node, node.type.shape[0])), _fixed_channels(node))
+    def _source(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
+        return _Labeled(_units(self._new(node, node.type.shape[0])), _fixed_channels(node))
 
-    def _numeric_embedding(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
-        return _Labelled(xs[0].rows, _fixed_channels(node))
+    def _numeric_embedding(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
+        return _Labeled(xs[0].rows, _fixed_channels(node))
 
-    def _product(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _product(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         self._fix_channels(xs)
         self._columns[node.id] = np.concatenate([x.rows for x in xs])
         attrs = attributes(node)
         rows, keep = self._new(node, attrs["out"]), attrs["keep"]
         if keep is not None:  # only the norm reads the others
             self._fix(rows[keep:])
-        return _Labelled(_units(rows[:keep]), xs[0].channels)
+        return _Labeled(_units(rows[:keep]), xs[0].channels)
 
-    def _channel_linear(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _channel_linear(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         (x,) = xs
         assert x.channels is not None
         self._columns[node.id] = _units(x.channels)
-        return _Labelled(x.rows, self._new(node, attributes(node)["out"]))
+        return _Labeled(x.rows, self._new(node, attributes(node)["out"]))
 
-    def _alike(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _alike(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         return xs[0]
 
-    def _attention(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _attention(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         self._fix_channels(xs)
-        return _Labelled(xs[0].rows, _fixed_channels(node))
+        return _Labeled(xs[0].rows, _fixed_channels(node))
 
-    def _joined(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _joined(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         """add, mul: position by position."""
         first = xs[0]
         for x in xs[1:]:
@@ -191,65 +191,65 @@ class _Walk:
                 self._tie_rows(_units(first.channels), _units(x.channels))
         return first
 
-    def _slice(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _slice(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         start, stop = attributes(node)["start"], attributes(node)["stop"]
-        return _Labelled(xs[0].rows[start:stop], xs[0].channels)
+        return _Labeled(xs[0].rows[start:stop], xs[0].channels)
 
-    def _positions(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
-        return _Labelled(xs[0].rows[list(attributes(node)["positions"])], xs[0].channels)
+    def _positions(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
+        return _Labeled(xs[0].rows[list(attributes(node)["positions"])], xs[0].channels)
 
-    def _pad(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _pad(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         before, (size, *_) = attributes(node)["before"], node.type.shape
         filled = self._new(node, size)
         inner = len(xs[0].rows)
         self._fix(filled[before : before + inner])  # no rows of the pad's own
         rows = np.concatenate([_units(filled[:before]), xs[0].rows, _units(filled[before + inner :])])
-        return _Labelled(rows, xs[0].channels)
+        return _Labeled(rows, xs[0].channels)
 
-    def _concat(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _concat(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         for x in xs[1:]:
             if x.channels is not None and xs[0].channels is not None:
                 self._tie_rows(_units(xs[0].channels), _units(x.channels))
-        return _Labelled(np.concatenate([x.rows for x in xs]), xs[0].channels)
+        return _Labeled(np.concatenate([x.rows for x in xs]), xs[0].channels)
 
-    def _reshape(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _reshape(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         """Entries of a field are one structure, on either side."""
         (x,), before, after = xs, self._graph[node.inputs[0]].type.shape, node.type.shape
         self._fix_channels(xs)
         if not after or not before:
             self._fix(x.rows)
-            return _Labelled(np.zeros((1, 2), np.int64))
+            return _Labeled(np.zeros((1, 2), np.int64))
         entries = np.repeat(x.rows, before[1], axis=0) if len(before) == 2 else x.rows
         if len(after) == 1:
-            return _Labelled(entries)
+            return _Labeled(entries)
         if not after[1]:
-            return _Labelled(np.zeros((after[0], 2), np.int64), _fixed_channels(node))
+            return _Labeled(np.zeros((after[0], 2), np.int64), _fixed_channels(node))
         grid = entries.reshape(after[0], after[1], 2)
         for channel in range(1, after[1]):
             self._tie_rows(grid[:, 0], grid[:, channel])
-        return _Labelled(grid[:, 0], _fixed_channels(node))
+        return _Labeled(grid[:, 0], _fixed_channels(node))
 
-    def _sum(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
-        return self._pool(node, xs) if attributes(node)["axis"] == 1 else _Labelled(xs[0].rows)
+    def _sum(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
+        return self._pool(node, xs) if attributes(node)["axis"] == 1 else _Labeled(xs[0].rows)
 
-    def _pool(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _pool(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         assert xs[0].channels is not None
-        return _Labelled(_units(xs[0].channels))
+        return _Labeled(_units(xs[0].channels))
 
-    def _pairwise_dot(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _pairwise_dot(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         rows = self._fields(np.concatenate([x.rows for x in xs]))
         for x in xs[1:]:
             assert x.channels is not None and xs[0].channels is not None
             self._tie_rows(_units(xs[0].channels), _units(x.channels))
         i, j = np.tril_indices(len(rows), k=-1)
-        return _Labelled(np.stack([rows[i], rows[j]], axis=1))
+        return _Labeled(np.stack([rows[i], rows[j]], axis=1))
 
-    def _hadamard_pairs(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+    def _hadamard_pairs(self, node: Node, xs: Sequence[_Labeled]) -> _Labeled:
         left, right = (self._fields(x.rows) for x in xs)
         assert xs[0].channels is not None and xs[1].channels is not None
         self._tie_rows(_units(xs[0].channels), _units(xs[1].channels))
         pairs = np.stack([np.repeat(left, len(right)), np.tile(right, len(left))], axis=1)
-        return _Labelled(pairs, xs[0].channels)
+        return _Labeled(pairs, xs[0].channels)
 
     def _fields(self, rows: Labels) -> Labels:
         """One atom a field; pairs of pairs are not followed."""
@@ -258,7 +258,7 @@ class _Walk:
         return np.where(paired, 0, rows[:, 0])
 
 
-RULES: Mapping[str, Callable[[_Walk, Node, Sequence[_Labelled]], _Labelled]] = {
+RULES: Mapping[str, Callable[[_Walk, Node, Sequence[_Labeled]], _Labeled]] = {
     "input": _Walk._input,
     "embedding": _Walk._source,
     "numeric_embedding": _Walk._numeric_embedding,

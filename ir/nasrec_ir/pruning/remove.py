@@ -27,7 +27,7 @@ from nasrec_ir.build import GraphBuilder
 from nasrec_ir.errors import PruneError
 from nasrec_ir.graph import Graph, Node
 from nasrec_ir.ops import attributes
-from nasrec_ir.passes import OPTIMISE
+from nasrec_ir.passes import OPTIMIZE
 from nasrec_ir.pruning.cuts import Cut, Indices, Kept
 from nasrec_ir.types import ParamRef
 from nasrec_ir.verify import verify
@@ -67,7 +67,7 @@ def remove(graph: Graph, cuts: Mapping[str, Cut], *, min_units: int = 1) -> Prun
         _check(graph, node_id, cut, min_units)
     removal = _Removal(graph, cuts)
     small = removal.run()
-    return Pruned(OPTIMISE.run(small), removal.kept)
+    return Pruned(OPTIMIZE.run(small), removal.kept)
 
 
 def _check(graph: Graph, node_id: str, cut: Cut, min_units: int) -> None:

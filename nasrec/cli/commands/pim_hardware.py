@@ -9,7 +9,7 @@ from nasrec.cli.options import hardware as chips
 from nasrec.cli.tables import pim as tables
 from nasrec.io.json import json_text
 from nasrec.runs.hardware import load_hardware
-from nasrec_pim import CORRECTIONS, QUIRKS, figure_table, presets
+from nasrec_pim import CORRECTIONS, QUIRKS, parameter_table, presets
 
 HELP = "values of a hardware description with unit, source and confidence"
 
@@ -29,10 +29,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     chip = load_hardware(args.hardware, args.overrides)
     if args.json:
-        figures = [asdict(row) for row in chip.figures()]
+        figures = [asdict(row) for row in chip.parameters()]
         print(json_text({"name": chip.name, "corrections": list(chip.corrections), "figures": figures}))
     elif args.markdown:
-        print(figure_table(chip), end="")
+        print(parameter_table(chip), end="")
     else:
         print(tables.hardware_table(chip))
     return 0

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from nasrec_pim.chip.network import LayerCost, NetworkCost, chain_cost
+from nasrec_pim.chip.network import LayerCost, NetworkCost, chain_cost, linear_cost
 
-__all__ = ["LayerCost", "NetworkCost", "chain_cost"]
+__all__ = ["LayerCost", "NetworkCost", "chain_cost", "linear_cost"]

@@ -1,19 +1,28 @@
-"""Layers one after another on a mesh of tiles, as MNSIM 2.0 times a network."""
+"""Layers on a mesh of tiles, alone or one after another, as MNSIM 2.0 times them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nasrec_pim.chip.floor import Distances, check_room, distances, floor_of
+from nasrec_pim.chip.mesh import Distances, check_room, distances, mesh_of
 from nasrec_pim.crossbar import LinearCost, Matrices, cost_table, network_classes, shape_of
 from nasrec_pim.crossbar.linear import CostTable, Floats
 from nasrec_pim.errors import MappingError
 from nasrec_pim.hardware import Hardware
 
-__all__ = ["LayerCost", "NetworkCost", "alone_hops", "chain_cost", "hop_ns", "merge_transfer_ns", "onward_transfer_ns"]
+__all__ = [
+    "LayerCost",
+    "NetworkCost",
+    "alone_hops",
+    "chain_cost",
+    "hop_ns",
+    "linear_cost",
+    "merge_transfer_ns",
+    "onward_transfer_ns",
+]
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,36 @@ class NetworkCost:
     def energy_nJ(self) -> float:
         """One vector through all layers."""
         return sum(layer.cost.energy_nJ["total"] for layer in self.layers)
+
+
+def linear_cost(
+    K: int,
+    N: int,
+    weight_bits: int = 8,
+    act_bits: int = 8,
+    hardware: Hardware | None = None,
+    *,
+    copies: int = 1,
+) -> LinearCost:
+    """Cost of a fully connected layer of K inputs and N outputs, for one vector.
+
+    With hardware without corrections these are the figures of MNSIM 2.0 (commit ca39ccb) for the layer alone, agreeing
+    to floating-point rounding.
+
+    Args:
+        K: input features, at least 1.
+        N: output features, at least 1.
+        weight_bits: precision of the weights, sign included.
+        act_bits: precision of inputs and outputs.
+        hardware: default `Hardware.mnsim()`.
+        copies: how often the matrix is stored.
+
+    Raises:
+        MappingError: a size or precision is out of range.
+    """
+    chip = Hardware.mnsim() if hardware is None else hardware
+    table = cost_table(Matrices.of(K, N, weight_bits, act_bits, copies), chip)
+    return _placed_alone(table, chip) if chip.corrects("place_single") else table.row(0)
 
 
 def chain_cost(
@@ -98,7 +137,7 @@ def merge_transfer_ns(table: CostTable, hops: Floats, hardware: Hardware) -> Flo
 
 def onward_transfer_ns(bits: Floats | np.ndarray, hops: Floats, hardware: Hardware) -> Floats:
     """Time to send results on: D_out times the bits over the bandwidth."""
-    router = hardware.periphery.period_ns if hardware.mends("network") else 0.0
+    router = hardware.periphery.period_ns if hardware.corrects("network") else 0.0
     return _hops_ns(bits, hops, hardware, router)
 
 
@@ -108,7 +147,7 @@ def hop_ns(bits: float, hops: float, hardware: Hardware, *, router: bool = False
         return 0.0
     streamed = bits / hardware.noc.bandwidth_Gbps
     period = hardware.periphery.period_ns
-    if hardware.mends("network"):
+    if hardware.corrects("network"):
         return hops * period + streamed if hops > 0 else 0.0
     return hops * ((period if router else 0.0) + streamed)
 
@@ -116,7 +155,7 @@ def hop_ns(bits: float, hops: float, hardware: Hardware, *, router: bool = False
 def _hops_ns(bits: np.ndarray, hops: Floats, hardware: Hardware, router_ns: float) -> Floats:
     """Every hop stores all and forwards it (MNSIM), or the bits stream through all routers (correction `network`)."""
     streamed = bits / hardware.noc.bandwidth_Gbps
-    if hardware.mends("network"):
+    if hardware.corrects("network"):
         return np.asarray(hops * router_ns + np.where(hops > 0, streamed, 0.0))
     return np.asarray(hops * (router_ns + streamed))
 
@@ -124,17 +163,25 @@ def _hops_ns(bits: np.ndarray, hops: Floats, hardware: Hardware, router_ns: floa
 def alone_hops(tiles: int, hardware: Hardware) -> Floats:
     """D_in of a layer that lies alone on the chip's first tiles."""
     check_room(tiles, hardware)
-    floor = floor_of(hardware)
-    return distances(floor, np.arange(tiles), np.zeros(1, dtype=np.int64), [[]], np.zeros(1, dtype=bool)).merge
+    mesh = mesh_of(hardware)
+    return distances(mesh, np.arange(tiles), np.zeros(1, dtype=np.int64), [[]], np.zeros(1, dtype=bool)).merge
+
+
+def _placed_alone(table: CostTable, hardware: Hardware) -> LinearCost:
+    """The cost of a matrix that lies on the chip alone, summing over its tiles included."""
+    cost = table.row(0)
+    merge = float(merge_transfer_ns(table, alone_hops(cost.tiles, hardware), hardware)[0])
+    latency = {**cost.latency_ns, "merge_transfer": merge, "total": cost.latency_ns["total"] + merge}
+    return replace(cost, latency_ns=latency)
 
 
 def _chain_distances(table: CostTable, hardware: Hardware) -> Distances:
     count = len(table)
     counts = table.shape.tiles
     check_room(int(counts.sum()), hardware)
-    if count == 1 and not hardware.mends("place_single"):
+    if count == 1 and not hardware.corrects("place_single"):
         return Distances(np.zeros(1), np.zeros(1), np.zeros(1, dtype=np.int64))
     starts = np.cumsum(counts) - counts
     successors = [[i + 1] for i in range(count - 1)] + [[]]
     tiles = np.arange(int(counts.sum()))
-    return distances(floor_of(hardware), tiles, starts, successors, np.zeros(count, dtype=bool))
+    return distances(mesh_of(hardware), tiles, starts, successors, np.zeros(count, dtype=bool))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec_pim.crossbar.linear import CostTable, LinearCost, buffer_classes, cost_table, linear_cost, network_classes
+from nasrec_pim.crossbar.linear import CostTable, LinearCost, buffer_classes, cost_table, network_classes
 from nasrec_pim.crossbar.shape import Matrices, Shape, shape_of
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "Shape",
     "buffer_classes",
     "cost_table",
-    "linear_cost",
     "network_classes",
     "shape_of",
 ]

@@ -26,7 +26,9 @@ def area_um2(shape: Shape, hardware: Hardware, classes: BufferClasses) -> dict[s
     last tile that the matrix leaves to others are charged to it too, except with the correction `partial_arrays`.
     """
     element, tile = _parts(hardware)
-    share = shape.pes / hardware.tile.pe_count if hardware.mends("partial_arrays") else shape.tiles.astype(np.float64)
+    share = (
+        shape.pes / hardware.tile.pe_count if hardware.corrects("partial_arrays") else shape.tiles.astype(np.float64)
+    )
     elements = share * hardware.tile.pe_count
     sram = hardware.sram.area_um2
     parts = {name: elements * area for name, area in element.items()}
@@ -74,7 +76,7 @@ def _parts(hardware: Hardware) -> tuple[dict[str, float], _TileParts]:
     }
     tile = _TileParts(
         joint_um2=(hardware.tile.pe_count - 1) * adcs * circuits.joint_area_um2(hardware),
-        pooling_um2=0.0 if hardware.mends("pooling_area") else hardware.tile.pooling_area_um2,
-        router_um2=hardware.noc.router_area_um2 if hardware.mends("network") else 0.0,
+        pooling_um2=0.0 if hardware.corrects("pooling_area") else hardware.tile.pooling_area_um2,
+        router_um2=hardware.noc.router_area_um2 if hardware.corrects("network") else 0.0,
     )
     return element, tile

@@ -59,8 +59,8 @@ def energy_nJ(
         classes: sizes of the buffers.
         latency: result of `latency_ns`.
     """
-    working = shape_of(shape.matrices.single_copies(), hardware) if hardware.mends("replication") else shape
-    work = _used(working, hardware) if hardware.mends("partial_arrays") else _full(working, hardware)
+    working = shape_of(shape.matrices.single_copies(), hardware) if hardware.corrects("replication") else shape
+    work = _used(working, hardware) if hardware.corrects("partial_arrays") else _full(working, hardware)
     period = hardware.periphery.period_ns
     register = circuits.register_power_W(hardware) * period
     terms = {
@@ -76,7 +76,7 @@ def energy_nJ(
         "jointmodule": work.joint_additions * (circuits.joint_power_W(hardware) * period),
     }
     adder = work.group_additions * (circuits.adder_power_W(hardware) * period)
-    counted = hardware.mends("adder_energy")
+    counted = hardware.corrects("adder_energy")
     read, write = _buffers(work, working, hardware, classes, latency)
     nothing = np.zeros(len(shape.matrices))
     digital = summed([adder if counted else nothing, *(terms[name] for name in DIGITAL_PARTS)])
@@ -125,7 +125,7 @@ def _full(shape: Shape, hardware: Hardware) -> _Work:
     n, _, applied, applied_passes = cycle_counts(shape, hardware)
     elements = shape.tiles * shape.pes_per_tile
     crossbars = elements * shape.groups_used
-    both = digital_subtraction(hardware) and hardware.mends("digital_subtraction")
+    both = digital_subtraction(hardware) and hardware.corrects("digital_subtraction")
     columns = shape.columns * (2 if both else 1)
     dacs = ceil_div(shape.rows, demux)
     adcs = ceil_div(columns, mux) * _subarray_factor(hardware)
@@ -153,7 +153,7 @@ def _used(shape: Shape, hardware: Hardware) -> _Work:
     """Every row, column and element counted as far as the matrix fills it."""
     m, size, bus = shape.matrices, hardware.crossbar.size, hardware.buffer.bus_bits
     polarity, held = hardware.pe.polarity, hardware.crossbar.sample_and_hold
-    both = digital_subtraction(hardware) and hardware.mends("digital_subtraction")
+    both = digital_subtraction(hardware) and hardware.corrects("digital_subtraction")
     stored = shape.planes * m.copies
     row_passes = _over_blocks(m.inputs, size, lambda rows: ceil_div(rows, driven_rows(hardware)))
     column_turns = _over_blocks(m.outputs, size, lambda columns: column_passes(columns, hardware))
@@ -185,12 +185,12 @@ def _used(shape: Shape, hardware: Hardware) -> _Work:
 def _buffers(
     work: _Work, shape: Shape, hardware: Hardware, classes: BufferClasses, latency: dict[str, Floats]
 ) -> tuple[Floats, Floats]:
-    """Energy of reads and of writes. MNSIM: power of both buffers for the time of both; mended: own accesses only."""
+    """Energy of reads and of writes. MNSIM: power of both buffers for the time of both; corrected: own accesses."""
     sram = hardware.sram
     cycle_in, cycle_out = sram.cycle_ns[classes.input], sram.cycle_ns[classes.output]
     # Leakage that is counted over all time must not count during accesses again.
     leak_in, leak_out = (
-        np.zeros(len(shape.matrices)) if hardware.mends("leakage") else sram.leakage_W[c]
+        np.zeros(len(shape.matrices)) if hardware.corrects("leakage") else sram.leakage_W[c]
         for c in (classes.input, classes.output)
     )
     out = []
@@ -200,7 +200,7 @@ def _buffers(
     ):
         power_in = energy[classes.input] / cycle_in + leak_in
         power_out = energy[classes.output] / cycle_out + leak_out
-        if hardware.mends("buffer_accesses"):
+        if hardware.corrects("buffer_accesses"):
             out.append(work.input_accesses * power_in * cycle_in + output_accesses * power_out * cycle_out)
         else:
             time = latency[f"tile_outbuf_{way}"] + latency[f"pe_inbuf_{way}"]
@@ -209,7 +209,7 @@ def _buffers(
 
 
 def _leakage(shape: Shape, hardware: Hardware, classes: BufferClasses) -> Floats:
-    if not hardware.mends("leakage"):
+    if not hardware.corrects("leakage"):
         return np.zeros(len(shape.matrices))
     return buffer_leakage_W(shape, hardware, classes)
 
@@ -217,7 +217,7 @@ def _leakage(shape: Shape, hardware: Hardware, classes: BufferClasses) -> Floats
 def _wires(shape: Shape, hardware: Hardware) -> Floats:
     """Inputs to all elements and their sums back, within tiles."""
     m = shape.matrices
-    if not hardware.mends("network") or "network" in hardware.ideal:
+    if not hardware.corrects("network") or "network" in hardware.ideal:
         return np.zeros(len(m))
     inputs = m.inputs * m.act_bits * shape.column_blocks
     outputs = merged_bits(shape, hardware) * m.outputs * shape.row_blocks
@@ -239,7 +239,7 @@ def _over_blocks(total: Ints, size: int, count: Callable[[Ints], NDArray[Any]]) 
 
 
 def _subarray_factor(hardware: Hardware) -> int:
-    return hardware.subarrays if hardware.mends("subarray_adcs") else 1
+    return hardware.subarrays if hardware.corrects("subarray_adcs") else 1
 
 
 def _adder_levels(hardware: Hardware) -> float:

@@ -91,7 +91,7 @@ def latency_ns(
         "tile_outbuf_write": output_access_ns * buffers.output_write,
         "tile_outbuf_read": output_access_ns * buffers.output_read,
     }
-    if hardware.mends("slice_merge"):
+    if hardware.corrects("slice_merge"):
         terms["tile_merge"] = np.maximum(_merge_levels(shape) - levels, 0) * period
     exact = {name: np.asarray(value, dtype=np.float64) for name, value in terms.items()}
     return {**exact, "total": summed(exact.values())}
@@ -112,18 +112,18 @@ def cycle_counts(shape: Shape, hardware: Hardware) -> tuple[NDArray[np.int64], .
 
 
 def _element_bits(shape: Shape, hardware: Hardware) -> Floats:
-    """Width of what an element hands on: that of the ADC in MNSIM, grown by the input steps' shifts if mended."""
+    """Width of what an element hands on: that of the ADC in MNSIM, grown by the input steps' shifts if corrected."""
     bits = np.full(len(shape.matrices), float(hardware.adc.resolution_bits))
-    if hardware.mends("sum_width"):
+    if hardware.corrects("sum_width"):
         bits = bits + (shape.steps - 1) * hardware.dac.resolution_bits
     return bits
 
 
 def merged_bits(shape: Shape, hardware: Hardware) -> Floats:
-    """Width behind the joint modules: one bit a level more; the planes' shifts too if mended."""
+    """Width behind the joint modules: one bit a level more; the planes' shifts too if corrected."""
     bits = _element_bits(shape, hardware) + ceil_log2(shape.pes_per_tile)
-    if hardware.mends("sum_width"):
-        cell_bits = hardware.device.cell_bits if hardware.mends("cell_bits") else 1
+    if hardware.corrects("sum_width"):
+        cell_bits = hardware.device.cell_bits if hardware.corrects("cell_bits") else 1
         bits = bits + (shape.planes - 1) * cell_bits
     return bits
 

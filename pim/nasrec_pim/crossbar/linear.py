@@ -1,9 +1,9 @@
-"""The cost of stored matrices: one at a time, or a table of many at once."""
+"""The cost of stored matrices, a table of many at once; where they lie on the chip is not asked here."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from nasrec_pim.crossbar.latency import interval_ns, latency_ns
 from nasrec_pim.crossbar.shape import Matrices, Shape, mapping_figures, shape_of
 from nasrec_pim.hardware import Hardware
 
-__all__ = ["CostTable", "LinearCost", "cost_table", "linear_cost"]
+__all__ = ["CostTable", "LinearCost", "buffer_classes", "cost_table", "network_classes"]
 
 Floats = NDArray[np.float64]
 
@@ -83,46 +83,6 @@ class CostTable:
             },
             leakage_W=float(self.leakage_W[index]),
         )
-
-
-def linear_cost(
-    K: int,
-    N: int,
-    weight_bits: int = 8,
-    act_bits: int = 8,
-    hardware: Hardware | None = None,
-    *,
-    copies: int = 1,
-) -> LinearCost:
-    """Cost of a fully connected layer of K inputs and N outputs, for one vector.
-
-    With hardware without corrections these are the figures of MNSIM 2.0 (commit ca39ccb) for the layer alone, agreeing
-    to floating-point rounding.
-
-    Args:
-        K: input features, at least 1.
-        N: output features, at least 1.
-        weight_bits: precision of the weights, sign included.
-        act_bits: precision of inputs and outputs.
-        hardware: default `Hardware.mnsim()`.
-        copies: how often the matrix is stored.
-
-    Raises:
-        MappingError: a size or precision is out of range.
-    """
-    chip = Hardware.mnsim() if hardware is None else hardware
-    table = cost_table(Matrices.of(K, N, weight_bits, act_bits, copies), chip)
-    return _placed_alone(table, chip) if chip.mends("place_single") else table.row(0)
-
-
-def _placed_alone(table: CostTable, hardware: Hardware) -> LinearCost:
-    """The cost of a matrix that lies on the chip alone, summing over its tiles included."""
-    from nasrec_pim.chip.network import alone_hops, merge_transfer_ns
-
-    cost = table.row(0)
-    merge = float(merge_transfer_ns(table, alone_hops(cost.tiles, hardware), hardware)[0])
-    latency = {**cost.latency_ns, "merge_transfer": merge, "total": cost.latency_ns["total"] + merge}
-    return replace(cost, latency_ns=latency)
 
 
 def cost_table(matrices: Matrices, hardware: Hardware, classes: BufferClasses | None = None) -> CostTable:

@@ -163,7 +163,7 @@ def column_passes(columns: Ints, hardware: Hardware) -> Ints:
 
     MNSIM counts one polarity (correction `digital_subtraction`).
     """
-    both = digital_subtraction(hardware) and hardware.mends("digital_subtraction")
+    both = digital_subtraction(hardware) and hardware.corrects("digital_subtraction")
     return ceil_div(columns * (2 if both else 1), hardware.adc.per_subarray)
 
 
@@ -230,10 +230,10 @@ def summed(values: Iterable[Floats]) -> Floats:
 def _planes(matrices: Matrices, hardware: Hardware) -> Ints:
     magnitude_bits = matrices.weight_bits - (1 if hardware.pe.polarity == 2 else 0)
     if int(magnitude_bits.min()) < 1:
-        if not hardware.mends("edge_cases"):
+        if not hardware.corrects("edge_cases"):
             raise MappingError(
                 "1-bit weights leave no magnitude beside their sign on crossbars of two polarities; "
                 "use 2 bits, pe.polarity=1, or the correction edge_cases"
             )
         magnitude_bits = np.maximum(magnitude_bits, 1)
-    return ceil_div(magnitude_bits, hardware.device.cell_bits if hardware.mends("cell_bits") else 1)
+    return ceil_div(magnitude_bits, hardware.device.cell_bits if hardware.corrects("cell_bits") else 1)

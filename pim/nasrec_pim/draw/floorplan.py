@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nasrec_pim.chip.floor import floor_of
-from nasrec_pim.draw.svg import colour, document, rectangle, text
+from nasrec_pim.chip.mesh import mesh_of
+from nasrec_pim.draw.svg import color, document, rectangle, text
 from nasrec_pim.mapping.mapping import Mapping
 
 __all__ = ["floorplan", "tile_contents"]
@@ -19,20 +19,20 @@ def floorplan(mapping: Mapping) -> str:
     pointer it names everything that it holds.
     """
     contents = tile_contents(mapping)
-    floor = floor_of(mapping.hardware)
-    rows = [int(floor.rows[tile]) for tile in contents]
-    columns = [int(floor.columns[tile]) for tile in contents]
+    mesh = mesh_of(mapping.hardware)
+    rows = [int(mesh.rows[tile]) for tile in contents]
+    columns = [int(mesh.columns[tile]) for tile in contents]
     across, down = max(columns, default=0) + 1, max(rows, default=0) + 1
     order = {node.id: number for number, node in enumerate(n for n in mapping.nodes if n.stored is not None)}
     cells_of_tile = mapping.cells_allocated / mapping.tiles if mapping.tiles else 1.0
     title = (
         f"{mapping.name or 'model'} on {mapping.hardware.name}: {mapping.tiles:,} tiles, "
-        f"{mapping.utilisation:.1%} of their cells hold weights"
+        f"{mapping.utilization:.1%} of their cells hold weights"
     )
     elements = [text(MARGIN, 20, title, size=13), text(MARGIN, 36, "digital units and memory: left of the marked tile")]
     for tile, held in contents.items():
-        x = MARGIN + int(floor.columns[tile]) * (CELL + GAP)
-        y = HEAD + int(floor.rows[tile]) * (CELL + GAP)
+        x = MARGIN + int(mesh.columns[tile]) * (CELL + GAP)
+        y = HEAD + int(mesh.rows[tile]) * (CELL + GAP)
         full = min(1.0, sum(held.values()) / cells_of_tile)
         tip = f"tile {tile}, {full:.1%} full: " + ", ".join(f"{n} {c / cells_of_tile:.1%}" for n, c in held.items())
         elements.append(rectangle(x, y, CELL, CELL, "#eef1f3", stroke="#aab4bc", tip=tip))
@@ -40,9 +40,9 @@ def floorplan(mapping: Mapping) -> str:
         for node_id, cells in sorted(held.items(), key=lambda item: -item[1]):
             band = CELL * full * cells / sum(held.values())
             top -= band
-            elements.append(rectangle(x, top, CELL, band, colour(order[node_id]), tip=tip))
+            elements.append(rectangle(x, top, CELL, band, color(order[node_id]), tip=tip))
         elements.append(text(x + CELL / 2, y + CELL / 2 + 4, str(tile), anchor="middle", size=9))
-    hub_row, hub_column = floor.hub
+    hub_row, hub_column = mesh.hub
     if hub_row < down and hub_column < across:
         x, y = MARGIN + hub_column * (CELL + GAP), HEAD + hub_row * (CELL + GAP)
         elements.append(rectangle(x - 4, y, 3, CELL, "#1c2329", tip="digital units and the memory's port"))
@@ -75,5 +75,5 @@ def _legend(order: dict[str, int], left: float) -> list[str]:
         if line == LEGEND_LINES:
             elements.append(text(left, y + 9, f"and {len(order) - LEGEND_LINES} more"))
             break
-        elements += [rectangle(left, y, 10, 10, colour(number)), text(left + 16, y + 9, node_id)]
+        elements += [rectangle(left, y, 10, 10, color(number)), text(left + 16, y + 9, node_id)]
     return elements

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nasrec_pim.draw.svg import colour, document, rectangle, shown_ns, text, ticks
+from nasrec_pim.draw.svg import color, document, format_ns, rectangle, text, ticks
 from nasrec_pim.estimate.report import Report
 
 __all__ = ["gantt"]
@@ -22,12 +22,12 @@ def gantt(report: Report) -> str:
     scale = WIDTH / report.latency_ns if report.latency_ns else 0.0
     bottom = HEAD + LANE * len(names)
     hardware = report.mapping.hardware.name
-    title = f"{report.mapping.name or 'model'} on {hardware}: one sample in {shown_ns(report.latency_ns)}"
+    title = f"{report.mapping.name or 'model'} on {hardware}: one sample in {format_ns(report.latency_ns)}"
     elements = [text(16, 20, title, size=13)]
     for time in ticks(report.latency_ns):
         x = LEFT + time * scale
         elements.append(f'<path d="M{x:.2f} {HEAD} V{bottom:.2f}" stroke="#dde2e6"/>')
-        elements.append(text(x, bottom + 14, shown_ns(time) if time else "0", anchor="middle", size=10))
+        elements.append(text(x, bottom + 14, format_ns(time) if time else "0", anchor="middle", size=10))
     for number, name in enumerate(names):
         elements.append(text(LEFT - 8, HEAD + LANE * number + 12, name, anchor="end", size=10))
     critical = {(step.id, step.stage) for step in report.critical_path}
@@ -36,9 +36,9 @@ def gantt(report: Report) -> str:
         start, end = report.times.start_ns[index], report.times.end_ns[index]
         x, y, width = LEFT + start * scale, HEAD + LANE * names.index(lanes[index]), (end - start) * scale
         dark = (node_id, task.stage) in critical
-        tip = f"{node_id} ({task.stage}): {shown_ns(start)} to {shown_ns(end)}" + (", critical" if dark else "")
+        tip = f"{node_id} ({task.stage}): {format_ns(start)} to {format_ns(end)}" + (", critical" if dark else "")
         frame = {"stroke": "#1c2329", "weight": 1.4} if dark else {"stroke": "white", "weight": 0.5}
-        elements.append(rectangle(x, y + 1, width, LANE - 2, colour(task.node), tip=tip, **frame))  # type: ignore[arg-type]
+        elements.append(rectangle(x, y + 1, width, LANE - 2, color(task.node), tip=tip, **frame))  # type: ignore[arg-type]
         if width > LABEL_WIDTH * len(node_id):
             elements.append(text(x + 3, y + 12, node_id, size=9))
     return document(LEFT + WIDTH + 40, bottom + FOOT, title, elements)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from html import escape
 
-__all__ = ["colour", "document", "rectangle", "shown_ns", "text", "ticks"]
+__all__ = ["color", "document", "format_ns", "rectangle", "text", "ticks"]
 
 FONT = "Helvetica, Arial, sans-serif"
 
@@ -47,7 +47,7 @@ def text(x: float, y: float, content: str, *, anchor: str = "start", size: float
     )
 
 
-def colour(number: int) -> str:
+def color(number: int) -> str:
     """The colour of the n-th thing: hues a golden angle apart, so that neighbours differ.
 
     In hexadecimal, which every viewer reads; several leave hsl() black.
@@ -58,7 +58,7 @@ def colour(number: int) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def shown_ns(time_ns: float) -> str:
+def format_ns(time_ns: float) -> str:
     """A time with a fitting unit."""
     for unit, size in (("ms", 1e6), ("µs", 1e3)):
         if time_ns >= size:

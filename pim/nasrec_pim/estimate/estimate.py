@@ -61,7 +61,7 @@ def _digital_busy(mapping: Mapping, tasks: list[Task]) -> list[float]:
 def _static_W(mapping: Mapping, lookups: dict[str, LookupCost], busy: list[float]) -> list[float]:
     """Power that each node's hardware draws all the time; MNSIM has none (correction `leakage`)."""
     hardware = mapping.hardware
-    if not hardware.mends("leakage"):
+    if not hardware.corrects("leakage"):
         return [0.0] * len(mapping.nodes)
     digital = hardware.digital.leakage_W * (0 if "digital" in hardware.ideal else 1)
     out = []
@@ -135,7 +135,7 @@ def _energies(node: MappedNode, hardware: Hardware, lookups: dict[str, LookupCos
         out["DAC"] = entry.DAC_nJ * vectors
         out["periphery"] = entry.digital_nJ * vectors
         out["buffer"] = entry.buffer_nJ * vectors
-        if hardware.mends("network"):
+        if hardware.corrects("network"):
             out["network"] = (entry.wires_nJ + hop_energy_nJ(stored, hardware)) * vectors
     elif node.home == "memory":
         out["memory"] = lookups[node.id].energy_nJ["total"]

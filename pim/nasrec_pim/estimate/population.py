@@ -77,7 +77,7 @@ def _totals(mapping: Mapping) -> tuple[float, float, float, float]:
     energy = sum([cost.energy_nJ["total"] for cost in lookups.values()])
     area_um2 = sum([cost.area_um2 for cost in lookups.values()])
     static_W = sum([cost.static_W for cost in lookups.values()])
-    travels = hardware.mends("network")
+    travels = hardware.corrects("network")
     work = [0, 0, 0, 0, 0]
     for node in mapping.nodes:
         for i, count in enumerate(node.demand.work):
@@ -93,6 +93,6 @@ def _totals(mapping: Mapping) -> tuple[float, float, float, float]:
     if any(work):
         area_um2 += hardware.digital.area_um2
         static_W += hardware.digital.leakage_W * (0 if "digital" in hardware.ideal else 1)
-    if hardware.mends("leakage"):
+    if hardware.corrects("leakage"):
         energy += static_W * latency
     return latency, energy, 1e-6 * area_um2, interval_of(mapping, tasks)

@@ -182,10 +182,10 @@ class Report:
         return self.energy_nJ - self.static_W * (self.latency_ns - self.interval_ns)
 
     @property
-    def utilisation(self) -> dict[str, float]:
+    def utilization(self) -> dict[str, float]:
         """Share of the interval for which each resource works in a stream, and of the cells that hold weights."""
         interval = self.interval_ns or 1.0
-        return {name: time / interval for name, time in self.occupation.items()} | {"cells": self.mapping.utilisation}
+        return {name: time / interval for name, time in self.occupation.items()} | {"cells": self.mapping.utilization}
 
     @cached_property
     def programming(self) -> Programming:
@@ -228,7 +228,7 @@ class Report:
             "bottleneck": self.bottleneck,
             "static_W": self.static_W,
             "tiles": self.mapping.tiles,
-            "cell_utilisation": self.mapping.utilisation,
+            "cell_utilisation": self.mapping.utilization,
             "energy_by_component_nJ": self.energy_by_component,
             "programming": {
                 "time_ns": programming.time_ns,

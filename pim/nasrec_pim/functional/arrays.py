@@ -9,11 +9,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec_ir.quantise import Quantised, largest_integer
-from nasrec_pim.functional.cells import Nonideal, Position, held_levels
+from nasrec_ir.quantize import Quantized, largest_integer
+from nasrec_pim.functional.cells import Nonideal, Position, effective_levels
 from nasrec_pim.functional.digits import digits_of
 from nasrec_pim.hardware import Hardware
-from nasrec_pim.mapping.book import Key
+from nasrec_pim.mapping.cost_cache import Key
 
 __all__ = ["StoredMatrix", "store"]
 
@@ -40,7 +40,7 @@ class StoredMatrix:
     """
 
     hardware: Hardware
-    weights: Quantised
+    weights: Quantized
     groups: list[tuple[slice, Levels]]
     planes: int
     plane_bits: int
@@ -70,7 +70,7 @@ class StoredMatrix:
                 out[start : start + len(chunk)] -= self.offset * chunk.sum(axis=1, keepdims=True)
         return out
 
-    def held(self) -> Floats:
+    def effective_weights(self) -> Floats:
         """The weights `[K, N]` that the cells stand for, in steps of the integers: these, where cells are exact."""
         factors = 2.0 ** (self.plane_bits * np.arange(self.planes))
         parts = [levels.reshape(len(levels), self.planes, -1) for _, levels in self.groups]
@@ -120,7 +120,7 @@ class StoredMatrix:
 
 
 def store(
-    weights: Quantised,
+    weights: Quantized,
     key: Key,
     planes: int,
     positions: Sequence[tuple[slice, slice, Position]],
@@ -139,7 +139,7 @@ def store(
         nonideal: effects in force.
         rng: random numbers for this copy.
     """
-    plane_bits = hardware.device.cell_bits if hardware.mends("cell_bits") else 1
+    plane_bits = hardware.device.cell_bits if hardware.corrects("cell_bits") else 1
     both = hardware.pe.polarity == 2
     offset = 0 if both else 2 ** (key.weight_bits - 1)
     integers = weights.integers + offset
@@ -152,7 +152,7 @@ def store(
             continue
         for rows, columns, position in positions:
             block = digits[:, rows, columns]
-            held[:, rows, columns] += sign * held_levels(block, 2**plane_bits, hardware, nonideal, position, rng)
+            held[:, rows, columns] += sign * effective_levels(block, 2**plane_bits, hardware, nonideal, position, rng)
     groups = []
     for rows in driven_groups(key.inputs, hardware):
         levels = np.ascontiguousarray(held[:, rows].transpose(1, 0, 2).reshape(rows.stop - rows.start, -1))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nasrec_pim.errors import MappingError
 from nasrec_pim.hardware import Hardware
 
-__all__ = ["IDEAL", "Nonideal", "Position", "held_levels"]
+__all__ = ["IDEAL", "Nonideal", "Position", "effective_levels"]
 
 Levels = NDArray[np.float32]
 
@@ -66,7 +66,7 @@ class Position:
     left: int
 
 
-def held_levels(
+def effective_levels(
     digits: Levels, base: int, hardware: Hardware, nonideal: Nonideal, position: Position, rng: np.random.Generator
 ) -> Levels:
     """Levels that cells really stand for, in units of the difference of neighbouring levels.
@@ -90,7 +90,7 @@ def held_levels(
     conductance = nominal[level]
     if nonideal.variation and device.variation_percent > 0:
         spread = device.variation_percent / 100
-        if hardware.mends("cell_variation"):
+        if hardware.corrects("cell_variation"):
             factor = 1 + spread * rng.standard_normal(digits.shape, dtype=np.float32)
         else:  # MNSIM draws one number for all cells of a level
             factor = (1 + spread * rng.standard_normal(base))[level]

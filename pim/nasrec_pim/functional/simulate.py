@@ -13,14 +13,14 @@ from nasrec_ir import Graph, Node
 from nasrec_ir.interpret import EVALUATE, take
 from nasrec_ir.ops import attributes
 from nasrec_ir.passes import Expand
-from nasrec_ir.quantise import Quantised, quantise, scale_of
+from nasrec_ir.quantize import Quantized, quantize, scale_of
 from nasrec_pim.errors import MappingError
 from nasrec_pim.functional.arrays import StoredMatrix, store
 from nasrec_pim.functional.cells import Nonideal, Position
 from nasrec_pim.mapping.mapping import Mapping as Mapped
 from nasrec_pim.mapping.mapping import Stored
 
-__all__ = ["CrossbarModel", "integers_of", "programmed"]
+__all__ = ["CrossbarModel", "integers_of", "programmed_weights"]
 
 Floats = NDArray[np.float64]
 Product = Callable[[Node, Floats], Floats]
@@ -84,7 +84,7 @@ class CrossbarModel:
         """Results on the simulated crossbars, `[B, ...]`."""
         return self._run(inputs, self._on_crossbars)
 
-    def quantised(self, inputs: Sequence[Any]) -> Floats:
+    def quantized(self, inputs: Sequence[Any]) -> Floats:
         """Results of the fake-quantised model: the same integers, multiplied exactly."""
         return self._run(inputs, self._exactly)
 
@@ -108,11 +108,11 @@ class CrossbarModel:
             out[:, number :: len(copies)] = products.reshape(batch, own.shape[1], -1)
         return out * (inputs.step * weights.step)
 
-    def _integers(self, node: Node, vectors: Floats) -> Quantised:
+    def _integers(self, node: Node, vectors: Floats) -> Quantized:
         """By the scale that the node holds, else by the largest value met in calibration."""
         bits, held = self._stored[node.id].key.act_bits, self._params[node.id].get("act_scale")
         scale = scale_of(self._ranges[node.id], bits) if held is None else held
-        return quantise(vectors, bits, scale)
+        return quantize(vectors, bits, scale)
 
     def _program(self, nonideal: Nonideal, seed: int) -> dict[str, list[StoredMatrix]]:
         positions = _positions(self.mapping)
@@ -160,8 +160,8 @@ class CrossbarModel:
         return _epilogue(y, -1 if node.op == "channel_linear" else 1, attributes(node), self._params[node.id])
 
 
-def programmed(
-    mapping: Mapped, weights: Mapping[str, Quantised], nonideal: Nonideal, seed: int | Sequence[int]
+def programmed_weights(
+    mapping: Mapped, weights: Mapping[str, Quantized], nonideal: Nonideal, seed: int | Sequence[int]
 ) -> dict[str, Floats]:
     """What stored matrices are on one chip: written into cells, and read back without converters.
 
@@ -183,7 +183,7 @@ def programmed(
         rng = np.random.default_rng([*seeds, zlib.crc32(node.id.encode())])
         exact, planes = weights[node.id], stored.footprint.planes
         matrix = store(exact, stored.key, planes, positions[node.id][0], mapping.hardware, nonideal, rng)
-        out[node.id] = matrix.held() * exact.step
+        out[node.id] = matrix.effective_weights() * exact.step
     return out
 
 
@@ -235,11 +235,11 @@ def _blocks(stored: Stored, size: int) -> list[tuple[slice, slice]]:
     ]
 
 
-def integers_of(node: Node, weight: Floats, bits: int) -> Quantised:
+def integers_of(node: Node, weight: Floats, bits: int) -> Quantized:
     """A stored matrix `[N, K]` as integers `[K, N]`; with a scale for each output where the graph quantises so."""
     attrs = attributes(node)
     by_row = attrs["weight_bits"] is not None and not attrs["per_tensor"]
-    return quantise(weight.T, bits, scale_of(weight, bits, 1).T if by_row else None)
+    return quantize(weight.T, bits, scale_of(weight, bits, 1).T if by_row else None)
 
 
 def _parameters(node: Node, parameters: Mapping[str, Any]) -> dict[str, Floats]:

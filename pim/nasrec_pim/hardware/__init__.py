@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from nasrec_pim.hardware.corrections import CORRECTIONS, PHYSICAL, QUIRKS, Correction, Quirk, resolve_corrections
-from nasrec_pim.hardware.figure import CONFIDENCES, Figure, Provenance
-from nasrec_pim.hardware.hardware import IDEAL_PARTS, PARTS, FigureRow, Hardware
+from nasrec_pim.hardware.hardware import IDEAL_PARTS, Hardware
+from nasrec_pim.hardware.parameter import CONFIDENCES, Parameter, ParameterSpec, Provenance
+from nasrec_pim.hardware.parts import PARTS
 from nasrec_pim.hardware.presets import presets
-from nasrec_pim.hardware.table import figure_table
+from nasrec_pim.hardware.table import parameter_table
 
 __all__ = [
     "CONFIDENCES",
@@ -16,12 +17,12 @@ __all__ = [
     "PHYSICAL",
     "QUIRKS",
     "Correction",
-    "Figure",
-    "FigureRow",
     "Hardware",
+    "Parameter",
+    "ParameterSpec",
     "Provenance",
     "Quirk",
-    "figure_table",
+    "parameter_table",
     "presets",
     "resolve_corrections",
 ]

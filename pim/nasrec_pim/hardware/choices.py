@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["ADC_CHOICES", "CORRECTED_ADC_AREA_UM2", "CORRECTED_DAC_POWER_W", "DAC_CHOICES"]
+from nasrec_pim.hardware.parameter import Part
+
+__all__ = ["ADC_CHOICES", "CORRECTED_ADC_AREA_UM2", "CORRECTED_DAC_POWER_W", "DAC_CHOICES", "with_choice"]
 
 
 def _adc(bits: int, area_um2: float, power_W: float, rate_GSps: float, kind: str = "sar") -> Mapping[str, Any]:
@@ -59,3 +61,17 @@ CORRECTED_DAC_POWER_W: Mapping[int, float] = MappingProxyType({6: 0.4992e-3})
 
 CORRECTED_ADC_AREA_UM2: Mapping[int, float] = MappingProxyType({6: 580.0})
 """Choice 6 is choice 4 in all but its area, which is that of the 8-bit choices 3 and 5."""
+
+
+def with_choice(part: Part, changed: Mapping[str, Any], table: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Changes of a converter, completed by the row of the table that they name.
+
+    A change of one of a row's own values makes it no row of the table any more: `choice` is 0 then.
+    """
+    choice = changed.get("choice")
+    row = table.get(choice, {}) if type(choice) is int else {}
+    out = {**row, **changed}
+    own = next(iter(table.values())).keys() & changed.keys()
+    if own and any(changed[name] != row.get(name, getattr(part, name)) for name in own):
+        out["choice"] = 0
+    return out

@@ -1,4 +1,4 @@
-"""What is odd about MNSIM 2.0's hardware model (commit ca39ccb), and the switch that mends each oddity.
+"""What is odd about MNSIM 2.0's hardware model (commit ca39ccb), and the switch that corrects each oddity.
 
 Without any switch the cost formulas reproduce the tool; with all of them they are the `physical` fidelity.
 """
@@ -20,7 +20,7 @@ class Correction:
 
     Attributes:
         name: how it is written in a preset or an override.
-        quirks: numbers of the quirks it mends (keys of `QUIRKS`).
+        quirks: numbers of the quirks it corrects (keys of `QUIRKS`).
         doc: what changes.
         touches: `"cost"` changes figures, `"domain"` makes hardware or precisions usable that the tool rejects,
             `"functional"` changes the functional simulation.

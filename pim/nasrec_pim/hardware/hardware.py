@@ -5,45 +5,43 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from nasrec_pim.errors import HardwareError
-from nasrec_pim.hardware.choices import ADC_CHOICES, CORRECTED_ADC_AREA_UM2, CORRECTED_DAC_POWER_W, DAC_CHOICES
+from nasrec_pim.hardware.choices import (
+    ADC_CHOICES,
+    CORRECTED_ADC_AREA_UM2,
+    CORRECTED_DAC_POWER_W,
+    DAC_CHOICES,
+    with_choice,
+)
 from nasrec_pim.hardware.corrections import PHYSICAL, resolve_corrections
-from nasrec_pim.hardware.figure import Part, Provenance, figures_of
-from nasrec_pim.hardware.parts import Adc, Buffer, Crossbar, Dac, Device, Pe, Periphery, Tile
+from nasrec_pim.hardware.overrides import parse_overrides
+from nasrec_pim.hardware.parameter import Parameter, Provenance, parameter_fields
+from nasrec_pim.hardware.parts import (
+    CELL_BITS,
+    MOST_CELL_BITS,
+    PARTS,
+    Adc,
+    Buffer,
+    Crossbar,
+    Dac,
+    Device,
+    Pe,
+    Periphery,
+    Tile,
+    spaced_resistances,
+)
 from nasrec_pim.hardware.sram import Sram, cacti_sram, mnsim_sram
 from nasrec_pim.hardware.system import DigitalUnit, Memory, Noc, Policy
+from nasrec_pim.hardware.toml_reader import Description, read_file, read_preset
+from nasrec_pim.hardware.toml_writer import to_toml
 
-__all__ = ["CELL_BITS", "IDEAL_PARTS", "PARTS", "FigureRow", "Hardware"]
+__all__ = ["IDEAL_PARTS", "Hardware"]
 
 IDEAL_PARTS = ("ADC", "DAC", "buffer", "network", "digital", "memory")
-"""What `Hardware.idealised` can make ideal."""
-
-CELL_BITS = ("device", "cell_bits")
-"""No field of its own: levels of a cell are given by their resistances."""
-
-MOST_CELL_BITS = 8
-
-PARTS: Mapping[str, type[Part]] = {
-    part.section: part
-    for part in (Device, Crossbar, Dac, Adc, Pe, Periphery, Tile, Buffer, DigitalUnit, Noc, Memory, Policy)
-}
-"""The parts by the name of their section."""
-
-
-@dataclass(frozen=True)
-class FigureRow:
-    """One value of a description with everything that is known of it."""
-
-    section: str
-    name: str
-    value: Any
-    unit: str
-    doc: str
-    source: str
-    confidence: str
+"""What `Hardware.idealized` can make ideal."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Hardware:
     Attributes:
         name: for tables and plots.
         corrections: switches on top of MNSIM's formulas (`nasrec_pim.CORRECTIONS`), in canonical order.
-        ideal: parts that take neither time nor energy, for bounds (`idealised`).
+        ideal: parts that take neither time nor energy, for bounds (`idealized`).
         provenance: source and confidence by `section.field`.
 
     Raises:
@@ -121,10 +119,12 @@ class Hardware:
 
     @classmethod
     def preset(cls, name: str) -> Hardware:
-        """A description that ships with the package; `presets()` lists them."""
-        from nasrec_pim.hardware.presets import load_preset
+        """A description that ships with the package; `presets()` lists them.
 
-        return load_preset(name)
+        Raises:
+            HardwareError: there is none of this name.
+        """
+        return _preset(name)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Hardware:
@@ -133,9 +133,11 @@ class Hardware:
         Raises:
             HardwareError: the file is missing or malformed; the message names file, section and field.
         """
-        from nasrec_pim.hardware.presets import load_file
-
-        return load_file(path)
+        description = read_file(path)
+        try:
+            return _built(description)
+        except HardwareError as error:
+            raise HardwareError(f"{os.fspath(path)}: {error}") from None
 
     @classmethod
     def mnsim(
@@ -170,13 +172,11 @@ class Hardware:
         Raises:
             HardwareError: a setting is out of range.
         """
-        from nasrec_pim.hardware.presets import load_preset
-
         if type(device_levels) is not int or device_levels < 2:
             raise HardwareError(f"device_levels = {device_levels!r:.60} must be an integer of at least 2")
         if sub_position not in (0, 1):
             raise HardwareError(f"sub_position = {sub_position!r:.60} must be 0 (analog) or 1 (digital)")
-        base = load_preset("mnsim")
+        base = _preset("mnsim")
         high, low = base.device.resistances_ohm[0], base.device.resistances_ohm[-1]
         return base.with_values(
             {
@@ -191,7 +191,7 @@ class Hardware:
                 "pe.polarity": polarity,
                 "pe.subtraction": ("analog", "digital")[sub_position],
                 "buffer.node_nm": buftech,
-                "device.resistances_ohm": _levels(high, low, device_levels),
+                "device.resistances_ohm": spaced_resistances(high, low, device_levels),
             },
             Provenance("MNSIM 2.0, commit ca39ccb: setting of a sweep", "high"),
         )
@@ -202,8 +202,6 @@ class Hardware:
         Raises:
             HardwareError: a text has another form, names no field, or its value is not allowed.
         """
-        from nasrec_pim.hardware.overrides import parse_overrides
-
         values, corrections = parse_overrides(texts)
         changed = self.with_values(values, Provenance("override", "user"))
         return changed if corrections is None else changed.with_corrections(corrections)
@@ -223,13 +221,13 @@ class Hardware:
             section, _, name = key.partition(".")
             if (section, name) == CELL_BITS:
                 name, value = "resistances_ohm", self._levels_of(value)
-            if section not in PARTS or name not in {item.name for item, _ in figures_of(PARTS[section])}:
+            if section not in PARTS or name not in {item.name for item, _ in parameter_fields(PARTS[section])}:
                 raise HardwareError(f"{key!r:.60} is no SECTION.FIELD of a description; 'nasrec pim hardware' has all")
             sections.setdefault(section, {})[name] = value
         for section, table in (("adc", ADC_CHOICES), ("dac", DAC_CHOICES)):
             changed = sections.get(section)
             if changed:
-                sections[section] = _with_choice(getattr(self, section), changed, table)
+                sections[section] = with_choice(getattr(self, section), changed, table)
         sources = {f"{section}.{name}": provenance for section, changed in sections.items() for name in changed}
         parts = {section: replace(getattr(self, section), **changed) for section, changed in sections.items()}
         return replace(self, **parts, provenance={**self.provenance, **sources})
@@ -238,7 +236,7 @@ class Hardware:
         if type(cell_bits) is not int or not 1 <= cell_bits <= MOST_CELL_BITS:
             raise HardwareError(f"device.cell_bits = {cell_bits!r:.60} must be an integer from 1 to {MOST_CELL_BITS}")
         ends = self.device.resistances_ohm
-        return _levels(ends[0], ends[-1], 2**cell_bits)
+        return spaced_resistances(ends[0], ends[-1], 2**cell_bits)
 
     def to_toml(self) -> str:
         """Every value with source and confidence, in the form that `load` reads.
@@ -246,15 +244,15 @@ class Hardware:
         Raises:
             HardwareError: parts are ideal, which a file cannot say.
         """
-        from nasrec_pim.hardware.written import to_toml
-
-        return to_toml(self)
+        if self.ideal:
+            raise HardwareError(f"hardware {self.name}: ideal parts ({', '.join(self.ideal)}) cannot be written")
+        return to_toml(self.name, self.corrections, self.parameters())
 
     def with_corrections(self, names: str | Iterable[str]) -> Hardware:
         """A copy with exactly these switches on: `"mnsim"`, `"physical"`, or names (see `resolve_corrections`)."""
         return replace(self, corrections=resolve_corrections(names))
 
-    def idealised(self, *parts: str) -> Hardware:
+    def idealized(self, *parts: str) -> Hardware:
         """A copy in which parts take neither time nor energy, for bounds on what a better one could give.
 
         Raises:
@@ -265,13 +263,13 @@ class Hardware:
             raise HardwareError(f"{unknown[0]!r:.40} cannot be idealised; choose from {', '.join(IDEAL_PARTS)}")
         return replace(self, ideal=tuple(part for part in IDEAL_PARTS if part in {*self.ideal, *parts}))
 
-    def figures(self) -> tuple[FigureRow, ...]:
+    def parameters(self) -> tuple[Parameter, ...]:
         """Every value with unit, meaning, source and confidence, section by section."""
         unknown = Provenance("not stated", "user")
         return tuple(
-            FigureRow(section, name, value, described.unit, described.doc, origin.source, origin.confidence)
+            Parameter(section, name, value, spec.unit, spec.doc, origin.source, origin.confidence)
             for section in PARTS
-            for name, value, described in getattr(self, section).values()
+            for name, value, spec in getattr(self, section).values()
             for origin in (self.provenance.get(f"{section}.{name}", unknown),)
         )
 
@@ -280,7 +278,7 @@ class Hardware:
         """`"mnsim"` without corrections, `"physical"` with all, `"mixed"` otherwise."""
         return {(): "mnsim", PHYSICAL: "physical"}.get(self.corrections, "mixed")
 
-    def mends(self, name: str) -> bool:
+    def corrects(self, name: str) -> bool:
         """Whether a correction is switched on."""
         return name in self.corrections
 
@@ -311,8 +309,8 @@ class Hardware:
         """Power of one DAC."""
         if "DAC" in self.ideal:
             return 0.0
-        mended = CORRECTED_DAC_POWER_W if self.mends("dac_power") else {}
-        return mended.get(self.dac.choice, self.dac.power_W)
+        corrected = CORRECTED_DAC_POWER_W if self.corrects("dac_power") else {}
+        return corrected.get(self.dac.choice, self.dac.power_W)
 
     @cached_property
     def adc_power_W(self) -> float:
@@ -322,29 +320,29 @@ class Hardware:
     @cached_property
     def adc_area_um2(self) -> float:
         """Area of one ADC."""
-        mended = CORRECTED_ADC_AREA_UM2 if self.mends("adc_table") else {}
-        return mended.get(self.adc.choice, self.adc.area_um2)
+        corrected = CORRECTED_ADC_AREA_UM2 if self.corrects("adc_table") else {}
+        return corrected.get(self.adc.choice, self.adc.area_um2)
 
     @cached_property
     def dac_ns(self) -> float:
-        """Time of one digital-to-analog conversion: (bits + 2) / rate in MNSIM, 1 / rate if mended."""
+        """Time of one digital-to-analog conversion: (bits + 2) / rate in MNSIM, 1 / rate if corrected."""
         if "DAC" in self.ideal:
             return 0.0
-        return (1 if self.mends("converter_rate") else self.dac.resolution_bits + 2) / self.dac.rate_GSps
+        return (1 if self.corrects("converter_rate") else self.dac.resolution_bits + 2) / self.dac.rate_GSps
 
     @cached_property
     def adc_ns(self) -> float:
         """Time of one analog-to-digital conversion.
 
         MNSIM has (bits + 2) / rate; 1 / rate for one bit; 2^bits / rate for a ramp, whose rate is that of its steps.
-        The data sheets' 1 / rate if mended.
+        The data sheets' 1 / rate if corrected.
         """
         bits, rate = self.adc.resolution_bits, self.adc.rate_GSps
         if "ADC" in self.ideal:
             return 0.0
         if self.adc.kind == "ramp":
             return float(2**bits / rate)
-        return (1 if bits == 1 or self.mends("converter_rate") else bits + 2) / rate
+        return (1 if bits == 1 or self.corrects("converter_rate") else bits + 2) / rate
 
     @cached_property
     def sram(self) -> Sram:
@@ -359,29 +357,21 @@ class Hardware:
     def _sram_table(self) -> Sram:
         buffer = self.buffer
         shipped = mnsim_sram(buffer.node_nm, buffer.bus_bits, buffer.access_ns)
-        if not (self.mends("buffer_cycle") or self.mends("buffer_table")):
+        if not (self.corrects("buffer_cycle") or self.corrects("buffer_table")):
             return shipped
         cacti = cacti_sram(buffer.cacti_node_nm, buffer.cacti_cell, buffer.bus_bits)
-        if self.mends("buffer_cycle") and self.mends("buffer_table"):
+        if self.corrects("buffer_cycle") and self.corrects("buffer_table"):
             return cacti
-        if self.mends("buffer_table"):
+        if self.corrects("buffer_table"):
             return replace(cacti, cycle_ns=cacti.cycle_ns * 0 + buffer.access_ns)
         return replace(shipped, cycle_ns=cacti.cycle_ns[cacti.size_class(shipped.sizes_bytes)])
 
 
-def _levels(highest_ohm: float, lowest_ohm: float, levels: int) -> tuple[float, ...]:
-    """Resistances whose conductances are evenly spaced; the ends are exact."""
-    step = (1 / lowest_ohm - 1 / highest_ohm) / (levels - 1)
-    between = (1 / (1 / highest_ohm + step * level) for level in range(1, levels - 1))
-    return (highest_ohm, *between, lowest_ohm)
+@cache
+def _preset(name: str) -> Hardware:
+    return _built(read_preset(name))
 
 
-def _with_choice(part: Part, changed: Mapping[str, Any], table: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    """Changes of a converter, completed by the row of the table that they name."""
-    choice = changed.get("choice")
-    row = table.get(choice, {}) if type(choice) is int else {}
-    out = {**row, **changed}
-    own = next(iter(table.values())).keys() & changed.keys()
-    if own and any(changed[name] != row.get(name, getattr(part, name)) for name in own):
-        out["choice"] = 0
-    return out
+def _built(description: Description) -> Hardware:
+    parts: Mapping[str, Any] = description.parts
+    return Hardware(description.name, **parts, corrections=description.corrections, provenance=description.provenance)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from nasrec_pim.errors import HardwareError
-from nasrec_pim.hardware.figure import figures_of
-from nasrec_pim.hardware.hardware import CELL_BITS, PARTS
+from nasrec_pim.hardware.parameter import parameter_fields
+from nasrec_pim.hardware.parts import CELL_BITS, PARTS
 
 __all__ = ["parse_overrides"]
 
@@ -50,7 +50,7 @@ def _kind(key: str) -> str:
     part = PARTS.get(section)
     if part is None:
         raise HardwareError(f"override {key!r:.60}: there is no section {section!r:.40}; there are {', '.join(PARTS)}")
-    kinds = {item.name: kind for item, kind in figures_of(part)}
+    kinds = {item.name: kind for item, kind in parameter_fields(part)}
     if name not in kinds:
         raise HardwareError(f"override {key!r:.60}: {section} has no field {name!r:.40}; it has {', '.join(kinds)}")
     return kinds[name]

@@ -1,4 +1,5 @@
-"""The analog side and what surrounds it: device, crossbar, converters, periphery, processing element, tile, buffers.
+"""The parts of a chip. Here the analog side and what surrounds it: device, crossbar, converters, periphery, processing
+element, tile, buffers; the rest stands in `system.py`.
 
 Values stand in the presets (TOML); here are names, units, meanings and limits. Symbols in the docstrings are those of
 the cost formulas: X crossbar side, U subarray rows, S = X/U, G groups, a and d converters per subarray, P elements per
@@ -8,12 +9,32 @@ tile.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nasrec_pim.hardware.figure import Part, figure
+from nasrec_pim.hardware.parameter import Part, parameter
+from nasrec_pim.hardware.system import DigitalUnit, Memory, Noc, Policy
 
-__all__ = ["Adc", "Buffer", "Crossbar", "Dac", "Device", "Pe", "Periphery", "Tile"]
+__all__ = [
+    "CELL_BITS",
+    "MOST_CELL_BITS",
+    "PARTS",
+    "Adc",
+    "Buffer",
+    "Crossbar",
+    "Dac",
+    "Device",
+    "Pe",
+    "Periphery",
+    "Tile",
+    "spaced_resistances",
+]
+
+CELL_BITS = ("device", "cell_bits")
+"""No field of its own: levels of a cell are given by their resistances."""
+
+MOST_CELL_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -22,24 +43,26 @@ class Device(Part):
 
     section: ClassVar[str] = "device"
 
-    node_nm: int = figure("nm", "technology node of the cell", at_least=1)
-    area_um2: float = figure("um^2", "area of one cell", above=0)
-    read_latency_ns: float = figure("ns", "time of one read of the bare cell", above=0)
-    write_latency_ns: float = figure("ns", "length of one write pulse", above=0)
-    read_voltages_V: tuple[float, ...] = figure("V", "voltages of a low and a high input", at_least=0, length=2)
-    write_voltages_V: tuple[float, ...] = figure("V", "lowest and highest write voltage", at_least=0, length=2)
-    resistances_ohm: tuple[float, ...] = figure("ohm", "resistance of each level, highest (HRS) first", above=0)
-    high_input_fraction: float = figure("", "mean share of inputs at the high voltage", at_least=0, at_most=1)
-    lrs_fraction: float = figure("", "mean share of cells in the lowest-resistance state", at_least=0, at_most=1)
-    variation_percent: float = figure("%", "standard deviation of a cell's resistance (functional)", at_least=0)
-    stuck_hrs_percent: float = figure(
+    node_nm: int = parameter("nm", "technology node of the cell", at_least=1)
+    area_um2: float = parameter("um^2", "area of one cell", above=0)
+    read_latency_ns: float = parameter("ns", "time of one read of the bare cell", above=0)
+    write_latency_ns: float = parameter("ns", "length of one write pulse", above=0)
+    read_voltages_V: tuple[float, ...] = parameter("V", "voltages of a low and a high input", at_least=0, length=2)
+    write_voltages_V: tuple[float, ...] = parameter("V", "lowest and highest write voltage", at_least=0, length=2)
+    resistances_ohm: tuple[float, ...] = parameter("ohm", "resistance of each level, highest (HRS) first", above=0)
+    high_input_fraction: float = parameter("", "mean share of inputs at the high voltage", at_least=0, at_most=1)
+    lrs_fraction: float = parameter("", "mean share of cells in the lowest-resistance state", at_least=0, at_most=1)
+    variation_percent: float = parameter("%", "standard deviation of a cell's resistance (functional)", at_least=0)
+    stuck_hrs_percent: float = parameter(
         "%", "cells stuck at the highest resistance (functional)", at_least=0, at_most=100
     )
-    stuck_lrs_percent: float = figure("%", "cells stuck at the lowest resistance (functional)", at_least=0, at_most=100)
-    read_noise_percent: float = figure("%", "standard deviation of the current of one read (functional)", at_least=0)
-    drift_exponent: float = figure("", "conductance falls as time^-exponent (functional)", at_least=0, at_most=1)
-    write_pulses: int = figure("", "program-and-verify pulses until a cell holds its level, mean", at_least=1)
-    endurance_writes: float = figure("", "writes a cell survives", above=0)
+    stuck_lrs_percent: float = parameter(
+        "%", "cells stuck at the lowest resistance (functional)", at_least=0, at_most=100
+    )
+    read_noise_percent: float = parameter("%", "standard deviation of the current of one read (functional)", at_least=0)
+    drift_exponent: float = parameter("", "conductance falls as time^-exponent (functional)", at_least=0, at_most=1)
+    write_pulses: int = parameter("", "program-and-verify pulses until a cell holds its level, mean", at_least=1)
+    endurance_writes: float = parameter("", "writes a cell survives", above=0)
 
     def inconsistency(self) -> str | None:
         if len(self.resistances_ohm) < 2 or list(self.resistances_ohm) != sorted(self.resistances_ohm, reverse=True):
@@ -83,17 +106,17 @@ class Crossbar(Part):
 
     section: ClassVar[str] = "crossbar"
 
-    size: int = figure("", "word lines and bit lines (X)", at_least=1, at_most=65536)
-    subarray_rows: int = figure("", "word lines of a subarray (U), which has converters of its own", at_least=1)
-    cell_type: str = figure("", "selector of a cell", choices=("1T1R", "0T1R"))
-    transistor_node_nm: int = figure("nm", "node of selectors and multiplexers", at_least=1)
-    area_method: str = figure(
+    size: int = parameter("", "word lines and bit lines (X)", at_least=1, at_most=65536)
+    subarray_rows: int = parameter("", "word lines of a subarray (U), which has converters of its own", at_least=1)
+    cell_type: str = parameter("", "selector of a cell", choices=("1T1R", "0T1R"))
+    transistor_node_nm: int = parameter("nm", "node of selectors and multiplexers", at_least=1)
+    area_method: str = parameter(
         "", "area from the measured cell and its drivers, or from layout rules", choices=("measured", "layout")
     )
-    row_driver_area_um2: float = figure("um^2", "word-line driver, one a row (method measured)", at_least=0)
-    sample_and_hold: bool = figure("", "hold column currents: inputs are applied once for all columns of an array")
-    wire_resistance_ohm: float = figure("ohm", "wire between neighbouring cells (functional: IR drop)", at_least=0)
-    wire_capacitance_fF: float = figure("fF", "wire between neighbouring cells; enters no formula", at_least=0)
+    row_driver_area_um2: float = parameter("um^2", "word-line driver, one a row (method measured)", at_least=0)
+    sample_and_hold: bool = parameter("", "hold column currents: inputs are applied once for all columns of an array")
+    wire_resistance_ohm: float = parameter("ohm", "wire between neighbouring cells (functional: IR drop)", at_least=0)
+    wire_capacitance_fF: float = parameter("fF", "wire between neighbouring cells; enters no formula", at_least=0)
 
     @property
     def subarrays(self) -> int:
@@ -107,12 +130,12 @@ class Dac(Part):
 
     section: ClassVar[str] = "dac"
 
-    choice: int = figure("", "row of MNSIM's table, 0 for own values", at_least=0)
-    resolution_bits: int = figure("bits", "bits applied in one step", at_least=1, at_most=16)
-    area_um2: float = figure("um^2", "area of one converter", at_least=0)
-    power_W: float = figure("W", "power while converting", at_least=0)
-    rate_GSps: float = figure("GS/s", "conversions a nanosecond", above=0)
-    per_subarray: int = figure("", "converters per subarray and group (d); 0: one a row", at_least=0)
+    choice: int = parameter("", "row of MNSIM's table, 0 for own values", at_least=0)
+    resolution_bits: int = parameter("bits", "bits applied in one step", at_least=1, at_most=16)
+    area_um2: float = parameter("um^2", "area of one converter", at_least=0)
+    power_W: float = parameter("W", "power while converting", at_least=0)
+    rate_GSps: float = parameter("GS/s", "conversions a nanosecond", above=0)
+    per_subarray: int = parameter("", "converters per subarray and group (d); 0: one a row", at_least=0)
 
 
 @dataclass(frozen=True)
@@ -121,15 +144,15 @@ class Adc(Part):
 
     section: ClassVar[str] = "adc"
 
-    choice: int = figure("", "row of MNSIM's table, 0 for own values", at_least=0)
-    kind: str = figure(
+    choice: int = parameter("", "row of MNSIM's table, 0 for own values", at_least=0)
+    kind: str = parameter(
         "", "principle: successive approximation, sense amplifier, ramp", choices=("sar", "sense", "ramp")
     )
-    resolution_bits: int = figure("bits", "bits of a conversion", at_least=1, at_most=24)
-    area_um2: float = figure("um^2", "area of one converter", at_least=0)
-    power_W: float = figure("W", "power while converting", at_least=0)
-    rate_GSps: float = figure("GS/s", "conversions a nanosecond (ramp: steps a nanosecond)", above=0)
-    per_subarray: int = figure("", "converters per subarray and group (a)", at_least=1)
+    resolution_bits: int = parameter("bits", "bits of a conversion", at_least=1, at_most=24)
+    area_um2: float = parameter("um^2", "area of one converter", at_least=0)
+    power_W: float = parameter("W", "power while converting", at_least=0)
+    rate_GSps: float = parameter("GS/s", "conversions a nanosecond (ramp: steps a nanosecond)", above=0)
+    per_subarray: int = parameter("", "converters per subarray and group (a)", at_least=1)
 
 
 @dataclass(frozen=True)
@@ -138,9 +161,9 @@ class Pe(Part):
 
     section: ClassVar[str] = "pe"
 
-    groups: int = figure("", "crossbar groups (G), each holding other bit planes of the same block", at_least=1)
-    polarity: int = figure("", "crossbars per group: 2 hold positive and negative weights apart", choices=(1, 2))
-    subtraction: str = figure("", "where the negative crossbar is subtracted", choices=("analog", "digital"))
+    groups: int = parameter("", "crossbar groups (G), each holding other bit planes of the same block", at_least=1)
+    polarity: int = parameter("", "crossbars per group: 2 hold positive and negative weights apart", choices=(1, 2))
+    subtraction: str = parameter("", "where the negative crossbar is subtracted", choices=("analog", "digital"))
 
 
 @dataclass(frozen=True)
@@ -149,13 +172,15 @@ class Periphery(Part):
 
     section: ClassVar[str] = "periphery"
 
-    clock_MHz: float = figure("MHz", "clock of the digital circuits", above=0)
-    adder_node_nm: int = figure("nm", "node of the group adders", at_least=1)
-    adder_bits: int = figure("bits", "width of a group adder", at_least=1)
-    shift_register_node_nm: int = figure("nm", "node of the shift registers", at_least=1)
-    register_node_nm: int = figure("nm", "node of input and output registers", at_least=1)
-    joint_node_nm: int = figure("nm", "node of the joint modules, which add and shift results of elements", at_least=1)
-    joint_bits: int = figure("bits", "width class of a joint module", choices=(4, 8, 12, 16))
+    clock_MHz: float = parameter("MHz", "clock of the digital circuits", above=0)
+    adder_node_nm: int = parameter("nm", "node of the group adders", at_least=1)
+    adder_bits: int = parameter("bits", "width of a group adder", at_least=1)
+    shift_register_node_nm: int = parameter("nm", "node of the shift registers", at_least=1)
+    register_node_nm: int = parameter("nm", "node of input and output registers", at_least=1)
+    joint_node_nm: int = parameter(
+        "nm", "node of the joint modules, which add and shift results of elements", at_least=1
+    )
+    joint_bits: int = parameter("bits", "width class of a joint module", choices=(4, 8, 12, 16))
 
     @property
     def period_ns(self) -> float:
@@ -169,11 +194,11 @@ class Tile(Part):
 
     section: ClassVar[str] = "tile"
 
-    pes: tuple[int, ...] = figure(
+    pes: tuple[int, ...] = parameter(
         "", "processing elements across and down (px, py)", at_least=1, at_most=1024, length=2
     )
-    bandwidth_Gbps: float = figure("Gb/s", "link between the elements of a tile", above=0)
-    pooling_area_um2: float = figure("um^2", "pooling unit of a tile", at_least=0)
+    bandwidth_Gbps: float = parameter("Gb/s", "link between the elements of a tile", above=0)
+    pooling_area_um2: float = parameter("um^2", "pooling unit of a tile", at_least=0)
 
     @property
     def pe_count(self) -> int:
@@ -187,8 +212,22 @@ class Buffer(Part):
 
     section: ClassVar[str] = "buffer"
 
-    node_nm: int = figure("nm", "node that selects MNSIM's table", at_least=1)
-    bus_bits: int = figure("bits", "width of an access", choices=(64, 128, 256, 512))
-    access_ns: float = figure("ns", "time of an access, whatever the size, as MNSIM has it", above=0)
-    cacti_node_nm: int = figure("nm", "node of the CACTI table that mends it", choices=(32, 45, 65, 90))
-    cacti_cell: str = figure("", "cell of the CACTI table", choices=("itrs-hp", "itrs-lop", "itrs-lstp"))
+    node_nm: int = parameter("nm", "node that selects MNSIM's table", at_least=1)
+    bus_bits: int = parameter("bits", "width of an access", choices=(64, 128, 256, 512))
+    access_ns: float = parameter("ns", "time of an access, whatever the size, as MNSIM has it", above=0)
+    cacti_node_nm: int = parameter("nm", "node of the CACTI table that corrects it", choices=(32, 45, 65, 90))
+    cacti_cell: str = parameter("", "cell of the CACTI table", choices=("itrs-hp", "itrs-lop", "itrs-lstp"))
+
+
+PARTS: Mapping[str, type[Part]] = {
+    part.section: part
+    for part in (Device, Crossbar, Dac, Adc, Pe, Periphery, Tile, Buffer, DigitalUnit, Noc, Memory, Policy)
+}
+"""The parts by the name of their section."""
+
+
+def spaced_resistances(highest_ohm: float, lowest_ohm: float, levels: int) -> tuple[float, ...]:
+    """Resistances of a cell's levels whose conductances are evenly spaced; the ends are exact."""
+    step = (1 / lowest_ohm - 1 / highest_ohm) / (levels - 1)
+    between = (1 / (1 / highest_ohm + step * level) for level in range(1, levels - 1))
+    return (highest_ohm, *between, lowest_ohm)

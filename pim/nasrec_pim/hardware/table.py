@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from nasrec_pim.hardware.hardware import FigureRow, Hardware
+from nasrec_pim.hardware.hardware import Hardware
+from nasrec_pim.hardware.parameter import Parameter
 
-__all__ = ["figure_table"]
+__all__ = ["parameter_table"]
 
 COLUMNS = ("field", "value", "unit", "meaning", "source", "confidence")
 
 
-def figure_table(hardware: Hardware) -> str:
-    """Every figure of a description, one row each."""
+def parameter_table(hardware: Hardware) -> str:
+    """Every parameter of a description, one row each."""
     lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * len(COLUMNS)]
-    lines += [f"| {' | '.join(_cells(row))} |" for row in hardware.figures()]
+    lines += [f"| {' | '.join(_cells(row))} |" for row in hardware.parameters()]
     return "\n".join(lines) + "\n"
 
 
-def _cells(row: FigureRow) -> tuple[str, ...]:
+def _cells(row: Parameter) -> tuple[str, ...]:
     return (f"`{row.section}.{row.name}`", _value(row.value), row.unit, row.doc, row.source, row.confidence)
 
 

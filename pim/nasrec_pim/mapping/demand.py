@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from nasrec_ir import OPS, Graph, Node, TensorType
 from nasrec_ir.ops import Home
 from nasrec_pim.hardware import Hardware
-from nasrec_pim.mapping.book import Key
+from nasrec_pim.mapping.cost_cache import Key
 from nasrec_pim.mapping.work import NO_WORK, Work, digital_work, epilogue_work, matrix_work
 from nasrec_pim.memory import Popularity, Tables
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nasrec_pim.chip.floor import check_room, distances, floor_of, from_hub
+from nasrec_pim.chip.mesh import check_room, distances, from_hub, mesh_of
 from nasrec_pim.chip.network import hop_ns
 from nasrec_pim.hardware import Hardware
-from nasrec_pim.mapping.book import Entry, Footprint, Key, book_of
+from nasrec_pim.mapping.cost_cache import Entry, Footprint, Key, cost_cache_of
 from nasrec_pim.mapping.demand import Demand
 from nasrec_pim.mapping.pack import Packed, Pieces, pack
 
@@ -42,7 +42,7 @@ class Layout:
 def prepare(demands: Sequence[Demand], hardware: Hardware) -> None:
     """Answers in one pass what `lay_out` will ask for these demands, of whichever graphs."""
     chosen = choose_copies([_question(demand) for demand in demands], hardware.mapping.copies, hardware)
-    book_of(hardware).footprints(chosen[_question(demand)] for demand in demands)
+    cost_cache_of(hardware).footprints(chosen[_question(demand)] for demand in demands)
 
 
 def lay_out(demands: Sequence[Demand], hardware: Hardware) -> tuple[Layout, list[Key]]:
@@ -88,14 +88,14 @@ def choose_copies(questions: Iterable[tuple[Key, int]], limit: int, hardware: Ha
     choices = {
         (key, vectors): [key._replace(copies=n) for n in _worthwhile(vectors, limit)] for key, vectors in missing
     }
-    book = book_of(hardware)
-    footprints = book.footprints(key for keys in choices.values() for key in keys)
+    cost_cache = cost_cache_of(hardware)
+    footprints = cost_cache.footprints(key for keys in choices.values() for key in keys)
     by_class: dict[tuple[int, int], list[tuple[Key, int]]] = {}
     for question in missing:
         alone = footprints[question[0]]
         by_class.setdefault((alone.input_class, alone.output_class), []).append(question)
     for classes, asked in by_class.items():
-        entries = book.entries((key for question in asked for key in choices[question]), classes)
+        entries = cost_cache.entries((key for question in asked for key in choices[question]), classes)
         for question in asked:
             times = [_alone_ns(key, question[1], footprints[key], entries[key], hardware) for key in choices[question]]
             known[question] = choices[question][times.index(min(times))]
@@ -144,19 +144,19 @@ def matrix_ns(
 
 def _hops_alone(key: Key, footprint: Footprint, hardware: Hardware) -> Hops:
     """Distances if the matrix had the chip for itself."""
-    summed = -(-footprint.tiles // key.copies) if hardware.mends("replication") else footprint.tiles
+    summed = -(-footprint.tiles // key.copies) if hardware.corrects("replication") else footprint.tiles
     known: dict[tuple[int, int], Hops] = hardware.memo.setdefault("hops alone", {})
     if (footprint.tiles, summed) not in known:
-        floor, alone = floor_of(hardware), np.zeros(1, dtype=np.int64)
-        ways = distances(floor, np.arange(summed), alone, [[]], np.ones(1, dtype=bool))
-        deliver = from_hub(floor, np.arange(footprint.tiles), alone)
+        mesh, alone = mesh_of(hardware), np.zeros(1, dtype=np.int64)
+        ways = distances(mesh, np.arange(summed), alone, [[]], np.ones(1, dtype=bool))
+        deliver = from_hub(mesh, np.arange(footprint.tiles), alone)
         known[footprint.tiles, summed] = Hops(float(deliver[0]), float(ways.merge[0]), float(ways.onward[0]))
     return known[footprint.tiles, summed]
 
 
 def _side_by_side(keys: Sequence[Key], hardware: Hardware) -> Layout:
     """Every matrix begins a tile of its own, as in MNSIM."""
-    footprints = book_of(hardware).footprints(keys)
+    footprints = cost_cache_of(hardware).footprints(keys)
     tiles, start = [], 0
     for key in keys:
         count = footprints[key].tiles
@@ -169,7 +169,7 @@ def _side_by_side(keys: Sequence[Key], hardware: Hardware) -> Layout:
 def _packed(keys: Sequence[Key], hardware: Hardware) -> Layout:
     """Full blocks in elements of their own; blocks that fill no array share, where they have equally many planes."""
     size, per_tile = hardware.crossbar.size, hardware.tile.pe_count
-    footprints = book_of(hardware).footprints(keys)
+    footprints = cost_cache_of(hardware).footprints(keys)
     partial: dict[int, list[Pieces]] = {}
     full = []
     for owner, key in enumerate(keys):

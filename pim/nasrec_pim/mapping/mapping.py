@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from nasrec_ir import Graph
 from nasrec_ir.ops import Home
 from nasrec_ir.passes import Expand
-from nasrec_pim.chip.floor import distances, floor_of, from_hub
+from nasrec_pim.chip.mesh import distances, from_hub, mesh_of
 from nasrec_pim.hardware import Hardware
-from nasrec_pim.mapping.book import Entry, Footprint, Key, book_of
+from nasrec_pim.mapping.cost_cache import Entry, Footprint, Key, cost_cache_of
 from nasrec_pim.mapping.demand import Demand, demands_of
 from nasrec_pim.mapping.layout import Hops, Layout, lay_out, prepare
 from nasrec_pim.mapping.pack import Packed
@@ -95,7 +95,7 @@ class Mapping:
     cells_allocated: int
 
     @property
-    def utilisation(self) -> float:
+    def utilization(self) -> float:
         """Share of the cells of all tiles in use that hold weights."""
         return self.cells_used / self.cells_allocated if self.cells_allocated else 0.0
 
@@ -172,14 +172,14 @@ def _stored(
     demands: Sequence[Sequence[Demand]], laid_out: Sequence[tuple[Layout, list[Key]]], hardware: Hardware
 ) -> list[list[Stored]]:
     """The matrices of each graph where its layout puts them, with costs and distances."""
-    book = book_of(hardware)
-    footprints = book.footprints(())
+    cost_cache = cost_cache_of(hardware)
+    footprints = cost_cache.footprints(())
     # In a network all buffers are as large as the largest that a layer needs.
     classes = [_network_classes([footprints[key] for key in keys]) for _, keys in laid_out]
     entries: dict[tuple[int, int], dict[Key, Entry]] = {}
     for sizes in dict.fromkeys(classes):
         of_class = (key for (_, keys), own in zip(laid_out, classes, strict=True) if own == sizes for key in keys)
-        entries[sizes] = book.entries(of_class, sizes)
+        entries[sizes] = cost_cache.entries(of_class, sizes)
     hops = iter(_hops(laid_out, hardware))
     return [
         [
@@ -209,17 +209,17 @@ def _hops(laid_out: Sequence[tuple[Layout, list[Key]]], hardware: Hardware) -> l
     tiles = [held for layout, _ in laid_out for held in layout.tiles]
     if not tiles:
         return []
-    floor = floor_of(hardware)
+    mesh = mesh_of(hardware)
     every, starts = _joined(tiles)
     summed, summed_starts = every, starts
-    if hardware.mends("replication"):
+    if hardware.corrects("replication"):
         # A vector's results lie on the tiles of one copy.
         keys = (key for _, of_graph in laid_out for key in of_graph)
         one_copy = [held[: -(-len(held) // key.copies)] for held, key in zip(tiles, keys, strict=True)]
         summed, summed_starts = _joined(one_copy)
     nobody: list[list[int]] = [[]] * len(tiles)
-    ways = distances(floor, summed, summed_starts, nobody, np.ones(len(tiles), dtype=bool))
-    columns = (from_hub(floor, every, starts).tolist(), ways.merge.tolist(), ways.onward.tolist())
+    ways = distances(mesh, summed, summed_starts, nobody, np.ones(len(tiles), dtype=bool))
+    columns = (from_hub(mesh, every, starts).tolist(), ways.merge.tolist(), ways.onward.tolist())
     return [Hops(*hops) for hops in zip(*columns, strict=True)]
 
 
