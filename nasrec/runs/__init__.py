@@ -15,6 +15,7 @@ import os
 from nasrec.runs.codesign import CodesignOptions, CodesignRun, codesign
 from nasrec.runs.data import DataSource, RunData, source_of
 from nasrec.runs.inherit import ModelRun, open_run
+from nasrec.runs.opened import OpenedModel, open_model
 from nasrec.runs.options import TrainOptions, TuneOptions
 from nasrec.runs.prune import PruneOptions, prune
 from nasrec.runs.prune_results import PruneRun
@@ -25,6 +26,7 @@ from nasrec.runs.results import RunResult, TrainRun, load
 from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
 from nasrec.runs.scoring import GenotypeScore, ScoreOptions, SupernetScores, score_genotypes
 from nasrec.runs.search import SearchOptions, SearchRun, search
+from nasrec.runs.simulate import SimulateOptions, SimulateResult, simulate
 from nasrec.runs.subnet import ExtractOptions, SubnetRun, extract_subnet
 from nasrec.runs.supernet import SupernetRun, train_supernet
 from nasrec.runs.supernet_options import SupernetOptions
@@ -38,6 +40,7 @@ __all__ = [
     "ExtractOptions",
     "GenotypeScore",
     "ModelRun",
+    "OpenedModel",
     "PruneOptions",
     "PruneRun",
     "QuantizeOptions",
@@ -49,6 +52,8 @@ __all__ = [
     "ScoreOptions",
     "SearchOptions",
     "SearchRun",
+    "SimulateOptions",
+    "SimulateResult",
     "SubnetRun",
     "SupernetOptions",
     "SupernetRun",
@@ -60,12 +65,14 @@ __all__ = [
     "extract_subnet",
     "is_main",
     "load",
+    "open_model",
     "open_run",
     "prune",
     "quantize",
     "retrain",
     "score_genotypes",
     "search",
+    "simulate",
     "source_of",
     "train",
     "train_supernet",
