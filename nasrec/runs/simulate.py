@@ -97,7 +97,7 @@ class SimulateResult(RunResult):
 
     @property
     def scores(self) -> dict[str, dict[str, float | None]]:
-        """By name: of the float model ("full precision"), "quantised" with exact sums, and on "chip 1", "chip 2", ..."""
+        """Of the float model ("full precision"), "quantised" with exact sums, and on "chip 1", "chip 2", ..."""
         return {name: dict(scores) for name, scores in self.report["scores"].items()}
 
     @property
