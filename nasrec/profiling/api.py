@@ -11,7 +11,7 @@ from nasrec.compiler import compile_graph
 from nasrec.errors import ProfileError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype, smallest_space
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import Masking, masking_of
 from nasrec.lowering.store import lower_path, store_parameters
 from nasrec.profiling.batch import Batch
 from nasrec.profiling.measure import BACKENDS, profile
@@ -69,7 +69,7 @@ def profile_genotype(
     genotype: Genotype,
     features: FeatureSpec,
     *,
-    masking: Masking = "published",
+    masking: Masking = "full_width",
     batch: int = 512,
     rivals: Sequence[str] = ("eager",),
     rounds: int | None = None,
@@ -81,7 +81,7 @@ def profile_genotype(
     Lowering the path, which every step with a new path begins with, is part of it. Arguments and errors are as in
     `profile_graph`; `masking` is the supernet's.
     """
-    place = _checked(batch, rivals, rounds, device)
+    place, masking = _checked(batch, rivals, rounds, device), masking_of(masking)
     space = space_of(genotype)
     path = OPTIMIZE.run(lower_path(genotype, space, features, masking))
     shapes = store_parameters(space, features, masking, layer_norm=genotype.layer_norm).values()

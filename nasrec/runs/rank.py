@@ -69,6 +69,7 @@ class _Candidate:
 
 
 def _candidates(args: argparse.Namespace, data: Rows, target: Path) -> list[_Candidate]:
+    from nasrec.lowering.masking import written_word
     from nasrec.rank.study import Variant, matrix, trained
     from nasrec.supernet import load
     from nasrec.train import TrainConfig
@@ -79,7 +80,7 @@ def _candidates(args: argparse.Namespace, data: Rows, target: Path) -> list[_Can
         net = load(args.supernet)
         if data.splits.train.features(net.features.embedding_dim) != net.features:
             raise TrainError(f"{args.supernet}: was trained on other columns than those of {data.source}")
-        return [_Candidate(Path(args.supernet).stem, {"masking": net.masking}, net.space, lambda: net)]
+        return [_Candidate(Path(args.supernet).stem, {"masking": written_word(net.masking)}, net.space, lambda: net)]
     space = spaces.load(args)
     config = TrainConfig(
         epochs=args.supernet_epochs, lr=args.supernet_lr, batch_size=args.supernet_batch_size, seed=args.seed

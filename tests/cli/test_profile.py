@@ -112,6 +112,12 @@ def test_bad_input(cli: Any, own: Path, columns: Any, options: list[object], wor
     cli("profile", own, *columns, *options).fails_with(*words)
 
 
+@pytest.mark.parametrize("word", ["full_width", "published"])
+def test_the_former_word_for_a_masking(cli: Any, own: Path, columns: Any, word: str) -> None:
+    found = cli("profile", own, *columns, *QUICK, "--what", "supernet", "--masking", word, "--json").json
+    assert found["masking"] == "published"
+
+
 def test_bad_genotypes(cli: Any, tmp_path: Path, columns: Any) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text('{"format": "nasrec.genotype"')

@@ -16,6 +16,7 @@ from nasrec.cli.usage import UsageError, number
 from nasrec.errors import ProfileError
 from nasrec.io.atomic import replacing
 from nasrec.io.json import json_text
+from nasrec.lowering.masking import MASKINGS, current_word
 
 if TYPE_CHECKING:
     from nasrec.cli.options.model import Architecture
@@ -43,9 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=number(1), default=512, metavar="N", help="rows (default 512)")
     parser.add_argument(
         "--masking",
-        choices=("published", "sliced"),
-        default="published",
-        help="of the supernet: layer norm over the full width, or over the sampled one (default published)",
+        type=current_word,
+        choices=MASKINGS,
+        default="full_width",
+        help="of the supernet: layer norm over the full width, or over the sampled one (default full_width)",
     )
     parser.add_argument(
         "--rivals",

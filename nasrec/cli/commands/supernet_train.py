@@ -47,9 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     paths.add_argument(
         "--masking",
-        default="published",
+        default="full_width",
         metavar="NAME",
-        help="published: norms over the full width, as the release (default); sliced: a path is its own compiled model",
+        help="full_width: norms over all units, as the release (default); sliced: a path is its own compiled model",
     )
     group = parser.add_argument_group("training")
     for name, kind, default, text in (
