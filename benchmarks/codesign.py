@@ -16,9 +16,12 @@ RecNMP.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import statistics
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,8 @@ from typing import Any
 import torch
 
 from benchmarks.common import machine
-from benchmarks.frappe import prepared, run
+from benchmarks.frappe import prepared
+from nasrec.cli import main as nasrec
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text, read_json
@@ -211,6 +215,15 @@ _FORMS = {"macs": ",d", "latency us": ".3f", "energy uJ": ".3f", "area mm2": ".2
 
 def _cell(name: str, value: Any) -> str:
     return value if isinstance(value, str) else "-" if value is None else format(value, _FORMS.get(name, "+.5f"))
+
+
+def run(command: Sequence[str]) -> None:
+    """One command line of nasrec, without what it prints; ends the program where it fails."""
+    print(f"nasrec {' '.join(command)}", file=sys.stderr, flush=True)
+    with redirect_stdout(io.StringIO()):
+        status = nasrec(command)
+    if status:
+        sys.exit(status)
 
 
 if __name__ == "__main__":
