@@ -3,8 +3,8 @@
     python -m benchmarks.frappe [--data DIR] [--seeds 3] [--models deepfm dlrm ...] [--runs runs/frappe] [--json FILE]
 
 Each run is one `nasrec.runs.train` in a folder of its own, RUNS/MODEL/seed-N: called again, the benchmark goes on with
-what was interrupted and trains nothing twice. DIR (default: NASREC_DATA) is a prepared folder, or one that holds the three
-files of Frappe_x1, which are prepared first.
+what was interrupted and trains nothing twice. DIR (default: NASREC_DATA) is a prepared folder, or one that holds the
+three files of Frappe_x1, which are prepared first.
 """
 
 from __future__ import annotations
