@@ -20,16 +20,14 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import errors_in_one_line, finish, machine
+from benchmarks.common import finish, machine
 from nasrec import runs
+from nasrec.baselines import BASELINES, options_of
 from nasrec.data import Options, is_prepared, prepare
-from nasrec.data.progress import console_progress
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text
 from nasrec.reports import text as output
-from nasrec.runs import settings
-from nasrec.runs.data import from_settings
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class Setting:
     Attributes:
         model: a baseline, or a preset.
         embedding_decay: L2 penalty on the tables. The leaderboard adds lambda/2 times the sum of all squared entries to
-            the loss, whose gradient is that of an `embedding_decay` of lambda.
-        options: settings of a training, where they differ from `COMMON`; None leaves one of those out.
+            the loss, whose gradient is that of `embedding_decay` lambda.
+        options: of the model and of `nasrec.runs.TrainOptions`, where they differ from `COMMON`.
         published: test AUC and log loss on the leaderboard.
         five_runs: mean test AUC of the five runs that the leaderboard's page of the model lists, where it lists five;
             the leaderboard itself shows the first of them.
@@ -52,17 +50,13 @@ class Setting:
     published: tuple[float, float] | None = None
     five_runs: float | None = None
 
-    def values(self, data: str, seed: int) -> dict[str, Any]:
-        """The settings of a run."""
-        return COMMON | {"embedding_decay": self.embedding_decay} | self.options | {"data": data, "seed": seed}
-
-    @property
-    def shape(self) -> dict[str, Any]:
-        """Settings of the model alone."""
-        return {name: value for name, value in (COMMON | self.options).items() if name in SHAPES}
-
-
-SHAPES = ("embedding_dim", *settings.MODEL_OPTIONS)
+    def train_options(self, seed: int) -> runs.TrainOptions:
+        """How it is trained."""
+        given = {**COMMON, "embedding_decay": self.embedding_decay, **self.options, "seed": seed}
+        names = options_of(self.model) if self.model in BASELINES else ()
+        own = {name: value for name, value in given.items() if name in names}
+        rest = {name: value for name, value in given.items() if name not in names}
+        return runs.TrainOptions(**rest, model_options=own)
 
 
 COMMON: dict[str, Any] = {
@@ -124,11 +118,10 @@ def main() -> None:
         parser.error("name the rows: --data, or NASREC_DATA")
     torch.set_num_threads(options.threads)
     if not options.show:
-        with errors_in_one_line():
-            data = prepared(options.data, options.runs / "data")
-            for seed in range(options.seeds):
-                for model in options.models:
-                    train(SETTINGS[model], data, seed, options.runs)
+        data = prepared(options.data, options.runs / "data")
+        for seed in range(options.seeds):
+            for model in options.models:
+                finish(train(SETTINGS[model], data, seed, options.runs))
     found = {model: finished(options.runs / model, options.seeds) for model in options.models}
     rows = [row(SETTINGS[model], runs) for model, runs in found.items() if runs]
     print(text(rows))
@@ -138,18 +131,16 @@ def main() -> None:
 
 
 def prepared(data: str, folder: Path) -> str:
-    """What a training reads: raw files are prepared in the folder, all ids kept."""
+    """What to give to `nasrec.runs`: raw files are prepared in the folder, all ids kept."""
     if is_prepared(data) or not Path(data).is_dir():
         return data
-    prepare([data], folder, dataset="frappe", options=Options(max_table_rows=None), progress=console_progress())
+    prepare([data], folder, dataset="frappe", options=Options(max_table_rows=None))
     return os.fspath(folder)
 
 
-def train(setting: Setting, data: str, seed: int, place: Path) -> None:
-    """One run of `nasrec.runs.train`, whose report stays in its folder."""
-    values = setting.values(data, seed)
-    folder = place / setting.model / f"seed-{seed}"
-    finish(runs.train(setting.model, from_settings(values), folder, settings.train_options(values)))
+def train(setting: Setting, data: str, seed: int, folder: Path) -> runs.TrainRun:
+    """One run, whose report stays in its folder; one that is finished is not trained again."""
+    return runs.train(setting.model, data, folder / setting.model / f"seed-{seed}", setting.train_options(seed))
 
 
 def finished(folder: Path, seeds: int) -> list[dict[str, Any]]:

@@ -103,7 +103,8 @@ def one_seed(model: str, seed: int, options: argparse.Namespace) -> None:
     elif report_of(start) is None:
         return
     else:
-        values |= SETTINGS[model].shape
+        shape = SETTINGS[model].train_options(seed)
+        values |= {"embedding_dim": shape.embedding_dim, **shape.model_options}
     for scheme in options.schemes:
         for way in options.ways:
             if scheme != "float" or way != "calibrated":

@@ -14,7 +14,8 @@ from nasrec.features import FeatureSpec
 from nasrec.io.json import read_json
 from nasrec.lowering.graphs import features_of
 from nasrec.runs import settings
-from nasrec.runs.data import DataSource, from_settings
+from nasrec.runs.data import DataSource, RunData, from_settings
+from nasrec.runs.folder import CHECKPOINT_GLOBS
 from nasrec.runs.model import Architecture, load_architecture
 from nasrec_ir import Graph
 
@@ -80,6 +81,22 @@ class ModelRun:
         model = compile_graph(self.graph, seed=0)
         weights.copy_into(model, weights.read(str(self.weights)), str(self.weights))
         return model.eval()
+
+    def rows(self) -> RunData:
+        """The rows that the run was made with, loaded.
+
+        Raises:
+            RunError: they lay in memory, or what is there now is something else.
+            DataError: they cannot be read.
+        """
+        shown = format_path(str(self.folder))
+        if self.data is None:
+            raise RunError(f"{shown}: had its rows in memory; give the data")
+        found = self.data.load(seed=self.settings.get("seed", 0))
+        said = _report(self.folder).get("data")
+        if isinstance(said, Mapping) and said.get("sha256", found.sha256) != found.sha256:
+            raise RunError(f"{shown}: was made with other rows than {found.source} holds now; give the data")
+        return found
 
     def values(self, *, trained: bool) -> dict[str, Any]:
         """Flat settings for a command that works on with the model, see `nasrec.runs.settings`.
@@ -232,7 +249,7 @@ def _command_of(place: Path) -> str:
         return "prune"
     if (place / "journal.jsonl").is_file():
         return "search"
-    return "train" if (place / "trials").is_dir() or any(place.glob("seed-*")) else ""
+    return "train" if any(any(place.glob(mark)) for mark in CHECKPOINT_GLOBS.values()) else ""
 
 
 def _first_seed(place: Path, report: Mapping[str, Any]) -> Path:

@@ -135,6 +135,9 @@ KINDS = {
     "prune": ("nasrec.runs.prune_results", "PruneRun"),
     "search": ("nasrec.runs.search", "SearchRun"),
     "retrain": ("nasrec.runs.retrain", "RetrainRun"),
+    "supernet train": ("nasrec.runs.supernet", "SupernetRun"),
+    "supernet extract": ("nasrec.runs.subnet", "SubnetRun"),
+    "pim simulate": ("nasrec.runs.simulate", "SimulateResult"),
     "codesign": ("nasrec.runs.codesign", "CodesignRun"),
 }
 """Homes and names of result classes, by the command that a report names; imported late, as they import this module."""

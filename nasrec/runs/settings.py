@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from nasrec.checks import format_path, format_value
 from nasrec.errors import NasrecError, TrainError
-from nasrec.io.toml import read_toml
+from nasrec.io.toml import read_toml, toml_text
 from nasrec.runs.options import TrainOptions
 from nasrec.train.config import TrainConfig
 from nasrec.train.recipe import TrainingRecipe
@@ -137,8 +136,7 @@ def of_run(model: str | None, data: Mapping[str, Any], options: TrainOptions) ->
 def to_toml(run: Mapping[str, Any], config: TrainConfig | None) -> str:
     """The file's text; `run` as `of_run` gives it; `config` None: nothing is trained."""
     values = dataclasses.asdict(config) if config is not None else {}
-    training = {name: NONE if value is None else value for name, value in values.items()}
-    return "".join(f"{name} = {_toml(value)}\n" for name, value in (*run.items(), *training.items()))
+    return toml_text({**run, **{name: NONE if value is None else value for name, value in values.items()}})
 
 
 def _check(name: str, values: Mapping[str, Any]) -> None:
@@ -159,13 +157,3 @@ def _plain(value: Any) -> Any:
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 1
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, str):
-        return json.dumps(value).replace("\x7f", "\\u007f")  # of JSON's strings TOML forbids this character alone
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
-    return repr(value)
