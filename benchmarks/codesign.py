@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import machine
+from benchmarks.common import finish, machine
 from benchmarks.frappe import prepared
 from nasrec import runs
 from nasrec.data.synthetic.prepared import prepare_synthetic
@@ -106,7 +106,10 @@ def main() -> None:
 def run_all(name: str, setting: Setting, seeds: int, noise_steps: int, folder: Path) -> runs.CodesignRun:
     """Everything of one log."""
     supernet = runs.train_supernet(data_of(name, folder), folder / "supernet", setting.supernet_options())
-    return runs.codesign(supernet.folder, out=folder / "search", options=setting.codesign_options(seeds, noise_steps))
+    finish(supernet)
+    found = runs.codesign(supernet.folder, out=folder / "search", options=setting.codesign_options(seeds, noise_steps))
+    finish(found)
+    return found
 
 
 def data_of(name: str, folder: Path) -> str:

@@ -3,8 +3,8 @@
     python -m benchmarks.frappe [--data DIR] [--seeds 3] [--models deepfm dlrm ...] [--runs runs/frappe] [--json FILE]
 
 Each run is one `nasrec.runs.train` in a folder of its own, RUNS/MODEL/seed-N: called again, the benchmark goes on with
-what was interrupted and trains nothing twice. DIR (default: NASREC_DATA) is a prepared folder, or one that holds the three
-files of Frappe_x1, which are prepared first.
+what was interrupted and trains nothing twice. DIR (default: NASREC_DATA) is a prepared folder, or one that holds the
+three files of Frappe_x1, which are prepared first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import machine
+from benchmarks.common import finish, machine
 from nasrec import runs
 from nasrec.baselines import BASELINES, options_of
 from nasrec.data import Options, is_prepared, prepare
@@ -121,7 +121,7 @@ def main() -> None:
         data = prepared(options.data, options.runs / "data")
         for seed in range(options.seeds):
             for model in options.models:
-                train(SETTINGS[model], data, seed, options.runs)
+                finish(train(SETTINGS[model], data, seed, options.runs))
     found = {model: finished(options.runs / model, options.seeds) for model in options.models}
     rows = [row(SETTINGS[model], runs) for model, runs in found.items() if runs]
     print(text(rows))
