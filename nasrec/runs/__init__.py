@@ -15,6 +15,10 @@ import os
 from nasrec.runs.data import DataSource, RunData, source_of
 from nasrec.runs.inherit import ModelRun, open_run
 from nasrec.runs.options import TrainOptions, TuneOptions
+from nasrec.runs.rank import rank
+from nasrec.runs.rank_compare import compare_algorithms
+from nasrec.runs.rank_options import ComparisonOptions, RankOptions
+from nasrec.runs.rank_results import AlgorithmComparisonRun, RankRun
 from nasrec.runs.reporter import Event
 from nasrec.runs.results import RunResult, TrainRun, load
 from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
@@ -26,11 +30,15 @@ from nasrec.runs.supernet_options import SupernetOptions
 from nasrec.runs.train import train
 
 __all__ = [
+    "AlgorithmComparisonRun",
+    "ComparisonOptions",
     "DataSource",
     "Event",
     "ExtractOptions",
     "GenotypeScore",
     "ModelRun",
+    "RankOptions",
+    "RankRun",
     "RetrainOptions",
     "RetrainRun",
     "RunData",
@@ -45,10 +53,12 @@ __all__ = [
     "TrainOptions",
     "TrainRun",
     "TuneOptions",
+    "compare_algorithms",
     "extract_subnet",
     "is_main",
     "load",
     "open_run",
+    "rank",
     "retrain",
     "score_genotypes",
     "search",

@@ -134,5 +134,8 @@ KINDS = {
     "retrain": ("retrain", "RetrainRun"),
     "supernet train": ("supernet", "SupernetRun"),
     "supernet extract": ("subnet", "SubnetRun"),
+    "rank": ("rank_results", "RankRun"),
+    "rank --contest": ("rank_results", "AlgorithmComparisonRun"),
+    "demo": ("demo", "DemoRun"),
 }
 """Module of this package and result class by the command that a report names; the modules import this one."""
