@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 
 from nasrec.runs.data import DataSource, RunData, source_of
+from nasrec.runs.demo import DemoOptions, DemoRun, demo
 from nasrec.runs.inherit import ModelRun, open_run
 from nasrec.runs.options import TrainOptions, TuneOptions
 from nasrec.runs.rank import rank
@@ -33,6 +34,8 @@ __all__ = [
     "AlgorithmComparisonRun",
     "ComparisonOptions",
     "DataSource",
+    "DemoOptions",
+    "DemoRun",
     "Event",
     "ExtractOptions",
     "GenotypeScore",
@@ -54,6 +57,7 @@ __all__ = [
     "TrainRun",
     "TuneOptions",
     "compare_algorithms",
+    "demo",
     "extract_subnet",
     "is_main",
     "load",
