@@ -5,7 +5,9 @@ Environment: USE_CUDA=auto|0|1 (auto: where a fitting nvcc is found), NASREC_CUD
 NASREC_ONLY_ISA (CPU kernels for one instruction set alone: baseline, avx2 or avx512).
 """
 
+import importlib.util
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,8 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
+FIRST = "install torch and pybind11 first, then nasrec with `pip install --no-build-isolation`"
+OLDEST_TORCH = (2, 11)  # as TORCH_TARGET_VERSION in CMakeLists.txt
 
 
 class CMakeBuild(build_ext):
@@ -23,11 +27,9 @@ class CMakeBuild(build_ext):
     def build_extension(self, ext: Extension) -> None:
         try:
             import pybind11
-            import torch
         except ImportError as error:
-            raise SystemExit(
-                f"{error}: install torch and pybind11 first, then nasrec with `pip install --no-build-isolation`"
-            ) from None
+            raise SystemExit(f"{error}: {FIRST}") from None
+        torch = Torch()
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
         sanitize = os.environ.get("NASREC_SANITIZE", "")
         only_isa = os.environ.get("NASREC_ONLY_ISA", "")
@@ -35,7 +37,7 @@ class CMakeBuild(build_ext):
             raise SystemExit(f"NASREC_ONLY_ISA must be baseline, avx2 or avx512, got {only_isa}")
         variant = f"-{only_isa}" if only_isa else ""
         variant += f"-{sanitize.replace(',', '-')}" if sanitize else ""
-        build = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}-torch-{torch.__version__}{variant}"
+        build = ROOT / "build" / f"cmake-{sys.implementation.cache_tag}-torch-{torch.version}{variant}"
         tool_path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         cmake, ninja = (shutil.which(tool, path=tool_path) for tool in ("cmake", "ninja"))
         if cmake is None:
@@ -43,9 +45,9 @@ class CMakeBuild(build_ext):
         definitions = {
             "CMAKE_BUILD_TYPE": "None" if sanitize else "Release",
             "NASREC_OUTPUT_NAME": target.name.removesuffix(".so"),
-            "NASREC_TORCH_ROOT": Path(torch.__file__).parent,
-            "NASREC_TORCH_VERSION": torch.__version__,
-            "NASREC_TORCH_CUDA": torch.version.cuda or "",
+            "NASREC_TORCH_ROOT": torch.root,
+            "NASREC_TORCH_VERSION": torch.version,
+            "NASREC_TORCH_CUDA": torch.cuda,
             "NASREC_GIT_COMMIT": git_commit(),
             "NASREC_USE_CUDA": os.environ.get("USE_CUDA", "auto"),
             "NASREC_SANITIZE": sanitize,
@@ -62,6 +64,21 @@ class CMakeBuild(build_ext):
         partial = target.with_suffix(".partial")
         shutil.copy2(build / target.name, partial)
         os.replace(partial, target)  # a running process may hold the old one open
+
+
+class Torch:
+    """The environment's torch, found but not imported: its headers and libraries are enough to build with, so what it
+    needs to run may be missing."""
+
+    def __init__(self) -> None:
+        spec = importlib.util.find_spec("torch")
+        if spec is None or spec.origin is None:
+            raise SystemExit(f"No module named 'torch': {FIRST}")
+        self.root = Path(spec.origin).parent
+        facts = runpy.run_path(str(self.root / "version.py"))
+        self.version, self.cuda = str(facts["__version__"]), facts.get("cuda") or ""
+        if tuple(int(part) for part in self.version.split(".")[:2]) < OLDEST_TORCH:
+            raise SystemExit(f"torch {self.version} is too old to build nasrec with: install torch 2.11 or later")
 
 
 def git_commit() -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a t
         environment,
         errors,
         export,
+        extras,
         features,
         genotype,
         interop,
@@ -86,14 +87,14 @@ __all__ = [
     "MappingError", "NasrecError", "OtherRankFailed", "ParseError", "PassError", "ProfileError", "PruneError",
     "QuantError", "RankLost", "SearchError", "SearchSpace", "SpaceError", "StateDictError", "Supernet", "TrainError",
     "VerifyError", "__version__", "baselines", "checks", "cli", "codesign", "compile", "compile_graph", "compiler",
-    "cost", "data", "draw", "draw_architecture", "environment", "errors", "export", "features", "genotype", "graph_of",
+    "cost", "data", "draw", "draw_architecture", "environment", "errors", "export", "extras", "features", "genotype", "graph_of",
     "interop", "io", "kernels", "layers", "lower", "lowering", "metrics", "presets", "profiling", "progress", "prune",
     "quant", "rank", "reports", "runs", "search", "space", "supernet", "train",
 ]  # fmt: skip
 
 _EXPORTS = {
     "nasrec": (
-        "baselines", "checks", "cli", "codesign", "compiler", "data", "draw", "environment", "errors", "export",
+        "baselines", "checks", "cli", "codesign", "compiler", "data", "draw", "environment", "errors", "export", "extras",
         "features", "genotype", "interop", "io", "kernels", "layers", "lowering", "metrics", "presets", "profiling",
         "progress", "prune", "quant", "rank", "reports", "runs", "search", "space", "supernet", "train",
     ),

@@ -9,19 +9,9 @@ from typing import Any
 
 from nasrec._version import __version__
 
-__all__ = ["OPTIONAL_PACKAGES", "environment", "version_of"]
+__all__ = ["environment", "version_of"]
 
 PACKAGES = ("torch", "numpy", "scipy", "networkx", "pandas", "pyarrow")
-OPTIONAL_PACKAGES = {
-    "matplotlib": "training curves",
-    "onnx": "ONNX export",
-    "onnxruntime": "check of ONNX files",
-    "onnxscript": "ONNX export",
-    "rich": "progress bars",
-    "safetensors": "weights in .safetensors files",
-    "tensorboard": "curves of a training run for TensorBoard",
-}
-"""Packages that only some commands need, and for what."""
 
 
 def environment() -> dict[str, Any]:

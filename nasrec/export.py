@@ -31,6 +31,7 @@ from torch.export import Dim, ExportedProgram
 
 from nasrec import kernels
 from nasrec.errors import ExportError, NasrecError
+from nasrec.extras import install_command
 from nasrec.io.atomic import replacing
 from nasrec.quant.model import in_floats
 from nasrec.quant.onnx import RUNTIME_OPTIONS, integer_form, opset_of, rounds_operands
@@ -266,9 +267,7 @@ def _weight_bytes(model: nn.Module) -> int:
 def _require(*packages: str) -> None:
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise ExportError(
-            f"ONNX export needs {', '.join(missing)}, not installed here; run: pip install 'nasrec[onnx]'"
-        )
+        raise ExportError(f"ONNX export needs {', '.join(missing)}, not installed here; run: {install_command('onnx')}")
 
 
 @contextmanager

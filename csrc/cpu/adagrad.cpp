@@ -1,4 +1,4 @@
-#include "kernels/adagrad.h"
+#include "cpu/kernels/adagrad.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -7,11 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "checks/adagrad.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 #include "cpu/sort_ids.h"
 #include "cpu/team.h"
-#include "front/adagrad.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
@@ -21,32 +22,20 @@ constexpr double kRowWork = 3000;    // and one row that is in no cache, with it
 
 template <class Run> void for_types(ScalarType parameter, ScalarType state, const Run& run) {
   const AdagradTable& table = NASREC_KERNELS(adagrad);
-  if (parameter == ScalarType::Float) return run(table.float32);
-  if (parameter == ScalarType::Double) return run(table.float64);
-  if (state == ScalarType::Float) return run(table.bfloat16_float32);
-  run(table.bfloat16);  // the front check lets nothing else through
+  if (parameter == ScalarType::BFloat16 && state == ScalarType::Float) return run(table.bfloat16_float32);
+  for_type(table, parameter, run);
 }
 
-// Parameter, state and gradient walked together: `rows` rows of `columns` neighbours.
-template <class P, class S> struct Slice {
+template <class P, class S> struct Slice : SliceShape {
   P* p;
   S* state;
   const P* grad;
-  int64_t rows, columns, p_stride, state_stride, grad_stride;
 };
 
-// Views of one element a row where any of the three has such rows; one long row where all are contiguous.
 template <class P, class S> Slice<P, S> slice_of(const Tensor& p, const Tensor& state, const Tensor& grad) {
-  const char* op = "adagrad_";
-  RowsView views[] = {rows_view(op, "a parameter", p), rows_view(op, "a state", state), rows_view(op, "a gradient", grad)};
-  int64_t rows = 0;
-  for (const RowsView& view : views) rows = std::max(rows, view.rows);
-  const int64_t columns = rows == 0 ? 0 : p.numel() / rows;
-  for (RowsView& view : views)
-    if (view.rows == 1) view.stride = columns;  // contiguous beside others that are not
   return {
-      static_cast<P*>(p.mutable_data_ptr()), static_cast<S*>(state.mutable_data_ptr()),
-      static_cast<const P*>(grad.const_data_ptr()), rows, columns, views[0].stride, views[1].stride, views[2].stride};
+      slice_shape("adagrad_", p, state, grad), static_cast<P*>(p.mutable_data_ptr()),
+      static_cast<S*>(state.mutable_data_ptr()), static_cast<const P*>(grad.const_data_ptr())};
 }
 
 // Elements begin..end of a slice.
@@ -144,13 +133,10 @@ void sparse_adagrad_(
     const std::vector<Tensor>& grads_any, double lr, double eps) {
   const EmbeddingShape s = check_sparse_adagrad(tables, states, rows_any, grads_any);
   if (tables.empty()) return;
-  std::vector<Tensor> rows, grads;
+  const std::vector<Tensor> rows = packed(rows_any), grads = packed(grads_any);
   std::vector<IdColumn> columns;
-  for (size_t j = 0; j < tables.size(); ++j) {
-    rows.push_back(torch::stable::contiguous(rows_any[j]));
-    grads.push_back(torch::stable::contiguous(grads_any[j]));
+  for (size_t j = 0; j < tables.size(); ++j)
     columns.push_back({static_cast<const int64_t*>(rows[j].const_data_ptr()), 1, rows[j].size(0), s.rows[j]});
-  }
   SortedIds sorted(columns);
   for_types(tables[0].scalar_type(), states[0].scalar_type(), [&]<class P, class S>(const AdagradKernels<P, S>& kernels) {
     std::vector<std::pair<const P*, int64_t>> data;

@@ -1,4 +1,4 @@
-#include "kernels/embedding.h"
+#include "cpu/kernels/embedding.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -8,11 +8,12 @@
 #include <tuple>
 #include <vector>
 
+#include "checks/embedding.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 #include "cpu/sort_ids.h"
 #include "cpu/team.h"
-#include "front/embedding.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
@@ -20,38 +21,19 @@ namespace {
 // Multiply-adds that a row takes as long as: reading one that is in no cache, fetched ahead.
 constexpr double kRowWork = 1000;
 
-template <class Run> void for_type(ScalarType type, const Run& run) {
-  const EmbeddingTable& table = NASREC_KERNELS(embedding);
-  switch (type) {
-    case ScalarType::Float: return run(table.float32);
-    case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
-  }
-}
-
-// Tables as they are if a row's elements are neighbours, else copies.
-std::vector<Tensor> with_dense_rows(const std::vector<Tensor>& tables) {
-  std::vector<Tensor> out;
-  for (const Tensor& table : tables)
-    out.push_back(table.size(1) > 1 && table.stride(1) != 1 ? torch::stable::contiguous(table) : table);
-  return out;
-}
-
 // ids int64 [B, n], tables [rows_j, e] -> [B, n, e]. What kind of gradient the tables get is autograd's affair.
 Tensor embedding(const Tensor& ids_any, const std::vector<Tensor>& tables_any, bool /*sparse*/) {
   const EmbeddingShape s = check_embedding(ids_any, tables_any);
   const Tensor ids = torch::stable::contiguous(ids_any);
-  const std::vector<Tensor> tables = with_dense_rows(tables_any);
-  const int64_t sizes[] = {s.batch, s.fields, s.channels};
-  Tensor out = torch::stable::new_empty(tables[0], {sizes, 3});
+  const std::vector<Tensor> tables = side_by_side(tables_any);
+  Tensor out = empty(tables[0], {s.batch, s.fields, s.channels});
   if (s.batch == 0) return out;
   const int64_t* ids_data = static_cast<const int64_t*>(ids.const_data_ptr());
   const int parts = team_parts(s.batch * s.fields * (kRowWork + s.channels));
   std::vector<int64_t> wrong(parts, -1), strides;
   for (const Tensor& table : tables) strides.push_back(table.stride(0));
-  for_type(out.scalar_type(), [&]<class T>(const EmbeddingKernels<T>& kernels) {
-    std::vector<const T*> data;
-    for (const Tensor& table : tables) data.push_back(static_cast<const T*>(table.const_data_ptr()));
+  for_type(NASREC_KERNELS(embedding), out.scalar_type(), [&]<class T>(const EmbeddingKernels<T>& kernels) {
+    const std::vector<const T*> data = data_of<T>(tables);
     const Tables<const T> all = {data.data(), s.rows.data(), strides.data(), s.fields};
     T* to = static_cast<T*>(out.mutable_data_ptr());
     team_run(parts, [&](int part, int of) {
@@ -93,14 +75,13 @@ std::vector<Tensor> embedding_backward(const Tensor& grad_any, const Tensor& ids
   std::vector<Bytes> to_clear;
   double cleared = 0;
   for (const int64_t count : rows) {
-    const int64_t sizes[] = {count, s.channels};
-    out.push_back(torch::stable::new_empty(grad, {sizes, 2}));
+    out.push_back(empty(grad, {count, s.channels}));
     const int64_t bytes = out.back().numel() * static_cast<int64_t>(out.back().element_size());
     to_clear.push_back({static_cast<char*>(out.back().mutable_data_ptr()), bytes});
     cleared += static_cast<double>(bytes);
   }
   SortedIds sorted(columns_of(ids_data, s.batch, rows));
-  for_type(grad.scalar_type(), [&]<class T>(const EmbeddingKernels<T>& kernels) {
+  for_type(NASREC_KERNELS(embedding), grad.scalar_type(), [&]<class T>(const EmbeddingKernels<T>& kernels) {
     const T* from = static_cast<const T*>(grad.const_data_ptr());
     const int parts = team_parts(sorted.work() + 4 * cleared);  // a core clears about 16 bytes a nanosecond
     team_run(
@@ -133,14 +114,13 @@ std::tuple<Tensor, Tensor, Tensor> embedding_backward_rows(
   const EmbeddingShape s = check_embedding_backward(op, grad_any, ids_any, rows);
   const Tensor grad = torch::stable::contiguous(grad_any), ids = torch::stable::contiguous(ids_any);
   const int64_t* ids_data = static_cast<const int64_t*>(ids.const_data_ptr());
-  const int64_t sizes[] = {s.fields, s.batch, s.channels};
-  Tensor out_ids = torch::stable::new_empty(ids, {sizes, 2});
-  Tensor values = torch::stable::new_empty(grad, {sizes, 3});
-  Tensor counts = torch::stable::new_empty(ids, {sizes, 1});
+  Tensor out_ids = empty(ids, {s.fields, s.batch});
+  Tensor values = empty(grad, {s.fields, s.batch, s.channels});
+  Tensor counts = empty(ids, {s.fields});
   int64_t* out_ids_data = static_cast<int64_t*>(out_ids.mutable_data_ptr());
   int64_t* counts_data = static_cast<int64_t*>(counts.mutable_data_ptr());
   SortedIds sorted(columns_of(ids_data, s.batch, rows));
-  for_type(grad.scalar_type(), [&]<class T>(const EmbeddingKernels<T>& kernels) {
+  for_type(NASREC_KERNELS(embedding), grad.scalar_type(), [&]<class T>(const EmbeddingKernels<T>& kernels) {
     const T* from = static_cast<const T*>(grad.const_data_ptr());
     T* to = static_cast<T*>(values.mutable_data_ptr());
     team_run(team_parts(sorted.work()), [&](int part, int of) {

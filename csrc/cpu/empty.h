@@ -20,7 +20,7 @@ inline torch::stable::Tensor empty_cpu(torch::headeronly::ScalarType type, std::
                         : type == ScalarType::Double ? aoti_torch_dtype_float64()
                                                      : aoti_torch_dtype_bfloat16();
   AtenTensorHandle made = nullptr;
-  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(
       static_cast<int64_t>(sizes.size()), sizes.begin(), strides, dtype, aoti_torch_device_type_cpu(), 0, &made));
   return torch::stable::Tensor(made);
 }

@@ -1,35 +1,26 @@
-#include "kernels/factorization_machine.h"
+#include "cpu/kernels/factorization_machine.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include "checks/factorization_machine.h"
 #include "cpu/isa.h"
 #include "cpu/team.h"
-#include "front/factorization_machine.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
 
 double work_of(const FactorizationMachineShape& s) { return 8.0 * s.batch * s.fields * s.channels; }
 
-template <class Run> void for_type(ScalarType type, const Run& run) {
-  const FactorizationMachineTable& table = NASREC_KERNELS(factorization_machine);
-  switch (type) {
-    case ScalarType::Float: return run(table.float32);
-    case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
-  }
-}
-
 // [B, f, e] -> [B, e]
 Tensor factorization_machine(const Tensor& x_any) {
   const FactorizationMachineShape s = check_factorization_machine(x_any);
   const Tensor x = torch::stable::contiguous(x_any);
-  const int64_t sizes[] = {s.batch, s.channels};
-  Tensor out = torch::stable::new_empty(x, {sizes, 2});
+  Tensor out = empty(x, {s.batch, s.channels});
   if (out.numel() == 0) return out;
-  for_type(x.scalar_type(), [&]<class T>(const FactorizationMachineKernels<T>& kernels) {
+  for_type(NASREC_KERNELS(factorization_machine), x.scalar_type(), [&]<class T>(const FactorizationMachineKernels<T>& kernels) {
     const T* from = static_cast<const T*>(x.const_data_ptr());
     T* to = static_cast<T*>(out.mutable_data_ptr());
     team_run(team_parts(work_of(s)), [&](int part, int of) {
@@ -46,7 +37,7 @@ Tensor factorization_machine_backward(const Tensor& grad_any, const Tensor& x_an
   const Tensor grad = torch::stable::contiguous(grad_any), x = torch::stable::contiguous(x_any);
   Tensor grad_x = torch::stable::new_empty(x, x.sizes());
   if (grad_x.numel() == 0) return grad_x;
-  for_type(x.scalar_type(), [&]<class T>(const FactorizationMachineKernels<T>& kernels) {
+  for_type(NASREC_KERNELS(factorization_machine), x.scalar_type(), [&]<class T>(const FactorizationMachineKernels<T>& kernels) {
     const T* g = static_cast<const T*>(grad.const_data_ptr());
     const T* from = static_cast<const T*>(x.const_data_ptr());
     T* to = static_cast<T*>(grad_x.mutable_data_ptr());

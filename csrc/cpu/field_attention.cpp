@@ -1,4 +1,4 @@
-#include "kernels/field_attention.h"
+#include "cpu/kernels/field_attention.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -7,47 +7,26 @@
 #include <tuple>
 #include <vector>
 
+#include "checks/field_attention.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 #include "cpu/team.h"
-#include "front/field_attention.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
-
-template <class Run> void for_type(ScalarType type, const Run& run) {
-  const FieldAttentionTable& table = NASREC_KERNELS(field_attention);
-  switch (type) {
-    case ScalarType::Float: return run(table.float32);
-    case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
-  }
-}
-
-std::vector<Tensor> contiguous(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> out;
-  for (const Tensor& tensor : tensors) out.push_back(torch::stable::contiguous(tensor));
-  return out;
-}
-
-template <class T> std::vector<const T*> data_of(const std::vector<Tensor>& tensors) {
-  std::vector<const T*> out;
-  for (const Tensor& tensor : tensors) out.push_back(static_cast<const T*>(tensor.const_data_ptr()));
-  return out;
-}
 
 // x [B, f, e] -> out and mixed [B, f, e], reciprocals [B, heads, f]
 std::tuple<Tensor, Tensor, Tensor> field_attention(
     const Tensor& x_any, const std::vector<Tensor>& parameters_any, int64_t heads, int64_t padded, double eps) {
   const FieldAttentionShape s = check_field_attention(x_any, parameters_any, heads, padded, eps);
   const Tensor x = torch::stable::contiguous(x_any);
-  const std::vector<Tensor> parameters = contiguous(parameters_any);
-  const int64_t rows[] = {s.batch, heads, s.fields};
+  const std::vector<Tensor> parameters = packed(parameters_any);
   const ScalarType wide = accumulation_type(x.scalar_type());
   Tensor out = torch::stable::new_empty(x, x.sizes()), mixed = torch::stable::new_empty(x, x.sizes(), wide);
-  Tensor reciprocals = torch::stable::new_empty(x, {rows, 3}, wide);
+  Tensor reciprocals = empty(x, wide, {s.batch, heads, s.fields});
   if (out.numel() == 0) return {out, mixed, torch::stable::fill_(reciprocals, 1)};
-  for_type(x.scalar_type(), [&]<class T, class A>(const FieldAttentionKernels<T, A>& kernels) {
+  for_type(NASREC_KERNELS(field_attention), x.scalar_type(), [&]<class T, class A>(const FieldAttentionKernels<T, A>& kernels) {
     const std::vector<const T*> data = data_of<T>(parameters);
     const T* from = static_cast<const T*>(x.const_data_ptr());
     T* to = static_cast<T*>(out.mutable_data_ptr());
@@ -70,14 +49,14 @@ std::vector<Tensor> field_attention_backward(
       grad_any, x_any, parameters_any, mixed_any, reciprocals_any, heads, padded, eps);
   const Tensor grad = torch::stable::contiguous(grad_any), x = torch::stable::contiguous(x_any);
   const Tensor mixed = torch::stable::contiguous(mixed_any), reciprocals = torch::stable::contiguous(reciprocals_any);
-  const std::vector<Tensor> parameters = contiguous(parameters_any);
+  const std::vector<Tensor> parameters = packed(parameters_any);
   std::vector<Tensor> gradients = {torch::stable::new_empty(x, x.sizes())};
   for (const Tensor& p : parameters) gradients.push_back(torch::stable::new_empty(p, p.sizes()));
   if (x.numel() == 0) {
     for (Tensor& gradient : gradients) torch::stable::fill_(gradient, 0);
     return gradients;
   }
-  for_type(x.scalar_type(), [&]<class T, class A>(const FieldAttentionKernels<T, A>& kernels) {
+  for_type(NASREC_KERNELS(field_attention), x.scalar_type(), [&]<class T, class A>(const FieldAttentionKernels<T, A>& kernels) {
     const std::vector<const T*> data = data_of<T>(parameters);
     std::vector<T*> to;
     for (Tensor& gradient : gradients) to.push_back(static_cast<T*>(gradient.mutable_data_ptr()));

@@ -1,23 +1,15 @@
-#include "kernels/field_linear.h"
+#include "cpu/kernels/field_linear.h"
 
 #include <torch/csrc/stable/library.h>
 
 #include <tuple>
 
+#include "checks/field_linear.h"
 #include "cpu/linear.h"
 #include "cpu/scratch.h"
 
 namespace nasrec {
 namespace {
-
-// `run` with the table's kernels for the element type.
-template <class Table, class Run> void for_type(const Table& table, ScalarType type, const Run& run) {
-  switch (type) {
-    case ScalarType::Float: return run(table.float32);
-    case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
-  }
-}
 
 FieldLinearShape shape_for_kernels(const ProductShape& s, size_t inputs, size_t pieces) {
   return {s.channels, s.columns, s.out, s.keep, s.norm, static_cast<int>(s.activation), static_cast<int64_t>(inputs),
@@ -28,18 +20,6 @@ FieldLinearShape shape_for_kernels(const ProductShape& s, size_t inputs, size_t 
 int parts_for(const ProductShape& s, int products) {
   const double work = 1.0 * s.batch * s.channels * s.rows() * (1.0 * s.columns * products + 32);
   return static_cast<int>(std::max<int64_t>(1, std::min<int64_t>(team_parts(work), s.batch)));
-}
-
-// The tensor itself if its channels lie side by side, else a copy.
-Tensor side_by_side(const Tensor& x) {
-  return x.size(2) <= 1 || x.stride(2) == 1 ? x : torch::stable::contiguous(x);
-}
-
-std::vector<Tensor> all_side_by_side(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> out;
-  out.reserve(tensors.size());
-  for (const Tensor& tensor : tensors) out.push_back(side_by_side(tensor));
-  return out;
 }
 
 template <class T> Fields<const T> fields_of(const Tensor& x) {
@@ -69,19 +49,15 @@ std::tuple<Tensor, Tensor, Tensor> field_linear(
     std::vector<Tensor> inputs_any, std::vector<Tensor> pieces_any, std::optional<Tensor> bias_any,
     std::optional<Tensor> gain_any, std::optional<Tensor> offset_any, double eps, int64_t activation, int64_t keep,
     bool save) {
-  const ProductShape s =
-      check_product("field_linear", 3, inputs_any, pieces_any, bias_any, gain_any, offset_any, activation, keep);
-  const std::vector<Tensor> inputs = all_side_by_side(inputs_any), pieces = all_walkable(pieces_any);
+  const ProductShape s = check_field_linear(inputs_any, pieces_any, bias_any, gain_any, offset_any, activation, keep);
+  const std::vector<Tensor> inputs = side_by_side(inputs_any), pieces = all_walkable(pieces_any);
   const std::optional<Tensor> bias = packed(bias_any), gain = packed(gain_any), offset = packed(offset_any);
   const bool saved = save && s.norm;
-  const int64_t y_sizes[] = {s.batch, s.keep, s.channels}, normalized_sizes[] = {s.batch, s.out, s.channels};
-  const int64_t rstd_sizes[] = {s.batch, s.channels}, none = 0;
-  using Sizes = torch::headeronly::IntHeaderOnlyArrayRef;
-  const Tensor y = torch::stable::new_empty(inputs[0], {y_sizes, 3});
-  const Tensor normalized =
-      torch::stable::new_empty(inputs[0], saved ? Sizes(normalized_sizes, 3) : Sizes(&none, 1));
-  const Tensor rstd = torch::stable::new_empty(
-      inputs[0], saved ? Sizes(rstd_sizes, 2) : Sizes(&none, 1), accumulation_type(inputs[0]));
+  const Tensor& like = inputs[0];
+  const ScalarType wide = accumulation_type(like.scalar_type());
+  const Tensor y = empty(like, {s.batch, s.keep, s.channels});
+  const Tensor normalized = saved ? empty(like, {s.batch, s.out, s.channels}) : empty(like, {0});
+  const Tensor rstd = saved ? empty(like, wide, {s.batch, s.channels}) : empty(like, wide, {0});
   if (s.batch * s.channels * s.rows() == 0) return {y, normalized, rstd};
   for_type(NASREC_KERNELS(field_linear), y.scalar_type(), [&]<class T, class A>(
       const FieldLinearForwardKernels<T, A>& kernels) {
@@ -90,8 +66,7 @@ std::tuple<Tensor, Tensor, Tensor> field_linear(
     const FieldLinearForward<T, A> forward = {
         shape_for_kernels(s, inputs.size(), pieces.size()), static_cast<A>(eps), fields.data(), weight.data(),
         data_of<T>(bias), data_of<T>(gain), data_of<T>(offset), static_cast<T*>(y.mutable_data_ptr()),
-        saved ? static_cast<T*>(normalized.mutable_data_ptr()) : nullptr,
-        saved ? static_cast<A*>(rstd.mutable_data_ptr()) : nullptr};
+        data_if<T>(saved, normalized), data_if<A>(saved, rstd)};
     team_run(parts_for(s, 1), [&](int part, int parts) {
       const auto [begin, end] = split(s.batch, part, parts);
       const Scratch scratch(kernels.scratch_bytes(forward.s));
@@ -115,10 +90,6 @@ std::vector<Tensor> empty_gradients(
   for (const Tensor& w : pieces) add(w.sizes());
   for (int vector = 0; vector < 3; ++vector) add({&out, 1});
   return tensors;
-}
-
-template <class T> T* data_if(bool needed, const Tensor& tensor) {
-  return needed ? static_cast<T*>(tensor.mutable_data_ptr()) : nullptr;
 }
 
 template <class T, class A>
@@ -149,10 +120,9 @@ void run_backward(
 std::vector<Tensor> field_linear_backward(
     Tensor grad_any, std::vector<Tensor> inputs_any, std::vector<Tensor> pieces_any, std::optional<Tensor> gain_any,
     Tensor y_any, Tensor normalized_any, Tensor rstd_any, int64_t activation, std::vector<bool> needs) {
-  const ProductShape s = check_product_backward(
-      "field_linear_backward", 3, grad_any, inputs_any, pieces_any, gain_any, y_any, normalized_any, rstd_any,
-      activation, needs.size());
-  const std::vector<Tensor> inputs = all_side_by_side(inputs_any), pieces = all_walkable(pieces_any);
+  const ProductShape s = check_field_linear_backward(
+      grad_any, inputs_any, pieces_any, gain_any, y_any, normalized_any, rstd_any, activation, needs.size());
+  const std::vector<Tensor> inputs = side_by_side(inputs_any), pieces = all_walkable(pieces_any);
   const std::optional<Tensor> gain = packed(gain_any);
   const Tensor grad = side_by_side(grad_any);
   const std::optional<Tensor> y = s.activation == Activation::none ? std::nullopt : packed(y_any);

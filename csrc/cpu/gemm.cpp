@@ -5,8 +5,8 @@
 #include <string>
 
 #include "cpu/isa.h"
+#include "cpu/kernels/gemm.h"
 #include "cpu/scratch.h"
-#include "kernels/gemm.h"
 
 // Of the BLAS inside libtorch_cpu. Weak: a build of torch may hide them or have none.
 extern "C" {

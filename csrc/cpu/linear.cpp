@@ -88,21 +88,19 @@ std::tuple<Tensor, Tensor, Tensor> linear(
     std::vector<Tensor> inputs_any, std::vector<Tensor> pieces_any, std::optional<Tensor> bias_any,
     std::optional<Tensor> gain_any, std::optional<Tensor> offset_any, double eps, int64_t activation, int64_t keep,
     bool save) {
-  const ProductShape s =
-      check_product("linear", 2, inputs_any, pieces_any, bias_any, gain_any, offset_any, activation, keep);
+  const ProductShape s = check_linear(inputs_any, pieces_any, bias_any, gain_any, offset_any, activation, keep);
   const std::vector<Tensor> inputs = all_walkable(inputs_any), pieces = all_walkable(pieces_any);
   const std::optional<Tensor> bias = packed(bias_any), gain = packed(gain_any), offset = packed(offset_any);
   const bool saved = save && s.norm;
-  const ScalarType type = inputs[0].scalar_type(), sums = accumulation_type(inputs[0]);
+  const ScalarType type = inputs[0].scalar_type(), sums = accumulation_type(type);
   const Tensor y = empty_cpu(type, {s.batch, s.keep});
   const Tensor normalized = saved ? empty_cpu(type, {s.batch, s.out}) : empty_cpu(type, {0});
   const Tensor rstd = empty_cpu(sums, {saved ? s.batch : 0});
-  for_linear_type(type, [&]<class T, class A>(const LinearKernels<T, A>& kernels) {
+  for_type(NASREC_KERNELS(linear), type, [&]<class T, class A>(const LinearKernels<T, A>& kernels) {
     const Forward<T, A> forward = {
         s, kernels, matrices_of<T>(inputs), matrices_of<T>(pieces), data_of<T>(bias), data_of<T>(gain),
         data_of<T>(offset), static_cast<A>(eps), static_cast<T*>(y.mutable_data_ptr()),
-        saved ? static_cast<T*>(normalized.mutable_data_ptr()) : nullptr,
-        saved ? static_cast<A*>(rstd.mutable_data_ptr()) : nullptr};
+        data_if<T>(saved, normalized), data_if<A>(saved, rstd)};
     forward.run();
   });
   return {y, normalized, rstd};

@@ -1,11 +1,12 @@
 // What forward and backward of the linear operator share.
 #pragma once
 
+#include "checks/linear.h"
 #include "cpu/isa.h"
+#include "cpu/kernels/linear.h"
 #include "cpu/matrix.h"
 #include "cpu/team.h"
-#include "front/product.h"
-#include "kernels/linear.h"
+#include "operands.h"
 
 namespace nasrec {
 
@@ -32,24 +33,6 @@ inline std::vector<Tensor> all_walkable(const std::vector<Tensor>& tensors) {
   out.reserve(tensors.size());
   for (const Tensor& tensor : tensors) out.push_back(walkable(tensor));
   return out;
-}
-
-template <class T> const T* data_of(const std::optional<Tensor>& vector) {
-  return vector ? static_cast<const T*>(vector->const_data_ptr()) : nullptr;
-}
-
-inline std::optional<Tensor> packed(const std::optional<Tensor>& vector) {
-  return vector ? std::optional<Tensor>(torch::stable::contiguous(*vector)) : std::nullopt;
-}
-
-// `run` with the kernels for the element type.
-template <class Run> void for_linear_type(ScalarType type, const Run& run) {
-  const LinearTable& table = NASREC_KERNELS(linear);
-  switch (type) {
-    case ScalarType::Float: return run(table.float32);
-    case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
-  }
 }
 
 }  // namespace nasrec

@@ -180,9 +180,8 @@ class Results {
 std::vector<Tensor> linear_backward(
     Tensor grad_any, std::vector<Tensor> inputs_any, std::vector<Tensor> pieces_any, std::optional<Tensor> gain_any,
     Tensor y_any, Tensor normalized_any, Tensor rstd_any, int64_t activation, std::vector<bool> needs) {
-  const ProductShape s = check_product_backward(
-      "linear_backward", 2, grad_any, inputs_any, pieces_any, gain_any, y_any, normalized_any, rstd_any, activation,
-      needs.size());
+  const ProductShape s = check_linear_backward(
+      grad_any, inputs_any, pieces_any, gain_any, y_any, normalized_any, rstd_any, activation, needs.size());
   const std::vector<Tensor> inputs = all_walkable(inputs_any), pieces = all_walkable(pieces_any);
   const std::optional<Tensor> gain = packed(gain_any);
   const Tensor grad = walkable(grad_any);
@@ -190,7 +189,7 @@ std::vector<Tensor> linear_backward(
   const std::optional<Tensor> normalized = s.norm ? packed(normalized_any) : std::nullopt;
   const std::optional<Tensor> rstd = s.norm ? packed(rstd_any) : std::nullopt;
   Results results(inputs[0].scalar_type(), std::move(needs));
-  for_linear_type(inputs[0].scalar_type(), [&]<class T, class A>(const LinearKernels<T, A>& kernels) {
+  for_type(NASREC_KERNELS(linear), inputs[0].scalar_type(), [&]<class T, class A>(const LinearKernels<T, A>& kernels) {
     Gradients<T> to;
     for (const Tensor& x : inputs) to.inputs.push_back(results.matrix<T>(s.batch, x.size(1)));
     for (const Tensor& w : pieces) to.pieces.push_back(results.matrix<T>(s.out, w.size(1)));

@@ -1,4 +1,4 @@
-#include "kernels/pairwise_dot.h"
+#include "cpu/kernels/pairwise_dot.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -6,46 +6,24 @@
 
 #include <vector>
 
+#include "checks/pairwise_dot.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 #include "cpu/team.h"
-#include "front/pairwise_dot.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
 
 double work_of(const PairwiseDotShape& s) { return 1.0 * s.batch * s.rows * s.rows * s.channels; }
 
-// `kernels` for the element type, applied to the tensor's data as raw pointers.
-template <class Run> void for_type(ScalarType type, const Run& run) {
-  const PairwiseDotTable& table = NASREC_KERNELS(pairwise_dot);
-  switch (type) {
-    case ScalarType::Float: return run(table.float32);
-    case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
-  }
-}
-
-std::vector<Tensor> contiguous(const std::vector<Tensor>& tensors) {
-  std::vector<Tensor> out;
-  for (const Tensor& tensor : tensors) out.push_back(torch::stable::contiguous(tensor));
-  return out;
-}
-
-template <class T> std::vector<const T*> data_of(const std::vector<Tensor>& tensors) {
-  std::vector<const T*> out;
-  for (const Tensor& tensor : tensors) out.push_back(static_cast<const T*>(tensor.const_data_ptr()));
-  return out;
-}
-
 // parts [B, r_p, e] -> [B, r(r-1)/2] with r the sum of the r_p
 Tensor pairwise_dot(const std::vector<Tensor>& x_any) {
   const PairwiseDotShape s = check_pairwise_dot(x_any);
-  const std::vector<Tensor> x = contiguous(x_any);
-  const int64_t sizes[] = {s.batch, s.pairs()};
-  Tensor out = torch::stable::new_empty(x[0], {sizes, 2});
+  const std::vector<Tensor> x = packed(x_any);
+  Tensor out = empty(x[0], {s.batch, s.pairs()});
   if (out.numel() == 0) return out;
-  for_type(out.scalar_type(), [&]<class T>(const PairwiseDotKernels<T>& kernels) {
+  for_type(NASREC_KERNELS(pairwise_dot), out.scalar_type(), [&]<class T>(const PairwiseDotKernels<T>& kernels) {
     const std::vector<const T*> data = data_of<T>(x);
     const Rows<const T> rows = {data.data(), s.part_rows.data(), static_cast<int64_t>(x.size())};
     T* to = static_cast<T*>(out.mutable_data_ptr());
@@ -62,11 +40,11 @@ Tensor pairwise_dot(const std::vector<Tensor>& x_any) {
 std::vector<Tensor> pairwise_dot_backward(const Tensor& grad_any, const std::vector<Tensor>& x_any) {
   const PairwiseDotShape s = check_pairwise_dot_backward(grad_any, x_any);
   const Tensor grad = torch::stable::contiguous(grad_any);
-  const std::vector<Tensor> x = contiguous(x_any);
+  const std::vector<Tensor> x = packed(x_any);
   std::vector<Tensor> grad_x;
   for (const Tensor& part : x) grad_x.push_back(torch::stable::new_empty(part, part.sizes()));
   if (s.batch * s.rows * s.channels == 0) return grad_x;
-  for_type(grad.scalar_type(), [&]<class T>(const PairwiseDotKernels<T>& kernels) {
+  for_type(NASREC_KERNELS(pairwise_dot), grad.scalar_type(), [&]<class T>(const PairwiseDotKernels<T>& kernels) {
     const std::vector<const T*> data = data_of<T>(x);
     std::vector<T*> grad_data;
     for (Tensor& part : grad_x) grad_data.push_back(static_cast<T*>(part.mutable_data_ptr()));

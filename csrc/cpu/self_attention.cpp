@@ -1,4 +1,4 @@
-#include "kernels/self_attention.h"
+#include "cpu/kernels/self_attention.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -6,32 +6,23 @@
 
 #include <tuple>
 
+#include "checks/self_attention.h"
 #include "cpu/isa.h"
 #include "cpu/scratch.h"
 #include "cpu/team.h"
-#include "front/self_attention.h"
+#include "operands.h"
 
 namespace nasrec {
 namespace {
-
-template <class Run> void for_type(ScalarType type, const Run& run) {
-  const SelfAttentionTable& table = NASREC_KERNELS(self_attention);
-  switch (type) {
-    case ScalarType::Float: return run(table.float32);
-    case ScalarType::Double: return run(table.float64);
-    default: return run(table.bfloat16);  // the front check lets nothing else through
-  }
-}
 
 // qkv [B, f, 3e] -> out [B, f, e], reciprocals [B, heads, f]
 std::tuple<Tensor, Tensor> self_attention(const Tensor& qkv_any, int64_t heads) {
   const SelfAttentionShape s = check_self_attention(qkv_any, heads);
   const Tensor qkv = torch::stable::contiguous(qkv_any);
-  const int64_t sizes[] = {s.batch, s.fields, s.channels()}, rows[] = {s.batch, heads, s.fields};
-  Tensor out = torch::stable::new_empty(qkv, {sizes, 3});
-  Tensor reciprocals = torch::stable::new_empty(qkv, {rows, 3}, accumulation_type(qkv.scalar_type()));
+  Tensor out = empty(qkv, {s.batch, s.fields, s.channels()});
+  Tensor reciprocals = empty(qkv, accumulation_type(qkv.scalar_type()), {s.batch, heads, s.fields});
   if (out.numel() == 0) return {out, torch::stable::fill_(reciprocals, 1)};
-  for_type(qkv.scalar_type(), [&]<class T, class A>(const SelfAttentionKernels<T, A>& kernels) {
+  for_type(NASREC_KERNELS(self_attention), qkv.scalar_type(), [&]<class T, class A>(const SelfAttentionKernels<T, A>& kernels) {
     const T* from = static_cast<const T*>(qkv.const_data_ptr());
     T* to = static_cast<T*>(out.mutable_data_ptr());
     A* to_reciprocals = static_cast<A*>(reciprocals.mutable_data_ptr());
@@ -55,7 +46,7 @@ Tensor self_attention_backward(
   const Tensor out = torch::stable::contiguous(out_any), reciprocals = torch::stable::contiguous(reciprocals_any);
   Tensor grad_qkv = torch::stable::new_empty(qkv, qkv.sizes());
   if (grad_qkv.numel() == 0) return grad_qkv;
-  for_type(qkv.scalar_type(), [&]<class T, class A>(const SelfAttentionKernels<T, A>& kernels) {
+  for_type(NASREC_KERNELS(self_attention), qkv.scalar_type(), [&]<class T, class A>(const SelfAttentionKernels<T, A>& kernels) {
     const T* from_grad = static_cast<const T*>(grad.const_data_ptr());
     const T* from = static_cast<const T*>(qkv.const_data_ptr());
     const T* from_out = static_cast<const T*>(out.const_data_ptr());

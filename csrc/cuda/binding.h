@@ -4,7 +4,7 @@
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/ops.h>
 
-#include "checks.h"
+#include "checks/require.h"
 #include "cuda/element.h"
 
 // Of torch's C interface; declared in its header only when torch itself was built with CUDA. Weak, so that this module
@@ -25,7 +25,7 @@ inline Tensor bytes_like(const Tensor& x, int64_t bytes) {
   return torch::stable::new_empty(x, {&bytes, 1}, ScalarType::Byte);
 }
 
-inline Element element_of(ScalarType type) {  // the front check lets nothing else through
+inline Element element_of(ScalarType type) {  // the checks let nothing else through
   return type == ScalarType::Float    ? Element::float32
          : type == ScalarType::Double ? Element::float64
                                       : Element::bfloat16;

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
+#include "attention_sizes.h"
 #include "cuda/element.h"
-#include "kernels/field_attention.h"
 
 namespace nasrec::cuda {
 

@@ -11,7 +11,7 @@ namespace nasrec::cuda {
 
 inline torch::stable::Tensor concatenate(const std::vector<torch::stable::Tensor>& tensors, int64_t axis) {
   std::array<StableIValue, 2> stack{torch::stable::detail::from(tensors), torch::stable::detail::from(axis)};
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::cat", "", stack.data(), TORCH_ABI_VERSION));
+  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::cat", "", stack.data(), TORCH_ABI_VERSION));
   return torch::stable::detail::to<torch::stable::Tensor>(stack[0]);
 }
 

@@ -11,6 +11,7 @@
 
 #include "cuda/binding.h"
 #include "cuda/embedding.h"
+#include "operands.h"
 
 namespace nasrec::cuda {
 
@@ -19,7 +20,7 @@ inline std::pair<Tensor, Tensor> stable_sort(const Tensor& x) {
   std::array<StableIValue, 4> stack{
       torch::stable::detail::from(x), torch::stable::detail::from(std::optional<bool>(true)),
       torch::stable::detail::from(int64_t{-1}), torch::stable::detail::from(false)};
-  STABLE_TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
+  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
   return {torch::stable::detail::to<Tensor>(stack[0]), torch::stable::detail::to<Tensor>(stack[1])};
 }
 
@@ -50,10 +51,9 @@ class SortedRows {
       : batch_(ids.size(0)), fields_(ids.size(1)) {
     Tensor by_sample = ids;
     std::tie(sorted_, samples_) = stable_sort(torch::stable::contiguous(torch::stable::transpose(by_sample, 0, 1)));
-    const int64_t sizes[] = {fields_, batch_};
-    found_ = torch::stable::new_empty(ids, {sizes, 2});
-    starts_ = torch::stable::new_empty(ids, {sizes, 2});
-    counts_ = torch::stable::new_empty(ids, {sizes, 1});
+    found_ = empty(ids, {fields_, batch_});
+    starts_ = empty(ids, {fields_, batch_});
+    counts_ = empty(ids, {fields_});
     for (const TableChunk& chunk : table_chunks(rows, nullptr))
       require_launched(
           op, embedding_find_rows(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["EQUAL", "HOLDS", "claim_of", "table_of"]
+__all__ = ["EQUAL", "MEANINGS", "claim_of"]
 
 EQUAL = (
     "Log losses count as equal where the design's mean over the seeds is above the handcrafted model's by no more than "
@@ -20,9 +20,6 @@ MEANINGS = {
     "area": "tiles in use and digital units",
 }
 """What speed, energy and area mean first of all; the other meanings stand in the table of ratios."""
-
-HOLDS = "holds"
-"""In the last column of `table_of`, where the claim does."""
 
 Report = Mapping[str, Any]
 
@@ -74,21 +71,3 @@ def _against(name: str, ratios: Sequence[Report], rivals: Sequence[Report], hand
         row | {"holds": all(row[what] >= claim for what, claim in claims[row["rival"]].items())}
         for row in found.values()
     ]
-
-
-def table_of(claim: Report) -> tuple[tuple[str, ...], list[list[str]]]:
-    """A claim as a table, each design against each rival: its header, and rows with cells of one line or two."""
-    head = ("design", f"test log loss, against {claim['handcrafted']}'s", "equal", "faster", "less energy", "less area",
-            "claim")  # fmt: skip
-    rows = [
-        [
-            f"{design['name']}\nagainst {row['rival']}",
-            f"{design['log_loss']['mean']:.5f}\n{design['difference']:+.5f}, noise {design['noise']:.5f}",
-            "yes" if design["equal"] else "no",
-            *(f"{row[what]:.2f}x" for what in MEANINGS),
-            HOLDS if design["equal"] and row["holds"] else "no",
-        ]
-        for design in claim["designs"]
-        for row in design["against"]
-    ]
-    return head, rows

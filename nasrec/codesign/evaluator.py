@@ -16,6 +16,7 @@ from nasrec.errors import SearchError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
 from nasrec.lowering.graphs import graph_of
+from nasrec.metrics import Metrics
 from nasrec.search.evaluator import (
     COSTS,
     IN_MEMORY,
@@ -26,6 +27,7 @@ from nasrec.search.evaluator import (
     in_steps,
     latency_ms,
     own_measure,
+    scores_of,
 )
 from nasrec.search.objectives import Goal
 from nasrec_ir import Graph
@@ -56,8 +58,8 @@ class DesignEvaluator:
             of `ON_CHIP`; and `package.module:function`, a function of a design that gives a number.
         features: the data's columns.
         hardware: the space of chips.
-        scorer: gives log loss and AUC of a genotype.
-        on_chip: gives the values of `ON_CHIP` of a genotype on a chip.
+        scorer: gives the metrics of a genotype on validation rows, such as a `nasrec.supernet.Scorer`.
+        on_chip: gives the values of `ON_CHIP` of a genotype on a chip, such as a `nasrec.codesign.scoring.ChipScorer`.
 
     Raises:
         SearchError: a value is unknown, or what it needs was not given.
@@ -69,7 +71,7 @@ class DesignEvaluator:
         features: FeatureSpec,
         hardware: HardwareSpace,
         *,
-        scorer: Callable[[Genotype], Values] | None = None,
+        scorer: Callable[[Genotype], Metrics] | None = None,
         on_chip: Callable[[Genotype, Hardware], Values] | None = None,
     ) -> None:
         self._goal, self._chips = goal, Chips(hardware)
@@ -89,10 +91,11 @@ class DesignEvaluator:
         if LATENCY in wanted:
             self._steps.append(_of_model(lambda genotype: {LATENCY: latency_ms(genotype, features, 512)}))
         if any(name in SCORES for name in wanted):
-            self._steps.append(_of_model(_given(scorer)))
+            score = _given(scorer)
+            self._steps.append(_of_model(lambda genotype: scores_of(score(genotype))))
         if any(name in ON_CHIP for name in wanted):
-            scored = _given(on_chip)
-            self._steps.append(lambda design: scored(design.genotype, self._chips[design.hardware]))
+            simulate = _given(on_chip)
+            self._steps.append(lambda design: simulate(design.genotype, self._chips[design.hardware]))
 
     def __call__(self, design: Design) -> dict[str, float]:
         """The values of a design, by name."""

@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from nasrec.compiler import CompiledModel, tensor_of
 from nasrec.data.dataset import Log
 from nasrec.metrics import Metrics, score
+from nasrec.quant.model import in_floats
 from nasrec.train.prediction import predict
 from nasrec_ir import ParamRef
 from nasrec_pim import CrossbarModel, Hardware, Nonideal, map_graph
 
-__all__ = ["CALIBRATION_ROWS", "CONVERTERS", "OnChip", "run_on_chip", "stored_parameters"]
+__all__ = ["CALIBRATION_ROWS", "CONVERTERS", "ChipRows", "OnChip", "run_on_chip", "stored_parameters"]
 
 CALIBRATION_ROWS = 512
 """Training rows that set the ranges of activations and converters."""
+
+BATCH = 4096
+"""Rows at a time off the chip."""
 
 CONVERTERS = Nonideal(variation=False, stuck=False, read_noise=False)
 """Cells hold what was written; the converters have the chip's resolution, their range is calibrated."""
@@ -71,22 +75,55 @@ def run_on_chip(
     Raises:
         MappingError: the model does not fit onto the chip.
     """
-    graph, parameters = model.graph, stored_parameters(model)
-    mapping, first = map_graph(graph, hardware), train_log.take(slice(CALIBRATION_ROWS))
-    calibration, rows = [np.asarray(first.dense), np.asarray(first.sparse)], log.take(slice(None))
-    inputs = [np.asarray(rows.dense), np.asarray(rows.sparse)]
-
-    def simulated(effects: Nonideal, chip: int) -> CrossbarModel:
-        return CrossbarModel(graph, mapping, parameters, calibration, nonideal=effects, seed=chip)
-
-    exact = simulated(CONVERTERS, seed)
-    faulty = [simulated(nonideal or Nonideal(), seed + number).predict(inputs) for number in range(chips)]
+    rows = ChipRows(model, hardware, train_log, log)
+    exact = rows.chip(CONVERTERS, seed)
+    faulty = [rows.chip(nonideal or Nonideal(), seed + number).predict(rows.inputs) for number in range(chips)]
     return OnChip(
-        model=predict(model, log, 4096).score(),
-        quantised=score(exact.quantized(inputs), rows.label),
-        converters=score(exact.predict(inputs), rows.label),
-        chips=tuple(score(logits, rows.label) for logits in faulty),
+        model=predict(model, log, BATCH).score(),
+        quantised=rows.score(exact.quantized(rows.inputs)),
+        converters=rows.score(exact.predict(rows.inputs)),
+        chips=tuple(map(rows.score, faulty)),
     )
+
+
+class ChipRows:
+    """A trained model mapped onto a chip, and rows to score there, in memory.
+
+    Args:
+        model: trained.
+        hardware: the chip's description.
+        train_log: its first rows set the ranges of activations and converters.
+        log: rows to score.
+
+    Attributes:
+        mapping: of the model's graph.
+        inputs: dense [N, D] and sparse [N, S] of the rows to score.
+
+    Raises:
+        MappingError: the model does not fit onto the chip.
+    """
+
+    def __init__(self, model: CompiledModel, hardware: Hardware, train_log: Log, log: Log) -> None:
+        self._model = model
+        self.mapping = map_graph(model.graph, hardware)
+        self._parameters = stored_parameters(model)
+        first, self._rows = train_log.take(slice(CALIBRATION_ROWS)), log.take(slice(None))
+        self._calibration = [np.asarray(first.dense), np.asarray(first.sparse)]
+        self.inputs = [np.asarray(self._rows.dense), np.asarray(self._rows.sparse)]
+
+    def chip(self, nonideal: Nonideal, seed: int) -> CrossbarModel:
+        """The model on a chip whose cells are drawn with a seed."""
+        graph, calibration = self._model.graph, self._calibration
+        return CrossbarModel(graph, self.mapping, self._parameters, calibration, nonideal=nonideal, seed=seed)
+
+    def score(self, logits: NDArray[np.float64]) -> Metrics:
+        """How good logits [N] of the rows are."""
+        return score(logits, self._rows.label, self._rows.weight)
+
+    def in_full_precision(self) -> Metrics:
+        """Scores of the model's floats, those of a quantised model too, computed off the chip."""
+        with in_floats(self._model):
+            return predict(self._model, self._rows, BATCH).score()
 
 
 def stored_parameters(model: CompiledModel) -> Mapping[str, NDArray[np.float64]]:

@@ -13,7 +13,7 @@ from typing import Any
 from nasrec_ir import Graph
 from nasrec_pim import Hardware, Report, compare, estimate, map_graph
 
-__all__ = ["ReferenceDesign", "ratios", "rivals"]
+__all__ = ["ReferenceDesign", "ratios", "reference_designs"]
 
 HANDCRAFTED, RECNMP = {"speed": 1.5, "energy": 1.8}, {"speed": 1.1, "energy": 5.2}
 """By how much the paper's co-designed accelerator is said to be better than the one and the other (section 5.2)."""
@@ -40,7 +40,7 @@ class ReferenceDesign:
         return estimate(map_graph(graph, self.hardware))
 
 
-def rivals(base: Hardware) -> tuple[ReferenceDesign, ...]:
+def reference_designs(base: Hardware) -> tuple[ReferenceDesign, ...]:
     """The rivals of designs whose chips are changes of a base.
 
     The base's digital units, mesh, buffers and memory are no genes; a rival that has them too is beaten by what a

@@ -3,11 +3,15 @@
 prepare(["train.txt"], "criteo")       # bounded memory, whatever the size of the file
 data = open("criteo")                  # memory-mapped
 data.features(16), data.train, data.valid, data.test
+prepare_frame(frame, "click", "mine")  # a pandas DataFrame
+Encoder.of("mine").encode(new_frame)   # (dense, sparse) of rows that come later
 """
 
 from __future__ import annotations
 
 from nasrec.data.dataset import Batch, BatchSource, ClickLog, Log, Splits
+from nasrec.data.encode import Encoder
+from nasrec.data.frame import Columns, infer_columns, prepare_frame
 from nasrec.data.logs import load_logs
 from nasrec.data.manifest import Manifest
 from nasrec.data.options import Options
@@ -24,6 +28,8 @@ __all__ = [
     "Batch",
     "BatchSource",
     "ClickLog",
+    "Columns",
+    "Encoder",
     "Log",
     "Manifest",
     "Options",
@@ -34,10 +40,12 @@ __all__ = [
     "Splits",
     "SyntheticLog",
     "Vocabulary",
+    "infer_columns",
     "is_prepared",
     "load_logs",
     "open",
     "prepare",
+    "prepare_frame",
     "synthesize",
     "teacher_score",
     "write_criteo_tsv",

@@ -10,7 +10,10 @@ from pathlib import Path
 from nasrec.data.streams import open_bytes
 from nasrec.errors import DataError
 
-__all__ = ["DATASETS", "FORMATS", "Format", "Layout", "forms_of", "layout_of", "split_line"]
+__all__ = ["DATASETS", "FORMATS", "MISSING_TEXTS", "Format", "Layout", "forms_of", "layout_of", "split_line"]
+
+MISSING_TEXTS = ("",)
+"""What stands for a missing value where nobody says otherwise."""
 
 _HEAD_BYTES = 1 << 16
 
@@ -48,7 +51,7 @@ class Format:
     files: tuple[str, ...] = ()
     unlabelled: str = "a file without labels cannot train"
     weight: str | None = None
-    missing: tuple[str, ...] = ("",)
+    missing: tuple[str, ...] = MISSING_TEXTS
     columns_in_file: tuple[str, ...] | None = None
     exact: bool = True
 

@@ -12,7 +12,7 @@ from typing import Any
 from nasrec._version import __version__
 from nasrec.data.convert import Converter
 from nasrec.data.discovery import Discovered, find
-from nasrec.data.formats import Format
+from nasrec.data.formats import MISSING_TEXTS, Format
 from nasrec.data.manifest import NAME, Manifest, file_sha256, read_manifest
 from nasrec.data.options import Options
 from nasrec.data.pipeline import Job, run
@@ -23,7 +23,7 @@ from nasrec.data.staging import remove
 from nasrec.data.users import Users
 from nasrec.errors import DataError
 
-__all__ = ["prepare", "versions"]
+__all__ = ["missing_option", "prepare", "versions"]
 
 Path_ = str | os.PathLike[str]
 
@@ -105,7 +105,7 @@ def _run(
         "label": form.label,
         "dense": form.dense,
         "weighted": converter.has_weights,
-        "options": options.to_dict() | {"users": str(profiles) if profiles else None},
+        "options": options.to_dict() | {"users": str(profiles) if profiles else None} | missing_option(form),
         "versions": versions(),
     }
     assert options.min_count is not None
@@ -113,6 +113,11 @@ def _run(
         output, plan, sources, options, options.min_count, converter.sparse_names, None, describe, describe_source
     )
     return run(job, progress)
+
+
+def missing_option(form: Format) -> dict[str, Any]:
+    """What the manifest says of the texts that stand for a missing value, where they are not the usual ones."""
+    return {} if form.missing == MISSING_TEXTS else {"missing": list(form.missing)}
 
 
 def versions() -> dict[str, str]:
@@ -165,7 +170,7 @@ def _finished(output: Path, plan: dict[str, Any], inputs: list[dict[str, Any]]) 
         return None
     manifest = read_manifest(output)
     same = all(manifest.options.get(key) == value for key, value in plan["options"].items())
-    files = [(source["path"], source["bytes"]) for source in manifest.sources]
+    files = [(source["path"], source.get("bytes")) for source in manifest.sources]
     if not same or files != [(values["path"], values["bytes"]) for values in inputs[: len(files)]]:
         raise DataError(
             f"{output}: already holds data prepared from other files or with other options; give a new folder"

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -21,9 +20,10 @@ from nasrec.data.formats import Format, Layout, layout_of
 from nasrec.data.lines import chunks
 from nasrec.data.parse import bad_values, parse_chunk, suspects
 from nasrec.data.streams import open_bytes, packing_of
+from nasrec.data.values import as_numbers, as_texts
 from nasrec.errors import DataError
 
-__all__ = ["Mark", "Piece", "RawFile", "Source", "raw_file"]
+__all__ = ["Mark", "Piece", "RawFile", "Source", "raw_file", "without_rows"]
 
 Mark = dict[str, int]
 """Where in a source reading goes on; {} = at the beginning."""
@@ -116,7 +116,9 @@ class RawFile:
                         bad = bad_values(table, rows, before + done + 1, form)
                         done += batch.num_rows
                         consumed = self.size * (before + done) // max(1, file.metadata.num_rows)
-                        yield Piece(self._block(_without(table, rows)), bad, {"group": group, "rows": done}, consumed)
+                        yield Piece(
+                            self._block(without_rows(table, rows)), bad, {"group": group, "rows": done}, consumed
+                        )
                     before, done = before + done, 0
         except (pa.ArrowException, OSError) as error:
             raise DataError(
@@ -160,28 +162,22 @@ def is_parquet(path: Path) -> bool:
 
 
 def _typed(table: Any, form: Format, name: str) -> Any:
-    """Numbers as float64, categories as strings; a text that the format calls missing is null."""
+    """Numbers as float64, categories as strings; what the format calls missing is null."""
     for index, column in enumerate(table.schema.names):
-        wanted = pa.string() if column in form.sparse else pa.float64()
+        is_text = column in form.sparse
         try:
-            values = table.column(index)
-            if pa.types.is_boolean(values.type):
-                values = values.cast(pa.uint8())
-            if pa.types.is_dictionary(values.type):
-                values = values.cast(values.type.value_type)
-            values = values.cast(wanted)
+            values = (as_texts if is_text else as_numbers)(table.column(index), form.missing)
         except pa.ArrowException:
             raise DataError(
                 f"{name}: column {column!r} holds {table.schema.field(index).type} values that are no "
-                f"{'texts' if wanted == pa.string() else 'numbers'}"
+                f"{'texts' if is_text else 'numbers'}"
             ) from None
-        if wanted == pa.string():
-            values = pc.if_else(pc.is_in(values, pa.array(form.missing, pa.string())), None, values)
         table = table.set_column(index, column, values)
     return table
 
 
-def _without(table: Any, rows: NDArray[np.int64]) -> Any:
+def without_rows(table: Any, rows: NDArray[np.int64]) -> Any:
+    """An Arrow table without the given rows."""
     if len(rows) == 0:
         return table
     kept = np.ones(table.num_rows, dtype=bool)

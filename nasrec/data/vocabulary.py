@@ -24,6 +24,11 @@ MISSING, UNKNOWN, FIRST = 0, 1, 2
 ENTRIES = 4_000_000
 """Texts that are looked at together at the most (one text counts once a block); about 100 bytes each."""
 _SAMPLES = 64
+_LOOK_UP = 64
+"""What it costs to look one text up in order, in texts that are put into a table."""
+
+_SCHEMA = pa.schema([("text", pa.string()), ("id", pa.int32()), ("count", pa.int64())])
+"""Of a vocabulary's file."""
 
 Counts = NDArray[np.int64]
 Words = tuple[Any, Counts]
@@ -101,12 +106,11 @@ def _hand_out(
 ) -> int:
     """Writes both files; `begins` (changed) says where the ids of each count begin, ids from `end` on are not given."""
     unknown = 0
-    schema = pa.schema([("text", pa.string()), ("id", pa.int32()), ("count", pa.int64())])
     # Written, not mapped: on a full disk a write fails, a store through a map kills the process.
     with (
         ids.open("wb", buffering=0) as file,
         pa.OSFile(str(vocabulary), "wb") as sink,
-        pa.ipc.new_file(sink, schema) as writer,
+        pa.ipc.new_file(sink, _SCHEMA) as writer,
     ):
         for words, counts, slices in merged:
             found = _ranks(counts, begins, min_count)
@@ -114,7 +118,7 @@ def _hand_out(
             kept = found != UNKNOWN
             unknown += int(counts[~kept].sum())
             chosen = pa.array(np.flatnonzero(kept))
-            writer.write_batch(pa.record_batch([words.take(chosen), found[kept], counts[kept]], schema=schema))
+            writer.write_batch(pa.record_batch([words.take(chosen), found[kept], counts[kept]], schema=_SCHEMA))
             for block, (start, codes) in enumerate(slices):
                 os.pwrite(file.fileno(), found[codes].tobytes(), 4 * (int(offsets[block]) + start))
         os.ftruncate(file.fileno(), 4 * int(offsets[-1]))
@@ -198,6 +202,9 @@ class Vocabulary:
                 self._table = pa.ipc.open_file(source).read_all()
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: is not a vocabulary ({' '.join(str(error).split())[:200]})") from error
+        if self._table.schema != _SCHEMA:
+            raise DataError(f"{path}: is not a vocabulary; it has the columns {', '.join(self._table.schema.names)}")
+        self._path = path
         self._words = self._table.column("text")
         self._ids = self._table.column("id").to_numpy()
 
@@ -210,6 +217,31 @@ class Vocabulary:
         place = _place(self._words, text)
         found = place < len(self) and self._words[place].as_py() == text
         return int(self._ids[place]) if found else UNKNOWN
+
+    def ids(self, words: Any) -> NDArray[np.int32]:
+        """The id of each text of an Arrow array of strings without nulls, `UNKNOWN` for a text without one."""
+        if len(words) * _LOOK_UP < len(self):  # a table of all texts would cost more than to look up these
+            return np.array([self[text] for text in words.to_pylist()], dtype=np.int32)
+        place = pc.index_in(words, self._words.cast(words.type)).fill_null(-1).to_numpy(zero_copy_only=False)
+        found: NDArray[np.int32] = np.append(self._ids, np.int32(UNKNOWN))[place]
+        return found
+
+    def require_ids_below(self, rows: int) -> None:
+        """Raises `DataError` unless all texts are whole, and have ids of a table of so many rows."""
+        try:
+            self._table.validate(full=True)
+        except pa.ArrowException as error:
+            raise DataError(f"{self._path}: is damaged ({' '.join(str(error).split())[:200]})") from None
+        nulls = self._table.column("id").null_count + self._words.null_count
+        if nulls or not ((self._ids >= FIRST) & (self._ids < rows)).all():
+            raise DataError(f"{self._path}: has ids outside {FIRST} to {rows - 1}")
+
+    def to_bytes(self) -> memoryview:
+        """The Arrow file that `Vocabulary` reads."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, self._table.schema) as writer:
+            writer.write_table(self._table)
+        return memoryview(sink.getvalue())
 
     def items(self) -> Iterator[tuple[str, int, int]]:
         """(text, id, count in the rows that the vocabulary was learnt from), by id."""

@@ -1,6 +1,6 @@
 """The operations of a model and of its optimiser, each by one name: a compiled kernel, or else plain PyTorch.
 
-`nasrec.kernels.reference` and `reference_updates` define every operation; `nasrec.kernels.availability` says which of
+`nasrec.kernels.reference` and `reference_adagrad` define every operation; `nasrec.kernels.availability` says which of
 them run compiled, and why the others do not. `use_reference()` forces plain PyTorch for a while.
 
 Each family with compiled operators has a module of its own here. Schemas stand in csrc/library.cpp. Fake kernels and
@@ -10,6 +10,7 @@ backward is an operator of its own.
 
 from __future__ import annotations
 
+from nasrec.kernels.adagrad import adagrad_, row_adagrad_, sparse_adagrad_
 from nasrec.kernels.embedding import embedding
 from nasrec.kernels.extension import use_reference
 from nasrec.kernels.factorization_machine import factorization_machine
@@ -25,7 +26,6 @@ from nasrec.kernels.reference import (
     numeric_embedding,
 )
 from nasrec.kernels.self_attention import self_attention
-from nasrec.kernels.updates import adagrad_, row_adagrad_, sparse_adagrad_
 
 __all__ = [
     "adagrad_",

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from nasrec.kernels import extension, reference, reference_updates
-from nasrec.kernels.dispatch import COMPILED
+from nasrec.kernels import extension, reference, reference_adagrad
+from nasrec.kernels.dispatch import COMPILED, DEVICES, is_compiled
 
 __all__ = ["Availability", "Build", "availability", "build"]
-
-DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Build:
 
 def availability() -> tuple[Availability, ...]:
     """The table of all operations and devices, sorted by operation."""
-    operations = sorted([*reference.__all__, *reference_updates.__all__])
+    operations = sorted([*reference.__all__, *reference_adagrad.__all__])
     return tuple(_row(operation, device) for operation in operations for device in DEVICES)
 
 
@@ -77,7 +75,7 @@ def _why_not(operation: str, device: str) -> str:
         return "plain PyTorch by design"
     if extension.extension() is None:
         return f"the extension is missing: {extension.missing_reason()}"
-    if not all(extension.compiled(operator, device) for operator in COMPILED[operation]):
+    if not is_compiled(operation, device):
         return f"the extension was built without {device.upper()} kernels"
     if device == "cuda" and not torch.cuda.is_available():
         return "compiled, but this torch sees no CUDA device"

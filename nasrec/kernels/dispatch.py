@@ -1,35 +1,74 @@
-"""The choice between compiled operator and plain-torch reference, the same for every family.
+"""The table of compiled operators, and the choice between them and the plain-torch reference.
 
-A family's module calls `compiled_operators` once, which says whether there is anything to attach fake kernels and
-autograd to, and `has_kernel` at each call.
+A family's module calls `register` once for each of its operations, which notes its operators and tells torch of their
+fake kernels and autograd, and asks `has_kernel` at each call.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nasrec.kernels import extension
 
-__all__ = ["COMPILED", "KERNEL_TYPES", "compiled_operators", "has_kernel"]
+__all__ = ["COMPILED", "DEVICES", "KERNEL_TYPES", "Operator", "has_kernel", "is_compiled", "register"]
+
+DEVICES = ("cpu", "cuda")
+"""Kinds of device that kernels are compiled for."""
 
 KERNEL_TYPES = (torch.float32, torch.float64, torch.bfloat16)
 """Element types that kernels are compiled for."""
 
-COMPILED: dict[str, tuple[str, ...]] = {}
+
+@dataclass(frozen=True)
+class Operator:
+    """A compiled operator, and what torch has to know of it besides its kernels.
+
+    Attributes:
+        name: in csrc/library.cpp, where its schema stands.
+        fake: the fake kernel: shapes and types of the results, from operands without data.
+        backward: the gradients of its operands, given the context and the results' gradients; None where nothing
+            differentiates it.
+        save: what `backward` finds in the context, given the context, the operands and the results.
+        devices: those that it has kernels for.
+    """
+
+    name: str
+    fake: Callable[..., Any]
+    backward: Callable[..., Any] | None = None
+    save: Callable[..., None] | None = None
+    devices: tuple[str, ...] = DEVICES
+
+
+COMPILED: dict[str, tuple[Operator, ...]] = {}
 """The compiled operators behind each operation, by the operation's name."""
 
 _READY: set[tuple[str, str]] = set()
 
 
-def compiled_operators(operation: str, *operators: str) -> bool:
-    """Notes which operators serve an operation; whether the extension holds them all."""
+def register(operation: str, *operators: Operator) -> bool:
+    """Notes which operators serve an operation; whether the extension holds them all, and torch knows them."""
     COMPILED[operation] = operators
-    if not all(extension.compiled(operator) for operator in operators):
+    if not all(extension.compiled(operator.name) for operator in operators):
         return False
-    devices = [d for d in ("cpu", "cuda") if all(extension.compiled(operator, d) for operator in operators)]
-    _READY.update((operation, device) for device in [*devices, "meta"])
+    for operator in operators:
+        torch.library.register_fake(f"nasrec::{operator.name}", operator.fake)
+        if operator.backward is not None:
+            torch.library.register_autograd(f"nasrec::{operator.name}", operator.backward, setup_context=operator.save)
+    _READY.update((operation, device) for device in DEVICES if is_compiled(operation, device))
+    _READY.add((operation, "meta"))
     return True
+
+
+def is_compiled(operation: str, device: str) -> bool:
+    """Whether the extension holds all kernels of an operation for a kind of device."""
+    return all(
+        extension.compiled(operator.name, device) for operator in COMPILED[operation] if device in operator.devices
+    )
 
 
 def has_kernel(operation: str, x: Tensor) -> bool:

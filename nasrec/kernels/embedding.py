@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nasrec.errors import KernelError
 from nasrec.kernels import id_check, reference
-from nasrec.kernels.dispatch import compiled_operators, has_kernel
+from nasrec.kernels.dispatch import Operator, has_kernel, register
 
 __all__ = ["embedding"]
 
@@ -99,10 +99,10 @@ def _double_autograd(ctx: Any, grad_grads: list[Tensor]) -> tuple[Tensor, None, 
     return torch.ops.nasrec.embedding(ctx.saved_tensors[0], grad_grads, False), None, None
 
 
-if compiled_operators("embedding", "embedding", "embedding_backward", "embedding_backward_rows"):
-    torch.library.register_fake("nasrec::embedding", _fake)
-    torch.library.register_fake("nasrec::embedding_backward", _backward_fake)
-    torch.library.register_fake("nasrec::embedding_backward_rows", _backward_rows_fake)
-    torch.library.register_fake("nasrec::find_wrong_id", _wrong_id_fake)
-    torch.library.register_autograd("nasrec::embedding", _autograd, setup_context=_save_ids)
-    torch.library.register_autograd("nasrec::embedding_backward", _double_autograd, setup_context=_save_ids_of_backward)
+register(
+    "embedding",
+    Operator("embedding", _fake, _autograd, _save_ids),
+    Operator("embedding_backward", _backward_fake, _double_autograd, _save_ids_of_backward),
+    Operator("embedding_backward_rows", _backward_rows_fake),
+    Operator("find_wrong_id", _wrong_id_fake, devices=("cuda",)),
+)

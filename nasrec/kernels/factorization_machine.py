@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nasrec.kernels import reference
-from nasrec.kernels.dispatch import compiled_operators, has_kernel
+from nasrec.kernels.dispatch import Operator, has_kernel, register
 
 __all__ = ["factorization_machine"]
 
@@ -49,10 +49,8 @@ def _double_autograd(ctx: Any, grad_grad: Tensor) -> tuple[Tensor, Tensor]:
     return 2 * cross, torch.ops.nasrec.factorization_machine_backward(grad, grad_grad)
 
 
-if compiled_operators("factorization_machine", "factorization_machine", "factorization_machine_backward"):
-    torch.library.register_fake("nasrec::factorization_machine", _fake)
-    torch.library.register_fake("nasrec::factorization_machine_backward", _backward_fake)
-    torch.library.register_autograd("nasrec::factorization_machine", _autograd, setup_context=_save_fields)
-    torch.library.register_autograd(
-        "nasrec::factorization_machine_backward", _double_autograd, setup_context=_save_grad_and_fields
-    )
+register(
+    "factorization_machine",
+    Operator("factorization_machine", _fake, _autograd, _save_fields),
+    Operator("factorization_machine_backward", _backward_fake, _double_autograd, _save_grad_and_fields),
+)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nasrec.kernels import reference
-from nasrec.kernels.dispatch import compiled_operators, has_kernel
+from nasrec.kernels.dispatch import Operator, has_kernel, register
 from nasrec.kernels.self_attention import by_softmax, wide_type
 
 __all__ = ["field_attention"]
@@ -97,8 +97,8 @@ def _double_autograd(ctx: Any, grad_grads: list[Tensor]) -> tuple[Any, ...]:
     return of_grad, of_x, of_parameters, None, None, None, None, None
 
 
-if compiled_operators("field_attention", "field_attention", "field_attention_backward"):
-    torch.library.register_fake("nasrec::field_attention", _fake)
-    torch.library.register_fake("nasrec::field_attention_backward", _backward_fake)
-    torch.library.register_autograd("nasrec::field_attention", _autograd, setup_context=_save)
-    torch.library.register_autograd("nasrec::field_attention_backward", _double_autograd, setup_context=_save_backward)
+register(
+    "field_attention",
+    Operator("field_attention", _fake, _autograd, _save),
+    Operator("field_attention_backward", _backward_fake, _double_autograd, _save_backward),
+)

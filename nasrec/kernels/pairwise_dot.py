@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nasrec.kernels import reference
-from nasrec.kernels.dispatch import compiled_operators, has_kernel
+from nasrec.kernels.dispatch import Operator, has_kernel, register
 
 __all__ = ["pairwise_dot"]
 
@@ -54,10 +54,8 @@ def _double_autograd(ctx: Any, grad_grads: list[Tensor]) -> tuple[Tensor, list[T
     return grad_of_grad, torch.ops.nasrec.pairwise_dot_backward(grad, grad_grads)
 
 
-if compiled_operators("pairwise_dot", "pairwise_dot", "pairwise_dot_backward"):
-    torch.library.register_fake("nasrec::pairwise_dot", _fake)
-    torch.library.register_fake("nasrec::pairwise_dot_backward", _backward_fake)
-    torch.library.register_autograd("nasrec::pairwise_dot", _autograd, setup_context=_save_parts)
-    torch.library.register_autograd(
-        "nasrec::pairwise_dot_backward", _double_autograd, setup_context=_save_grad_and_parts
-    )
+register(
+    "pairwise_dot",
+    Operator("pairwise_dot", _fake, _autograd, _save_parts),
+    Operator("pairwise_dot_backward", _backward_fake, _double_autograd, _save_grad_and_parts),
+)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nasrec.errors import KernelError
-from nasrec.kernels.dispatch import compiled_operators, has_kernel
+from nasrec.kernels.dispatch import Operator, has_kernel, register
 
 __all__ = ["Product"]
 
@@ -41,15 +41,14 @@ class Product:
         fake: Callable[[Sequence[Tensor], int, int], tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]],
     ) -> None:
         self.operation, self.reference, self._fake = operation, reference, fake
-        if compiled_operators(operation, operation, f"{operation}_backward"):
+        found = register(
+            operation,
+            Operator(operation, self._forward_fake, self._operator_autograd, self._operator_context),
+            Operator(f"{operation}_backward", self._backward_fake, self._no_autograd),
+        )
+        if found:
             self._forward = getattr(torch.ops.nasrec, operation).default
             self._backward = getattr(torch.ops.nasrec, f"{operation}_backward").default
-            torch.library.register_fake(f"nasrec::{operation}", self._forward_fake)
-            torch.library.register_fake(f"nasrec::{operation}_backward", self._backward_fake)
-            torch.library.register_autograd(
-                f"nasrec::{operation}", self._operator_autograd, setup_context=self._operator_context
-            )
-            torch.library.register_autograd(f"nasrec::{operation}_backward", self._no_autograd)
 
     def __call__(
         self,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nasrec.kernels import reference
-from nasrec.kernels.dispatch import compiled_operators, has_kernel
+from nasrec.kernels.dispatch import Operator, has_kernel, register
 
 __all__ = ["self_attention"]
 
@@ -78,10 +78,8 @@ def by_softmax(qkv: Tensor, heads: int) -> Tensor:
     return mixed.transpose(1, 2).flatten(2)
 
 
-if compiled_operators("self_attention", "self_attention", "self_attention_backward"):
-    torch.library.register_fake("nasrec::self_attention", _self_attention_fake)
-    torch.library.register_fake("nasrec::self_attention_backward", _self_attention_backward_fake)
-    torch.library.register_autograd("nasrec::self_attention", _self_attention_autograd, setup_context=_save)
-    torch.library.register_autograd(
-        "nasrec::self_attention_backward", _self_attention_double_autograd, setup_context=_save_backward
-    )
+register(
+    "self_attention",
+    Operator("self_attention", _self_attention_fake, _self_attention_autograd, _save),
+    Operator("self_attention_backward", _self_attention_backward_fake, _self_attention_double_autograd, _save_backward),
+)

@@ -17,7 +17,7 @@ from nasrec_ir import Cost, Graph
 from nasrec_ir.ops import attributes
 from nasrec_ir.passes import OPTIMIZE, Dropout, PruneDead
 
-__all__ = ["Observer", "cost", "features_of", "graph_of", "ir_dumper", "read_graph", "require_columns"]
+__all__ = ["Observer", "cost", "features_of", "graph_of", "ir_dumper", "read_graph", "require_columns", "table_rows"]
 
 Observer = Callable[[str, Graph], None]
 
@@ -89,7 +89,7 @@ def features_of(graph: Graph) -> FeatureSpec:
     if kinds != [("f32", 1), ("i64", 1)] or not lookups:
         raise FeatureError(f"graph {graph.name} takes no dense and categorical columns, as models for click logs do")
     dense, sparse = graph.inputs
-    tables = _tables(graph)
+    tables = table_rows(graph)
     rows = [tables.get(column, 1) for column in range(sparse.type.shape[0])]
     return FeatureSpec(dense.type.shape[0], rows, max(node.type.shape[1] for node in lookups))
 
@@ -100,7 +100,7 @@ def require_columns(graph: Graph, features: FeatureSpec) -> None:
     for name in ("num_dense", "num_sparse", "embedding_dim"):
         if getattr(own, name) != getattr(features, name):
             raise FeatureError(f"graph {graph.name} is for {name} {getattr(own, name)}, not {getattr(features, name)}")
-    for column, rows in _tables(graph).items():
+    for column, rows in table_rows(graph).items():
         if rows != features.cardinalities[column]:
             raise FeatureError(
                 f"graph {graph.name} is for cardinalities {format_value(own.cardinalities)}, not "
@@ -108,7 +108,7 @@ def require_columns(graph: Graph, features: FeatureSpec) -> None:
             )
 
 
-def _tables(graph: Graph) -> dict[int, int]:
+def table_rows(graph: Graph) -> dict[int, int]:
     """Rows of the embedding table of each categorical column that has one."""
     found: dict[int, int] = {}
     for node in graph:

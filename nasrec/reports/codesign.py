@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nasrec.cli.options.search import goal_from
 from nasrec.codesign import DESIGN, Design
-from nasrec.codesign.claim import HOLDS, table_of
 from nasrec.draw import draw_architecture
+from nasrec.reports import codesign_figures as figures_of
+from nasrec.reports.claim import HOLDS, table_of
 from nasrec.reports.page import Page, figure, seconds
 from nasrec.search import Goal, Trial
+from nasrec.search.journal import read_journal
 
 __all__ = ["page"]
 
@@ -24,7 +25,7 @@ SHOWN = 40
 
 def page(run: Path, found: Report) -> Page:
     """Of the report and the pictures in the run's folder."""
-    goal = goal_from(found["settings"])
+    goal = Goal.from_settings(found["settings"])
     wanted = ", ".join(map(str, goal.objectives)) + "".join(f"; {limit}" for limit in goal.limits)
     made = Page(f"Co-design on {found['data']['source']}", f"{found['settings']['algorithm']}: {wanted}")
     made.tiles(_tiles(found))
@@ -69,8 +70,11 @@ def _tiles(found: Report) -> list[tuple[str, str, str]]:
 
 def _add_front(made: Page, run: Path, found: Report, goal: Goal) -> None:
     made.heading("Front")
-    if (run / "front.png").is_file():
-        made.png((run / "front.png").read_bytes(), "all designs by log loss and cost, and the front", _FRONT)
+    journal = run / "journal.jsonl"
+    picture = figures_of.draw(read_journal(journal, DESIGN)[1], goal, found) if journal.is_file() else None
+    if picture is not None:
+        made.beside["front.png"] = picture
+        made.png(picture, "all designs by log loss and cost, and the front", _FRONT)
     made.words(found["knee"])
     trials = [Trial.from_dict(trial, DESIGN) for trial in found["front"]]
     first = goal.objectives[0]

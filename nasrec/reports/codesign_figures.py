@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec.reports import figures as curves
@@ -22,19 +21,21 @@ _MARKERS, _DASHES = ("X", "P", "s", "^"), ("--", ":", "-.", "-")
 Report = Mapping[str, Any]
 
 
-def draw(trials: Sequence[Trial[Design]], goal: Goal, said: Report, path: Path) -> None:
-    """Every evaluation by the first objective and each other one, costs on a logarithmic axis; the front, its knee, the
-    designs that were trained from scratch, and rivals: as a line where their log loss is not known.
+def draw(trials: Sequence[Trial[Design]], goal: Goal, said: Report) -> bytes | None:
+    """A PNG: every evaluation by the first objective and each other one, costs on a logarithmic axis; the front, its
+    knee, the designs that were trained from scratch, and rivals: as a line where their log loss is not known.
 
     Args:
         trials: all.
         goal: objectives.
-        said: the report, see `nasrec.cli.commands.codesign`.
-        path: the PNG file.
+        said: the report, see `nasrec.runs.codesign`.
+
+    Returns:
+        None where there is one objective alone.
     """
     costs = goal.objectives[1:]
     if not costs:
-        return
+        return None
     figure = curves.figure_of(6.2 * len(costs), 6.0)
     first = goal.objectives[0].name
     scores = _scores(said, first)
@@ -50,7 +51,7 @@ def draw(trials: Sequence[Trial[Design]], goal: Goal, said: Report, path: Path) 
         axes.grid(alpha=0.25, which="both")
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="x-small", frameon=False)
-    curves.save(figure, path)
+    return curves.png(figure)
 
 
 def _dots(axes: Any, trials: Sequence[Trial[Design]], goal: Goal, first: str, cost: str) -> None:

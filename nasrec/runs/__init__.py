@@ -12,10 +12,16 @@ from __future__ import annotations
 
 import os
 
+from nasrec.runs.codesign import CodesignOptions, CodesignRun, codesign
 from nasrec.runs.data import DataSource, RunData, source_of
 from nasrec.runs.demo import DemoOptions, DemoRun, demo
 from nasrec.runs.inherit import ModelRun, open_run
+from nasrec.runs.opened import OpenedModel, open_model
 from nasrec.runs.options import TrainOptions, TuneOptions
+from nasrec.runs.prune import PruneOptions, prune
+from nasrec.runs.prune_results import PruneRun
+from nasrec.runs.quantize import QuantizeOptions, quantize
+from nasrec.runs.quantize_results import QuantizeRun
 from nasrec.runs.rank import rank
 from nasrec.runs.rank_compare import compare_algorithms
 from nasrec.runs.rank_options import ComparisonOptions, RankOptions
@@ -25,6 +31,7 @@ from nasrec.runs.results import RunResult, TrainRun, load
 from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
 from nasrec.runs.scoring import GenotypeScore, ScoreOptions, SupernetScores, score_genotypes
 from nasrec.runs.search import SearchOptions, SearchRun, search
+from nasrec.runs.simulate import SimulateOptions, SimulateResult, simulate
 from nasrec.runs.subnet import ExtractOptions, SubnetRun, extract_subnet
 from nasrec.runs.supernet import SupernetRun, train_supernet
 from nasrec.runs.supernet_options import SupernetOptions
@@ -32,6 +39,8 @@ from nasrec.runs.train import train
 
 __all__ = [
     "AlgorithmComparisonRun",
+    "CodesignOptions",
+    "CodesignRun",
     "ComparisonOptions",
     "DataSource",
     "DemoOptions",
@@ -40,6 +49,11 @@ __all__ = [
     "ExtractOptions",
     "GenotypeScore",
     "ModelRun",
+    "OpenedModel",
+    "PruneOptions",
+    "PruneRun",
+    "QuantizeOptions",
+    "QuantizeRun",
     "RankOptions",
     "RankRun",
     "RetrainOptions",
@@ -49,6 +63,8 @@ __all__ = [
     "ScoreOptions",
     "SearchOptions",
     "SearchRun",
+    "SimulateOptions",
+    "SimulateResult",
     "SubnetRun",
     "SupernetOptions",
     "SupernetRun",
@@ -56,16 +72,21 @@ __all__ = [
     "TrainOptions",
     "TrainRun",
     "TuneOptions",
+    "codesign",
     "compare_algorithms",
     "demo",
     "extract_subnet",
     "is_main",
     "load",
+    "open_model",
     "open_run",
+    "prune",
+    "quantize",
     "rank",
     "retrain",
     "score_genotypes",
     "search",
+    "simulate",
     "source_of",
     "train",
     "train_supernet",

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from nasrec.data import ClickLog
     from nasrec.metrics import Metrics
     from nasrec.train import TrainResult
-    from nasrec_ir import Graph
 
 __all__ = [
     "LEARNING_RATES",
@@ -51,7 +50,7 @@ MOST_ROWS = 250_000
 """Read of a real log at the most, so that the demonstration ends while one waits."""
 
 ROWS_SEEN, _MOST_EPOCHS = 160_000, 5
-"""By default as many passes as show a model about so many rows: one over the synthetic log, more over a small sample."""
+"""By default a model sees about so many rows: one pass over the synthetic log, more over a small sample."""
 
 _EVALUATIONS, _EVALUATED_ROWS = 4, 10_000
 """How often validation rows are scored in all, at the least (always at the end of a pass), and how many at the most."""

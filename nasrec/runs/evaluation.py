@@ -72,7 +72,7 @@ class EvaluatorSpec:
         return Evaluator(
             self.goal,
             net.features,
-            scorer=_as_measure(self.scorer(net, data)) if scored else None,
+            scorer=self.scorer(net, data) if scored else None,
             hardware=load_hardware(self.hardware) if in_memory else None,
         )
 
@@ -93,11 +93,3 @@ class EvaluatorSpec:
         with Path(self.supernet).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"supernet": digest, "space": net.space.to_dict(), "data": data.sha256}
-
-
-def _as_measure(score: Scorer) -> Callable[[Genotype], Mapping[str, float]]:
-    from dataclasses import asdict
-
-    return lambda genotype: {
-        name: asdict(score(genotype))[name] for name in ("log_loss", "auc", "normalised_entropy", "calibration")
-    }

@@ -14,7 +14,8 @@ from nasrec.features import FeatureSpec
 from nasrec.io.json import read_json
 from nasrec.lowering.graphs import features_of
 from nasrec.runs import settings
-from nasrec.runs.data import DataSource, from_settings
+from nasrec.runs.data import DataSource, RunData, from_settings
+from nasrec.runs.folder import CHECKPOINT_GLOBS
 from nasrec.runs.model import Architecture, load_architecture
 from nasrec_ir import Graph
 
@@ -81,6 +82,22 @@ class ModelRun:
         weights.copy_into(model, weights.read(str(self.weights)), str(self.weights))
         return model.eval()
 
+    def rows(self) -> RunData:
+        """The rows that the run was made with, loaded.
+
+        Raises:
+            RunError: they lay in memory, or what is there now is something else.
+            DataError: they cannot be read.
+        """
+        shown = format_path(str(self.folder))
+        if self.data is None:
+            raise RunError(f"{shown}: had its rows in memory; give the data")
+        found = self.data.load(seed=self.settings.get("seed", 0))
+        said = _report(self.folder).get("data")
+        if isinstance(said, Mapping) and said.get("sha256", found.sha256) != found.sha256:
+            raise RunError(f"{shown}: was made with other rows than {found.source} holds now; give the data")
+        return found
+
     def values(self, *, trained: bool) -> dict[str, Any]:
         """Flat settings for a command that works on with the model, see `nasrec.runs.settings`.
 
@@ -99,13 +116,13 @@ class ModelRun:
             values |= self.data.settings()
         if self.features is not None:
             values["embedding_dim"] = self.features.embedding_dim
-        values.pop("weights", None)
         values.pop("seeds", None)
+        ended = trained or self.command == "quantize"
+        if ended and self.weights is None:
+            raise RunError(f"{format_path(str(self.folder))}: holds no weights.pt yet; let its run come to an end")
         if trained:
-            if self.weights is None:
-                raise RunError(f"{format_path(str(self.folder))}: holds no weights.pt yet; let its run come to an end")
             values = {name: value for name, value in values.items() if name not in TRAINING_ON}
-        start = self.weights if trained or self.command == "quantize" else self.initial
+        start = self.weights if ended else self.initial
         if start is not None:
             values["weights"] = str(start)
         return values
@@ -191,7 +208,7 @@ def _model_of(
         assert fixed is not None
         name = model.get("name") if isinstance(model, Mapping) else None
         genotype_of = own.genotype if own is not None else None
-        return Architecture(name or fixed.name, genotype_of, fixed=fixed), features_of(fixed)
+        return Architecture(name or fixed.name, genotype_of, fixed=fixed), features or features_of(fixed)
     options = {name: values[name] for name in settings.MODEL_OPTIONS if name in values}
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     if own is not None:
@@ -232,7 +249,7 @@ def _command_of(place: Path) -> str:
         return "prune"
     if (place / "journal.jsonl").is_file():
         return "search"
-    return "train"
+    return "train" if any(any(place.glob(mark)) for mark in CHECKPOINT_GLOBS.values()) else ""
 
 
 def _first_seed(place: Path, report: Mapping[str, Any]) -> Path:

@@ -75,7 +75,8 @@ class TrainRun(RunResult):
         runs = self.report.get("runs")
         if runs is None:
             own = self.report.get("config") or {}
-            return (SeedRun(own.get("seed", 0), self.folder, self.report.get("scores", {})),)
+            seed = own.get("seed", self.report.get("seed", 0))
+            return (SeedRun(seed, self.folder, self.report.get("scores", {})),)
         below = self.folder / "trials" if self.report.get("trials") else self.folder
         return tuple(SeedRun(run["seed"], below / run["folder"], run["scores"] or {}) for run in runs)
 
@@ -124,18 +125,22 @@ def load(folder: str | os.PathLike[str]) -> RunResult:
             f"{format_path(str(path))}: is of command {format_value(command)}; runs are of {', '.join(KINDS)}"
         )
     module, name = KINDS[command]
-    kind: type[RunResult] = getattr(importlib.import_module(f"nasrec.runs.{module}"), name)
+    kind: type[RunResult] = getattr(importlib.import_module(module), name)
     return kind(place, report)
 
 
 KINDS = {
-    "train": ("results", "TrainRun"),
-    "search": ("search", "SearchRun"),
-    "retrain": ("retrain", "RetrainRun"),
-    "supernet train": ("supernet", "SupernetRun"),
-    "supernet extract": ("subnet", "SubnetRun"),
-    "rank": ("rank_results", "RankRun"),
-    "rank --contest": ("rank_results", "AlgorithmComparisonRun"),
-    "demo": ("demo", "DemoRun"),
+    "train": ("nasrec.runs.results", "TrainRun"),
+    "quantize": ("nasrec.runs.quantize_results", "QuantizeRun"),
+    "prune": ("nasrec.runs.prune_results", "PruneRun"),
+    "search": ("nasrec.runs.search", "SearchRun"),
+    "retrain": ("nasrec.runs.retrain", "RetrainRun"),
+    "supernet train": ("nasrec.runs.supernet", "SupernetRun"),
+    "supernet extract": ("nasrec.runs.subnet", "SubnetRun"),
+    "rank": ("nasrec.runs.rank_results", "RankRun"),
+    "rank --contest": ("nasrec.runs.rank_results", "AlgorithmComparisonRun"),
+    "demo": ("nasrec.runs.demo", "DemoRun"),
+    "pim simulate": ("nasrec.runs.simulate", "SimulateResult"),
+    "codesign": ("nasrec.runs.codesign", "CodesignRun"),
 }
-"""Module of this package and result class by the command that a report names; the modules import this one."""
+"""Homes and names of result classes, by the command that a report names; imported late, as they import this module."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -290,7 +290,7 @@ def _search(
     from nasrec.search import Journal, run_search
     from nasrec.search.evaluation import ConsoleWatch, evaluation
 
-    space = net.space if options.operators == "any" else replace(net.space, operators_per_branch="single")
+    space = net.search_space("any" if options.operators == "any" else "single")
     algorithm = algorithm_of(options, space, spec.goal)
     identity = {**settings_of(options, spec.goal, spec.hardware), "operators": options.operators}
     identity |= spec.identity(net, data)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from nasrec.checks import format_path, format_value
-from nasrec.errors import TrainError
+from nasrec.errors import NasrecError, TrainError
 from nasrec.io.toml import read_toml, toml_text
 from nasrec.runs.options import TrainOptions
 from nasrec.train.config import TrainConfig
@@ -18,6 +18,7 @@ __all__ = [
     "COMMAND",
     "MODEL_OPTIONS",
     "NONE",
+    "Check",
     "from_file",
     "of_folder",
     "of_run",
@@ -51,13 +52,20 @@ KNOWN = (*_TEXTS, *_COUNTS, *_SEEDS, *_REALS, *MODEL_OPTIONS, *_LOOP)
 """Settings that all commands know."""
 
 
-def from_file(path: str, command: str = "train", own: Collection[str] = ()) -> dict[str, Any]:
+Check: TypeAlias = Callable[[Mapping[str, Any]], object]
+"""Raises `NasrecError` where a command's own settings are not what they must be."""
+
+
+def from_file(
+    path: str, command: str = "train", own: Collection[str] = (), check: Check | None = None
+) -> dict[str, Any]:
     """The settings in a file.
 
     Args:
         path: TOML, such as config.toml of another run.
         command: whose settings they are to be.
         own: names of settings of that command alone.
+        check: of these; what it raises is told with the file's name.
 
     Raises:
         TrainError: the file cannot be read, or a setting in it is unknown or of the wrong type.
@@ -70,6 +78,11 @@ def from_file(path: str, command: str = "train", own: Collection[str] = ()) -> d
             known = ", ".join((*KNOWN, *own))
             raise TrainError(f"{name}: there is no setting {format_value(key)}; settings are {known}")
     _check(name, values)
+    if check is not None:
+        try:
+            check({key: values[key] for key in own if key in values})
+        except NasrecError as failure:
+            raise TrainError(f"{name}: {failure}") from None
     return values
 
 
@@ -112,7 +125,7 @@ def train_options(values: Mapping[str, Any], **more: Any) -> TrainOptions:
     return TrainOptions(**given, model_options=chosen)
 
 
-def of_run(model: str, data: Mapping[str, Any], options: TrainOptions) -> dict[str, Any]:
+def of_run(model: str | None, data: Mapping[str, Any], options: TrainOptions) -> dict[str, Any]:
     """The flat settings beside the loop's: what is trained, on what, where."""
     own = {name: getattr(options, name) for name in _OWN if name != "seeds"}
     given = {"genotype": model, **data, **own, **options.model_options}

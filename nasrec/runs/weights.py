@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec.checks import format_path
 from nasrec.errors import StateDictError
+from nasrec.extras import install_command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -125,7 +126,8 @@ def _read_torch(path: str) -> Any:
 
 def _read_safetensors(path: str) -> Any:
     if importlib.util.find_spec("safetensors") is None:
-        raise StateDictError(f"{format_path(path)}: needs the package safetensors; run: pip install safetensors")
+        command = install_command("safetensors")
+        raise StateDictError(f"{format_path(path)}: needs the package safetensors; run: {command}")
     from safetensors.torch import load_file  # type: ignore[import-not-found,unused-ignore]
 
     try:

@@ -60,7 +60,7 @@ class RandomSearch(Algorithm[C]):
     """Candidates drawn independently, none twice while the space has others.
 
     Args:
-        space: where from.
+        space: what to draw from, such as `Supernet.search_space()`.
         seed: of the draws.
         evaluations: how many.
         batch: how many are asked for at a time.
@@ -91,7 +91,7 @@ class RegularizedEvolution(Algorithm[C]):
     `children`, which take the places of as many oldest members.
 
     Args:
-        space: where from.
+        space: what to draw from and to mutate in, such as `Supernet.search_space()`.
         seed: of all draws.
         population: members at any time.
         iterations: generations after the first population.

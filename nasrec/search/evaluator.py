@@ -14,6 +14,7 @@ from nasrec.errors import NasrecError, SearchError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
 from nasrec.lowering.graphs import cost, graph_of
+from nasrec.metrics import Metrics
 from nasrec.search.candidates import C
 from nasrec.search.objectives import Goal
 
@@ -32,6 +33,7 @@ __all__ = [
     "in_steps",
     "latency_ms",
     "own_measure",
+    "scores_of",
 ]
 
 COSTS = ("macs", "parameters", "live_blocks")
@@ -44,7 +46,7 @@ IN_MEMORY = ("pim.latency_ns", "pim.energy_nJ", "pim.area_mm2", "pim.interval_ns
 """Estimated for one sample on in-memory hardware, see `nasrec_pim.estimate`."""
 
 SCORES = ("log_loss", "auc", "normalised_entropy", "calibration")
-"""On validation rows, by the scorer that the search is given."""
+"""Fields of `nasrec.metrics.Metrics` on validation rows, by the scorer that the search is given."""
 
 Measure = Callable[[Genotype], Mapping[str, float]]
 
@@ -52,11 +54,15 @@ Measure = Callable[[Genotype], Mapping[str, float]]
 class Evaluator:
     """Measures what a goal names, cheap values first; where they break a limit, the rest is left out.
 
+        goal = Goal((parse_objective("log_loss"),), (parse_limit("macs<=2e6"),))
+        evaluator = Evaluator(goal, net.features, scorer=nasrec.supernet.Scorer(net, log.valid))
+        evaluator(genotype)  # {"macs": ..., "log_loss": ..., ...}
+
     Args:
         goal: names the values; beside those above `package.module:function`, a function of a genotype that gives a
             number, found on the import path or in the working folder.
         features: the data's columns.
-        scorer: gives log loss and AUC of a genotype.
+        scorer: gives the metrics of a genotype on validation rows, such as a `nasrec.supernet.Scorer`.
         hardware: for in-memory values.
         batch: rows of a forward pass whose latency is measured.
 
@@ -69,7 +75,7 @@ class Evaluator:
         goal: Goal,
         features: FeatureSpec,
         *,
-        scorer: Measure | None = None,
+        scorer: Callable[[Genotype], Metrics] | None = None,
         hardware: Hardware | None = None,
         batch: int = 512,
     ) -> None:
@@ -95,7 +101,7 @@ class Evaluator:
         if any(name in SCORES for name in wanted):
             if scorer is None:
                 raise SearchError("log loss and AUC need a trained supernet to score with; give one")
-            self._steps.append(scorer)
+            self._steps.append(lambda genotype: scores_of(scorer(genotype)))
 
     def __call__(self, genotype: Genotype) -> dict[str, float]:
         """The values of a genotype, by name."""
@@ -120,6 +126,11 @@ def in_steps(steps: Iterable[Callable[[C], Mapping[str, float]]], candidate: C, 
         if goal.violation(values):
             break
     return values
+
+
+def scores_of(metrics: Metrics) -> dict[str, float]:
+    """The values of `SCORES`."""
+    return {name: getattr(metrics, name) for name in SCORES}
 
 
 def costs_of(genotype: Genotype, features: FeatureSpec) -> dict[str, float]:

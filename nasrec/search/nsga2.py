@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasrec.errors import SearchError
+from nasrec.extras import install_command
 from nasrec.search.algorithm import Algorithm, Score
 from nasrec.search.candidates import C, CrossingSpace
 
@@ -20,7 +21,7 @@ try:
     from pymoo.core.problem import Problem
     from pymoo.core.sampling import Sampling
 except ImportError:
-    raise SearchError("NSGA-II needs the package pymoo; run: pip install pymoo") from None
+    raise SearchError(f"NSGA-II needs the package pymoo; run: {install_command('pymoo')}") from None
 
 __all__ = ["Nsga2"]
 
@@ -30,7 +31,7 @@ class Nsga2(Algorithm[C]):
     crosses them, and are then mutated once (for genotypes: section 4.4).
 
     Args:
-        space: where from.
+        space: what to draw from, to mutate in and to cross in, such as `Supernet.search_space()`.
         seed: of all draws.
         objectives: how many a score has.
         population: candidates of a generation.

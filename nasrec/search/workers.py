@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from nasrec.errors import SearchError
+from nasrec.extras import install_command
 from nasrec.search.candidates import C
 from nasrec.search.run import Evaluate
 
@@ -81,7 +82,7 @@ def on_ray(make: Maker[C], workers: int, *, address: str | None = None) -> Itera
         import ray  # type: ignore[import-not-found,unused-ignore]
         from ray.util import ActorPool  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
-        raise SearchError("workers on Ray need the package ray; run: pip install ray") from None
+        raise SearchError(f"workers on Ray need the package ray; run: {install_command('ray')}") from None
     started = not ray.is_initialized()
     if started:
         ray.init(address=address, log_to_driver=False, include_dashboard=False)

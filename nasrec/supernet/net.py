@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nasrec.checks import format_value
 from nasrec.compiler import CompiledModel, compile_graph
 from nasrec.compiler.executor import execute, slices_of
 from nasrec.compiler.slices import take
@@ -21,6 +22,7 @@ from nasrec.io.memory import require_memory
 from nasrec.lowering.layout import Masking
 from nasrec.lowering.store import lower_path, store_parameters
 from nasrec.space import SearchSpace
+from nasrec.space.choices import PerBranch
 from nasrec.supernet.path import Path
 from nasrec_ir import Graph
 from nasrec_ir.passes import OPTIMIZE
@@ -133,6 +135,21 @@ class Supernet(nn.Module):
                 f"the genotype has layer_norm={genotype.layer_norm}, the supernet {self.layer_norm}; they must agree"
             )
         return OPTIMIZE.run(lower_path(genotype, self.space, self.features, self.masking), check_each=False)
+
+    def search_space(self, operators: PerBranch = "single") -> SearchSpace:
+        """The genotypes to search: those of the space that the shared weights score best.
+
+        Args:
+            operators: `"single"`: one operator in each branch of a block, as in the paths that supernets are trained
+                on, whose shared weights are seldom or never trained on sums of several (`nasrec search` and `nasrec
+                codesign` search these); `"any"`: all genotypes of the space.
+
+        Raises:
+            SpaceError: `operators` is neither.
+        """
+        if operators not in ("single", "any"):
+            raise SpaceError(f"operators must be 'single' or 'any', not {format_value(operators)}")
+        return self.space if operators == "any" else replace(self.space, operators_per_branch="single")
 
     @cached_property
     def widest(self) -> Genotype:

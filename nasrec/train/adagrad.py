@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nasrec.errors import TrainError
-from nasrec.kernels import adagrad_, reference_updates, row_adagrad_, sparse_adagrad_
+from nasrec.kernels import adagrad_, reference_adagrad, row_adagrad_, sparse_adagrad_
 
 __all__ = ["Adagrad", "adagrad_", "row_adagrad_", "sparse_adagrad_"]
 
@@ -132,7 +132,7 @@ class _Batch:
             self._update_rows(eps, weight_decay)
             return
         grads = [grad.to_dense() if grad.is_sparse else grad for grad in self.grads]
-        update = adagrad_ if self.for_kernel else reference_updates.adagrad_
+        update = adagrad_ if self.for_kernel else reference_adagrad.adagrad_
         update(self.params, self.states, grads, lr=self.lr, eps=eps, weight_decay=weight_decay)
 
     def _update_rows(self, eps: float, weight_decay: float) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasrec.checks import format_path
 from nasrec.errors import TrainError
+from nasrec.extras import install_command
 from nasrec.io.atomic import ensure_directory, write_text
 from nasrec.train.progress import Silent
 from nasrec.train.result import Evaluation, HistoryPoint
@@ -92,7 +93,7 @@ class TensorBoard(Silent):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         if importlib.util.find_spec("tensorboard") is None:
-            raise TrainError("TensorBoard's files need the package tensorboard; run: pip install tensorboard")
+            raise TrainError(f"TensorBoard's files need the package tensorboard; run: {install_command('tensorboard')}")
         self.path = ensure_directory(path, TrainError)
         self._writer: SummaryWriter | None = None
 

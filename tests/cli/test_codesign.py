@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import pickle
@@ -14,11 +13,12 @@ import pytest
 
 from benchmarks import codesign as benchmark
 from nasrec import Genotype, SearchSpace, Supernet, graph_of
-from nasrec.cli.options.codesign import DesignEvaluatorSpec, add_options
 from nasrec.codesign import DESIGN, CodesignSpace, Design, onchip
 from nasrec.codesign.noise import NoisyLearner
 from nasrec.data import synthesize
 from nasrec.reports import codesign_figures as pictures
+from nasrec.runs import CodesignOptions, DataSource
+from nasrec.runs.codesign import DesignEvaluatorSpec, designs_of
 from nasrec.search import Journal, read_journal
 from nasrec.supernet import save
 from nasrec_pim import Hardware, estimate, map_graph
@@ -100,14 +100,12 @@ def test_interrupted_it_goes_on(
 
 def test_what_measures_goes_to_other_processes(supernet: Path, choices: Path) -> None:
     """A worker makes it from names, and measures the same."""
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    words = ("--supernet", supernet, *DATA, *SMALL, "--hardware-space", choices)
-    spec = DesignEvaluatorSpec.of(parser.parse_args([str(word) for word in words]))
+    options = CodesignOptions(valid_rows=100, chip_rows=40, hardware_space=str(choices))
+    spec = designs_of(supernet, DataSource("synth:frappe", rows=1500), None, options)
     make = pickle.loads(pickle.dumps(functools.partial(DesignEvaluatorSpec.make, spec)))
     net, data = spec.search.load()
     hardware = spec.hardware()
-    here, there = spec.measures(net, data, hardware), make()
+    here, there = spec.evaluator(net, data, hardware), make()
     for design in (CodesignSpace(net.space, hardware).sample(np.random.default_rng(i)) for i in range(2)):
         values = here(design)
         assert {"chip.log_loss", "pim.latency_ns", "pim.energy_nJ"} <= set(values) and values == there(design)

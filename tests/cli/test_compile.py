@@ -162,7 +162,7 @@ def test_field_errors_name_block_and_field(cli: Any, own: Path, released: Path, 
 def test_unknown_names_list_the_known(cli: Any, tmp_path: Path) -> None:
     cli("compile", "criteo-fool").fails_with("criteo-fool", "criteo-full", "dlrm")
     cli("compile", "missing/criteo.json").fails_with("missing/criteo.json: cannot be read")
-    cli("compile", tmp_path).fails_with("regular file")
+    cli("compile", tmp_path).fails_with("is the folder of no run")
     cli("compile", "odd\nname").fails_with("odd\\nname")
 
 

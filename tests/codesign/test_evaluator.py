@@ -13,7 +13,7 @@ from nasrec import Genotype, Supernet
 from nasrec.codesign import CodesignSpace, Design, DesignEvaluator, Gene, HardwareSpace
 from nasrec.codesign.scoring import ChipScorer
 from nasrec.errors import SearchError
-from nasrec.metrics import score
+from nasrec.metrics import Metrics, score
 from nasrec.search import Goal, parse_limit, parse_objective
 from nasrec.supernet import Scorer
 from nasrec_pim import IDEAL, CrossbarModel, Hardware, estimate, map_graph
@@ -40,9 +40,9 @@ def test_in_memory_figures_are_those_of_the_designs_own_chip(space: CodesignSpac
 def test_a_model_is_scored_once_whatever_the_chip(space: CodesignSpace, net: Supernet) -> None:
     asked: list[Genotype] = []
 
-    def scorer(genotype: Genotype) -> dict[str, float]:
+    def scorer(genotype: Genotype) -> Metrics:
         asked.append(genotype)
-        return {"log_loss": 0.5}
+        return Metrics(0.5, 0.7, 0.9, 1.0, 0.25, 1000)
 
     measure = DesignEvaluator(goal("log_loss", "pim.energy_nJ"), net.features, space.hardware, scorer=scorer)
     genotype = space.model.sample(np.random.default_rng(0))

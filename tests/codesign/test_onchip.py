@@ -13,7 +13,7 @@ import nasrec
 from nasrec import baselines
 from nasrec.codesign.noise import NoiseTuning, NoisyLearner, tune_for_noise
 from nasrec.codesign.onchip import run_on_chip
-from nasrec.codesign.references import ratios, rivals
+from nasrec.codesign.references import ratios, reference_designs
 from nasrec.compiler import CompiledModel, compile_graph
 from nasrec.errors import TrainError
 from nasrec.train import TrainConfig, train
@@ -187,7 +187,7 @@ def test_tuning_for_noise_helps_under_noise(splits: Any) -> None:
 
 def test_rivals_say_what_they_assume(splits: Any) -> None:
     base = Hardware.preset("default")
-    known = {rival.name: rival for rival in rivals(base)}
+    known = {rival.name: rival for rival in reference_designs(base)}
     isaac = Hardware.preset("isaac-like")
     assert known["handcrafted"].hardware == isaac
     same = known["handcrafted, same surroundings"].hardware

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nasrec import kernels
 from nasrec.errors import FeatureError, KernelError
 from nasrec.kernels import reference
+from tests.kernels.operations import CALLS
 
 TYPES = [torch.float32, torch.float64, torch.bfloat16]
 
@@ -165,52 +166,21 @@ def test_embedding_names_the_bad_id(bad: int, field: int, rows: int) -> None:
         reference.embedding(ids, [draw(3, 4), draw(7, 4)])
 
 
-OPERATOR_SHAPES = [(12, 4), (12,), (4, 4), (4,), (4,), (4,), (4, 4), (4,), (4, 4), (4,), (4,), (4,)]
-
-# One call of every operation at batch b, for the tests that hold for all of them.
-CALLS: dict[str, Callable[[int, torch.dtype], Tensor]] = {
-    "pairwise_dot": lambda b, t: kernels.pairwise_dot(draw(b, 5, 4, dtype=t)),
-    "factorization_machine": lambda b, t: kernels.factorization_machine(draw(b, 5, 4, dtype=t)),
-    "self_attention": lambda b, t: kernels.self_attention(draw(b, 5, 24, dtype=t), 2),
-    "field_attention": lambda b, t: kernels.field_attention(
-        draw(b, 5, 4, dtype=t), [draw(*shape, dtype=t) for shape in OPERATOR_SHAPES], 2, padded=3
-    ),
-    "linear": lambda b, t: kernels.linear(
-        [draw(b, 3, dtype=t), draw(b, 4, dtype=t)],
-        draw(6, 7, dtype=t),
-        norm=(draw(6, dtype=t), draw(6, dtype=t)),
-        activation="relu",
-    ),
-    "field_linear": lambda b, t: kernels.field_linear(
-        [draw(b, 3, 4, dtype=t), draw(b, 2, 4, dtype=t)],
-        draw(6, 5, dtype=t),
-        draw(6, dtype=t),
-        norm=(draw(6, dtype=t), draw(6, dtype=t)),
-    ),
-    "channel_linear": lambda b, t: kernels.channel_linear(draw(b, 3, 4, dtype=t), draw(6, 4, dtype=t)),
-    "layer_norm": lambda b, t: kernels.layer_norm(draw(b, 3, 4, dtype=t), draw(3, dtype=t), draw(3, dtype=t), axis=1),
-    "batch_norm": lambda b, t: kernels.batch_norm(
-        draw(b, 3, 4, dtype=t), *(draw(3, dtype=t).abs() for _ in range(4)), axis=1, eps=0.5
-    ),
-    "hadamard_pairs": lambda b, t: kernels.hadamard_pairs(draw(b, 3, 4, dtype=t), draw(b, 2, 4, dtype=t)),
-    "embedding": lambda b, t: kernels.embedding(
-        torch.ones(b, 2, dtype=torch.int64), [draw(3, 4, dtype=t), draw(5, 4, dtype=t)]
-    ),
-    "numeric_embedding": lambda b, t: kernels.numeric_embedding(draw(b, 3, dtype=t), draw(3, 4, dtype=t)),
-}
-
-
-def test_calls_cover_every_operation() -> None:
-    assert set(CALLS) == set(reference.__all__)
+def called(operation: str, batch: int, dtype: torch.dtype) -> Tensor:
+    """The call of `CALLS` on random operands; those of every type are roundings of the same."""
+    call = CALLS[operation]
+    xs = [draw(batch, *shape, dtype=dtype, seed=i) for i, shape in enumerate(call.operands)]
+    ws = [draw(*shape, dtype=dtype, seed=10 + i) for i, shape in enumerate(call.weights)]
+    return call.run(xs, ws)
 
 
 @pytest.mark.parametrize("operation", CALLS)
 @pytest.mark.parametrize("dtype", TYPES, ids=str)
 def test_every_operation_keeps_its_type_and_takes_an_empty_batch(operation: str, dtype: torch.dtype) -> None:
-    full, empty = CALLS[operation](3, dtype), CALLS[operation](0, dtype)
+    full, empty = called(operation, 3, dtype), called(operation, 0, dtype)
     assert full.dtype == empty.dtype == dtype
     assert full.shape[0] == 3 and empty.shape[0] == 0 and full.shape[1:] == empty.shape[1:]
-    exact = CALLS[operation](3, torch.float64)
+    exact = called(operation, 3, torch.float64)
     tolerance = {torch.float32: 1e-5, torch.float64: 0.0, torch.bfloat16: 0.05}[dtype]
     torch.testing.assert_close(full.double(), exact, rtol=tolerance, atol=tolerance)
 

@@ -6,7 +6,8 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from nasrec.environment import OPTIONAL_PACKAGES, environment, version_of
+from nasrec.environment import environment, version_of
+from nasrec.extras import OPTIONAL, install_command
 from nasrec.io.json import json_text
 from nasrec.reports import text as output
 
@@ -29,7 +30,7 @@ def examine() -> dict[str, Any]:
     """The report as plain values."""
     report: dict[str, Any] = {
         "environment": environment(),
-        "optional_packages": {name: version_of(name) for name in OPTIONAL_PACKAGES},
+        "optional_packages": {name: version_of(name) for name in OPTIONAL},
         "build": None,
         "kernels": [],
     }
@@ -56,7 +57,7 @@ def _text(report: dict[str, Any]) -> str:
     ]
     lines += [f"torch      cannot be imported: {report['torch_problem']}"] if "torch_problem" in report else []
     lines += _build_lines(build, report["torch_threads"]) if build else []
-    lines.append("optional   " + ", ".join(_optional(*item) for item in report["optional_packages"].items()))
+    lines += _optional_lines(report["optional_packages"])
     lines += _kernel_lines(report["kernels"])
     return "\n".join(lines)
 
@@ -66,7 +67,9 @@ def _build_lines(build: dict[str, Any], threads: int) -> list[str]:
     lines = [f"torch      {build['torch_running']}, CUDA {build['cuda_running'] or 'not in this build'}, {gpus}, "
              f"{output.plural(threads, 'thread')}"]  # fmt: skip
     if build["torch_built"] is None:
-        return [*lines, "extension  missing; 'make setup' builds it"]
+        from nasrec.kernels.extension import missing_reason, remedy
+
+        return [*lines, f"extension  missing ({missing_reason()}); {remedy()}"]
     isa = f"{build['isa_active']} of {', '.join(build['isa_built'])}"
     cuda = (
         f"BLAS {build['blas']}, CUDA {build['cuda_built']} ({build['cuda_archs']})"
@@ -75,12 +78,18 @@ def _build_lines(build: dict[str, Any], threads: int) -> list[str]:
     )
     return [
         *lines,
-        f"extension  built for torch {build['torch_built']} by {build['compiler']}, {isa}, {cuda}",
+        f"extension  built beside torch {build['torch_built']} by {build['compiler']}, {isa}, {cuda}",
     ]
 
 
-def _optional(name: str, version: str | None) -> str:
-    return f"{name} {version}" if version else f"{name} missing ({OPTIONAL_PACKAGES[name]})"
+def _optional_lines(found: dict[str, str | None]) -> list[str]:
+    there = ", ".join(f"{name} {version}" for name, version in found.items() if version)
+    missing: dict[str, list[str]] = {}
+    for name, version in found.items():
+        if version is None:
+            missing.setdefault(install_command(name), []).append(f"{name} ({OPTIONAL[name].purpose})")
+    lines = [f"missing    {', '.join(names)}: {command}" for command, names in missing.items()]
+    return [f"optional   {there or 'none is installed'}", *lines]
 
 
 def _kernel_lines(kernels: list[dict[str, Any]]) -> list[str]:

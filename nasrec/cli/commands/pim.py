@@ -12,7 +12,13 @@ from nasrec.cli.commands import pim_simulate as simulate
 
 HELP = "map a model onto ReRAM hardware: latency, energy, area; compare designs"
 
-ACTIONS = {"map": mapped, "compare": compare, "simulate": simulate, "hardware": hardware, "corrections": corrections}
+ACTIONS = {
+    "map": mapped,
+    "compare": compare,
+    "simulate": simulate,
+    "hardware": hardware,
+    "corrections": corrections,
+}
 """Module by action, in the order a person works."""
 
 FORMER_NAMES = {"mends": "corrections"}

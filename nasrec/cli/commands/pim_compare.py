@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from nasrec.cli.options import columns
+from nasrec.cli.options import columns, model
 from nasrec.cli.options import hardware as chips
-from nasrec.cli.options import model as architectures
+from nasrec.cli.tables import pim as tables
 from nasrec.io.json import json_text
-from nasrec.reports import text as output
-from nasrec_pim import Comparison, compare, estimate, map_graph
+from nasrec.runs.hardware import load_hardware
+from nasrec.runs.opened import open_beside
+from nasrec_pim import compare, estimate, map_graph
 
 HELP = "the ratio of two designs for speed and energy, under each assumption"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    architectures.add_argument(parser)
+    model.add_argument(parser)
     columns.add_options(parser)
     parser.add_argument("--hardware", default=chips.DEFAULT, metavar="HW", help=f"design A: {chips.named()}")
     chips.add_override(parser)
@@ -29,21 +30,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Estimates both, prints ratios."""
-    architecture = architectures.from_args(args)
-    features = columns.resolve(args, architecture)
-    other = architectures.load(args.model_against) if args.model_against else architecture
-    ours = estimate(map_graph(architecture.graph(features), chips.load(args.hardware, args.overrides)))
-    theirs = estimate(map_graph(other.graph(features), chips.load(args.against, args.set_against)))
+    opened = columns.opened(args)
+    other = open_beside(args.model_against, opened) if args.model_against else opened
+    ours = estimate(map_graph(opened.graph, load_hardware(args.hardware, args.overrides)))
+    theirs = estimate(map_graph(other.graph, load_hardware(args.against, args.set_against)))
     rows = compare(ours, theirs)
     names = [f"{r.mapping.name or 'model'} on {r.mapping.hardware.name}" for r in (ours, theirs)]
     if args.json:
         print(json_text({"a": names[0], "b": names[1], "ratios": [asdict(row) for row in rows]}))
         return 0
-    print(f"A: {names[0]}\nB: {names[1]}\n")
-    print(_table(rows))
+    print(f"A: {names[0]}\nB: {names[1]}\n\n{tables.ratio_table(rows)}")
     return 0
-
-
-def _table(rows: tuple[Comparison, ...]) -> str:
-    cells = [[r.what, r.assumption, f"{r.a:,.4g}", f"{r.b:,.4g}", r.unit, f"{r.ratio:.2f}x"] for r in rows]
-    return output.table(("figure", "assumption", "A", "B", "unit", "A better by"), cells, left=2)

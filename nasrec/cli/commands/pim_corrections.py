@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict
 
-from nasrec.cli.options import columns
+from nasrec.cli.options import columns, model
 from nasrec.cli.options import hardware as chips
-from nasrec.cli.options import model as architectures
+from nasrec.cli.tables import pim as tables
 from nasrec.cli.usage import UsageError
 from nasrec.io.json import json_text
-from nasrec.reports import text as output
-from nasrec_pim import Delta, Hardware, Measured, correction_deltas, estimate, map_graph, measure_linear
+from nasrec.runs.hardware import load_hardware
+from nasrec_pim import Hardware, Measured, correction_deltas, estimate, map_graph, measure_linear
 
 HELP = "what each correction of MNSIM 2.0 changes"
 
@@ -22,7 +22,7 @@ LAYER = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    parser.add_argument("genotype", nargs="?", metavar="GENOTYPE", help="a model, named as for `nasrec pim map`")
+    model.add_argument(parser, required=False)
     columns.add_options(parser)
     parser.add_argument("--layer", metavar="KxN", help="a fully connected layer instead, for example 512x1024")
     parser.add_argument("--hardware", default="mnsim", metavar="HW", help=f"{chips.named()}; default mnsim")
@@ -32,13 +32,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measures under every set of corrections."""
-    hardware = chips.load(args.hardware, args.overrides)
+    hardware = load_hardware(args.hardware, args.overrides)
     base, deltas, physical = correction_deltas(_measure(args), hardware)
     if args.json:
         rows = [asdict(delta) for delta in deltas]
         print(json_text({"mnsim": asdict(base), "corrections": rows, "physical": asdict(physical)}))
         return 0
-    print(_table(base, deltas))
+    print(tables.correction_table(base, deltas))
     return 0
 
 
@@ -50,25 +50,10 @@ def _measure(args: argparse.Namespace) -> Callable[[Hardware], Measured]:
         if size is None:
             raise UsageError(f"nasrec pim corrections: --layer {args.layer!r:.40} must have the form 512x1024")
         return measure_linear(int(size[1]), int(size[2]))
-    architecture = architectures.load(args.genotype)
-    graph = architecture.graph(columns.resolve(args, architecture))
+    graph = columns.opened(args).graph
 
     def measure(hardware: Hardware) -> Measured:
         report = estimate(map_graph(graph, hardware))
         return Measured(report.latency_ns, report.energy_nJ, report.area_mm2 * 1e6)
 
     return measure
-
-
-def _table(base: Measured, deltas: tuple[Delta, ...]) -> str:
-    """MNSIM's figures, then each correction alone and after all before it."""
-    rows = [["MNSIM 2.0", *_cells(base), *_cells(base)]]
-    rows += [[f"+ {delta.name}", *_cells(delta.alone), *_cells(delta.step)] for delta in deltas]
-    header = ("correction", "alone: ns", "nJ", "mm2", "so far: ns", "nJ", "mm2")
-    return output.table(header, rows)
-
-
-def _cells(measured: Measured | None) -> list[str]:
-    if measured is None:
-        return ["-"] * 3
-    return [f"{measured.latency_ns:,.1f}", f"{measured.energy_nJ:,.1f}", f"{measured.area_um2 * 1e-6:,.3f}"]

@@ -6,8 +6,9 @@ import argparse
 from dataclasses import asdict
 
 from nasrec.cli.options import hardware as chips
+from nasrec.cli.tables import pim as tables
 from nasrec.io.json import json_text
-from nasrec.reports import text as output
+from nasrec.runs.hardware import load_hardware
 from nasrec_pim import CORRECTIONS, QUIRKS, parameter_table, presets
 
 HELP = "values of a hardware description with unit, source and confidence"
@@ -26,33 +27,22 @@ def run(args: argparse.Namespace) -> int:
     if args.hardware is None:
         print(_listing(args.json))
         return 0
-    chip = chips.load(args.hardware, args.overrides)
-    rows = chip.parameters()
+    chip = load_hardware(args.hardware, args.overrides)
     if args.json:
-        values = {"name": chip.name, "corrections": list(chip.corrections), "figures": [asdict(row) for row in rows]}
-        print(json_text(values))
+        figures = [asdict(row) for row in chip.parameters()]
+        print(json_text({"name": chip.name, "corrections": list(chip.corrections), "figures": figures}))
     elif args.markdown:
         print(parameter_table(chip), end="")
     else:
-        print(f"{chip.name}: {chip.fidelity} fidelity, corrections: {', '.join(chip.corrections) or 'none'}\n")
-        cells = [[f"{r.section}.{r.name}", _value(r.value), r.unit, r.confidence, r.source] for r in rows]
-        print(output.table(("value", "", "unit", "confidence", "source"), cells, left=5))
+        print(tables.hardware_table(chip))
     return 0
 
 
 def _listing(as_json: bool) -> str:
-    chips_of = {name: chips.load(name, []) for name in presets()}
-    if as_json:
-        described = {name: chip.fidelity for name, chip in chips_of.items()}
-        corrections = [asdict(correction) for correction in CORRECTIONS.values()]
-        quirks = [asdict(quirk) for quirk in QUIRKS.values()]
-        return json_text({"presets": described, "corrections": corrections, "quirks": quirks})
-    names = output.table(("preset", "fidelity"), [[name, chip.fidelity] for name, chip in chips_of.items()], left=2)
-    rows = [[c.name, ", ".join(map(str, c.quirks)), c.doc] for c in CORRECTIONS.values()]
-    return names + "\n\n" + output.table(("correction", "quirk", "what it corrects in MNSIM 2.0"), rows, left=3)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(_value, value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    chips_of = {name: load_hardware(name) for name in presets()}
+    if not as_json:
+        return tables.preset_table(chips_of, tuple(CORRECTIONS.values()))
+    described = {name: chip.fidelity for name, chip in chips_of.items()}
+    corrections = [asdict(correction) for correction in CORRECTIONS.values()]
+    quirks = [asdict(quirk) for quirk in QUIRKS.values()]
+    return json_text({"presets": described, "corrections": corrections, "quirks": quirks})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec_pim import Hardware, presets
+from nasrec_pim import presets
 
-__all__ = ["add_override", "load", "named"]
+__all__ = ["DEFAULT", "add_override", "named"]
 
 DEFAULT = "default"
 
@@ -26,13 +26,3 @@ def add_override(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.FIELD=VALUE",
         help="change a value, for example adc.resolution_bits=8 or corrections=physical,-leakage; may be given again",
     )
-
-
-def load(text: str, overrides: list[str]) -> Hardware:
-    """The hardware of an argument, with values changed.
-
-    Raises:
-        HardwareError: there is no such preset or file, or a value is not allowed.
-    """
-    chip = Hardware.preset(text) if text in presets() or not text.endswith(".toml") else Hardware.load(text)
-    return chip.override(*overrides) if overrides else chip

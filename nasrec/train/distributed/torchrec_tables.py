@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nasrec.errors import TrainError
+from nasrec.extras import install_command
 from nasrec.kernels.reference import wrong_id
 from nasrec.layers import Embedding
 from nasrec.train.config import TrainConfig
@@ -33,7 +34,6 @@ __all__ = [
 SHARDINGS = ("table", "row")
 """Whole tables on one rank each, the largest first on the emptiest; or the rows of each table in equal parts."""
 
-INSTALL = "pip install --no-deps -r requirements-torchrec.txt"
 _WIDTH = 4
 """FBGEMM's kernels want widths that are multiples of it."""
 
@@ -41,13 +41,13 @@ _WIDTH = 4
 def require_torchrec() -> None:
     """Raises `TrainError`, with what to install, where TorchRec is missing or does not fit the installed torch."""
     if importlib.util.find_spec("torchrec") is None:
-        raise TrainError(f"sharded tables need the package torchrec; run: {INSTALL}")
+        raise TrainError(f"sharded tables need the package torchrec; run: {install_command('torchrec')}")
     try:
         with quiet():
             import torchrec.distributed.model_parallel  # noqa: F401
     except Exception as error:  # whatever its compiled parts make of another torch
         reason = " ".join(str(error).split())[:120]
-        raise TrainError(f"torchrec cannot be loaded ({reason}); run: {INSTALL}") from None
+        raise TrainError(f"torchrec cannot be loaded ({reason}); run: {install_command('torchrec')}") from None
 
 
 def can_shard(module: nn.Module) -> bool:
