@@ -16,7 +16,7 @@ from nasrec.progress import Meter
 from nasrec.rank.agreement import Agreement, agreement
 from nasrec.space import SearchSpace
 from nasrec.supernet import STRATEGIES, FinetuneConfig, PathSampling, Scorer, Supernet, load, save, train
-from nasrec.train import TrainConfig, console_progress
+from nasrec.train import Progress, TrainConfig
 from nasrec.train.store import FolderStore
 
 __all__ = ["Ranked", "Variant", "matrix", "rank", "score_all", "trained"]
@@ -91,8 +91,13 @@ def trained(
     embedding_dim: int,
     config: TrainConfig,
     target: Path,
+    progress: Progress | None = None,
 ) -> Supernet:
     """The supernet of a variant: trained now, gone on with, or read from the folder where it is finished.
+
+    Args:
+        target: supernets lie in it, each in a folder of its variant's name.
+        progress: shows the training; None: silent.
 
     Raises:
         TrainError: training fails, or the folder holds another run.
@@ -112,7 +117,7 @@ def trained(
         None,
         config,
         PathSampling(strategy=variant.strategy),
-        console_progress(variant.name),
+        progress,
         store=FolderStore(place / "checkpoints"),
     )
     if result.interrupted:

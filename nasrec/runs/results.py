@@ -137,6 +137,9 @@ KINDS = {
     "retrain": ("nasrec.runs.retrain", "RetrainRun"),
     "supernet train": ("nasrec.runs.supernet", "SupernetRun"),
     "supernet extract": ("nasrec.runs.subnet", "SubnetRun"),
+    "rank": ("nasrec.runs.rank_results", "RankRun"),
+    "rank --contest": ("nasrec.runs.rank_results", "AlgorithmComparisonRun"),
+    "demo": ("nasrec.runs.demo", "DemoRun"),
     "pim simulate": ("nasrec.runs.simulate", "SimulateResult"),
     "codesign": ("nasrec.runs.codesign", "CodesignRun"),
 }
