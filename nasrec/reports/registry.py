@@ -28,6 +28,7 @@ COMMANDS = {
     "rank": "rank",
     "rank --contest": "rank",
     "prune": "prune",
+    "pim simulate": "simulate",
 }
 """What a report.json may be of, and the module of this package that makes its page."""
 

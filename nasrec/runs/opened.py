@@ -68,6 +68,11 @@ class OpenedModel:
     weights: Weights | None = None
     run: ModelRun | None = None
 
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.architecture.name
+
     @cached_property
     def graph(self) -> Graph:
         """The optimised graph; of a run the one that was trained."""
