@@ -1,14 +1,40 @@
-"""Structured pruning: smaller graphs by learned masks or magnitudes, in rounds of dropping and training anew."""
+"""Structured pruning: smaller graphs by learned masks or magnitudes, in rounds of dropping and training anew.
+
+Names load on first use: settings alone (`PruneSettings`) need no torch.
+"""
 
 from __future__ import annotations
 
-from nasrec.prune.api import prune
-from nasrec.prune.choice import prune_lowest, require_room
-from nasrec.prune.inherit import inherit
-from nasrec.prune.masks import MaskedModel, MaskGenerator, MaskLearner
-from nasrec.prune.rounds import Round, Trainer, pruned_once, run_rounds
-from nasrec.prune.scores import Importance, magnitudes, matrices, structure_scores
-from nasrec.prune.settings import PruneSettings
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasrec.prune.api import prune
+    from nasrec.prune.choice import prune_lowest, require_room
+    from nasrec.prune.inheritance import inherit
+    from nasrec.prune.masks import MaskedModel, MaskGenerator, MaskLearner
+    from nasrec.prune.rounds import Round, Trainer, pruned_once, run_rounds
+    from nasrec.prune.scores import Importance, magnitudes, matrices, structure_scores
+    from nasrec.prune.settings import PruneSettings
+
+_HOMES = {
+    "Importance": "nasrec.prune.scores",
+    "MaskGenerator": "nasrec.prune.masks",
+    "MaskLearner": "nasrec.prune.masks",
+    "MaskedModel": "nasrec.prune.masks",
+    "PruneSettings": "nasrec.prune.settings",
+    "Round": "nasrec.prune.rounds",
+    "Trainer": "nasrec.prune.rounds",
+    "inherit": "nasrec.prune.inheritance",
+    "magnitudes": "nasrec.prune.scores",
+    "matrices": "nasrec.prune.scores",
+    "prune": "nasrec.prune.api",
+    "prune_lowest": "nasrec.prune.choice",
+    "pruned_once": "nasrec.prune.rounds",
+    "require_room": "nasrec.prune.choice",
+    "run_rounds": "nasrec.prune.rounds",
+    "structure_scores": "nasrec.prune.scores",
+}
 
 __all__ = [
     "Importance",
@@ -28,3 +54,15 @@ __all__ = [
     "run_rounds",
     "structure_scores",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nasrec.prune' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -15,7 +15,7 @@ import numpy as np
 
 from nasrec.compiler import CompiledModel, compile_graph, tensor_of
 from nasrec.prune.choice import prune_lowest, require_room
-from nasrec.prune.inherit import inherit
+from nasrec.prune.inheritance import inherit
 from nasrec.prune.masks import MaskedModel
 from nasrec.prune.scores import Importance, magnitudes, matrices, structure_scores
 from nasrec.prune.settings import PruneSettings

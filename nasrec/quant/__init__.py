@@ -7,13 +7,32 @@ training of the result is quantisation-aware, as gradients pass straight through
     small = quant.quantize(model, quant.Scheme(weight_bits=4, act_bits=8))
     quant.calibrate(small, log.train, quant.Calibration("mse"))
     nasrec.train.train(small, log.train, log.valid)      # quantisation-aware, where calibration alone costs too much
+
+Names load on first use: schemes and settings (`Scheme`, `Calibration`) need no torch.
 """
 
 from __future__ import annotations
 
-from nasrec.quant.calibration import Calibration, calibrate
-from nasrec.quant.model import in_floats, quantize
-from nasrec.quant.scheme import Scheme, annotate, kind_of, kinds_in, stripped
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nasrec.quant.calibration import calibrate
+    from nasrec.quant.model import in_floats, quantize
+    from nasrec.quant.scheme import Scheme, annotate, kind_of, kinds_in, stripped
+    from nasrec.quant.settings import Calibration
+
+_HOMES = {
+    "Calibration": "nasrec.quant.settings",
+    "Scheme": "nasrec.quant.scheme",
+    "annotate": "nasrec.quant.scheme",
+    "calibrate": "nasrec.quant.calibration",
+    "in_floats": "nasrec.quant.model",
+    "kind_of": "nasrec.quant.scheme",
+    "kinds_in": "nasrec.quant.scheme",
+    "quantize": "nasrec.quant.model",
+    "stripped": "nasrec.quant.scheme",
+}
 
 __all__ = [
     "Calibration",
@@ -26,3 +45,15 @@ __all__ = [
     "quantize",
     "stripped",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nasrec.quant' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

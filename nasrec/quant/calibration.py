@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,43 +15,15 @@ from nasrec.data.dataset import Log
 from nasrec.errors import QuantError
 from nasrec.layers import Quantisable
 from nasrec.quant.model import in_floats
+from nasrec.quant.settings import Calibration
 from nasrec.train.prediction import device_of, forward
 from nasrec_ir.quantize import largest_integer, scale_of
 
-__all__ = ["METHODS", "Calibration", "calibrate"]
-
-METHODS = ("max", "percentile", "mse")
+__all__ = ["calibrate"]
 
 _BINS = 4096
 _CANDIDATES = 128
 """Ranges that the method `mse` tries, evenly spaced up to the largest magnitude."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How the range of a layer's operands is chosen. Raises `QuantError` naming the field on a value out of range.
-
-    - `method`: "max": the largest magnitude met; "percentile": the magnitude that `percentile` per cent of the values
-      do not exceed; "mse": the range at which rounding and clipping together make the least squared error.
-    - `percentile`: above 0 to 100.
-    - `rows`: of the log, spread evenly over it.
-    - `batch_size`: of a pass; changes no result but that of rounding.
-    """
-
-    method: str = "mse"
-    percentile: float = 99.99
-    rows: int = 8192
-    batch_size: int = 1024
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise QuantError(f"calibration must be one of {', '.join(METHODS)}, not {self.method!r:.40}")
-        if not isinstance(self.percentile, (int, float)) or not 0 < self.percentile <= 100:
-            raise QuantError(f"percentile must be above 0 and at most 100, not {self.percentile!r:.40}")
-        for name in ("rows", "batch_size"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise QuantError(f"{name} must be a whole number of at least 1, not {value!r:.40}")
 
 
 def calibrate(model: nn.Module, log: Log, calibration: Calibration | None = None) -> dict[str, float]:

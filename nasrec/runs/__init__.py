@@ -17,11 +17,19 @@ from nasrec.runs.data import DataSource, RunData, source_of
 from nasrec.runs.inherit import ModelRun, open_run
 from nasrec.runs.opened import OpenedModel, open_model
 from nasrec.runs.options import TrainOptions, TuneOptions
+from nasrec.runs.prune import PruneOptions, prune
+from nasrec.runs.prune_results import PruneRun
+from nasrec.runs.quantize import QuantizeOptions, quantize
+from nasrec.runs.quantize_results import QuantizeRun
 from nasrec.runs.reporter import Event
 from nasrec.runs.results import RunResult, TrainRun, load
 from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
+from nasrec.runs.scoring import GenotypeScore, ScoreOptions, SupernetScores, score_genotypes
 from nasrec.runs.search import SearchOptions, SearchRun, search
 from nasrec.runs.simulate import SimulateOptions, SimulateResult, simulate
+from nasrec.runs.subnet import ExtractOptions, SubnetRun, extract_subnet
+from nasrec.runs.supernet import SupernetRun, train_supernet
+from nasrec.runs.supernet_options import SupernetOptions
 from nasrec.runs.train import train
 
 __all__ = [
@@ -29,29 +37,45 @@ __all__ = [
     "CodesignRun",
     "DataSource",
     "Event",
+    "ExtractOptions",
+    "GenotypeScore",
     "ModelRun",
     "OpenedModel",
+    "PruneOptions",
+    "PruneRun",
+    "QuantizeOptions",
+    "QuantizeRun",
     "RetrainOptions",
     "RetrainRun",
     "RunData",
     "RunResult",
+    "ScoreOptions",
     "SearchOptions",
     "SearchRun",
     "SimulateOptions",
     "SimulateResult",
+    "SubnetRun",
+    "SupernetOptions",
+    "SupernetRun",
+    "SupernetScores",
     "TrainOptions",
     "TrainRun",
     "TuneOptions",
     "codesign",
+    "extract_subnet",
     "is_main",
     "load",
     "open_model",
     "open_run",
+    "prune",
+    "quantize",
     "retrain",
+    "score_genotypes",
     "search",
     "simulate",
     "source_of",
     "train",
+    "train_supernet",
 ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nasrec.data import Log, Splits
     from nasrec.metrics import Metrics
 
-__all__ = ["DataLike", "DataSource", "RunData", "load_data", "source_of"]
+__all__ = ["SETTINGS", "DataLike", "DataSource", "RunData", "load_data", "source_of"]
 
 SYNTHETIC = "synth:"
 SYNTHETIC_ROWS = 200_000
@@ -26,6 +26,11 @@ SAMPLE = "criteo_sample.tsv.gz"
 
 FRAME_FOLDER = "data"
 """Where in a run's folder a DataFrame lies prepared."""
+
+_FIELDS = {name: name for name in ("data", "rows", "kind", "split", "min_count")} | {"seed": "rows_seed"}
+
+SETTINGS = tuple(_FIELDS.values())
+"""That name rows, in the order of the fields of `DataSource`."""
 
 DataLike: TypeAlias = Union["str", "os.PathLike[str]", "DataSource", "RunData", "Splits[Log]", "pd.DataFrame"]
 """What names rows, see `source_of`."""
@@ -84,6 +89,7 @@ class DataSource:
         kind: of a raw log, "criteo", "avazu" or "frappe", where the content leaves a doubt.
         split: of a raw or synthetic log: "random" (default), "time" (file order), "given" (three files).
         min_count: of a raw log: rarer categories share one id.
+        seed: of a synthetic log; None: that of the training.
     """
 
     data: str
@@ -91,19 +97,20 @@ class DataSource:
     kind: str | None = None
     split: str | None = None
     min_count: int | None = None
+    seed: int | None = None
 
     def load(self, *, seed: int = 0, most_rows: int | None = None) -> RunData:
         """Reads or makes the rows.
 
         Args:
-            seed: of a synthetic log.
+            seed: of a synthetic log that has none of its own.
             most_rows: no more are read of a file where `rows` does not say how many.
 
         Raises:
             DataError: there are no such rows, or they are malformed.
         """
         if self.data.startswith(SYNTHETIC):
-            return self._synthetic(self.data.removeprefix(SYNTHETIC), seed)
+            return self._synthetic(self.data.removeprefix(SYNTHETIC), seed if self.seed is None else self.seed)
         from nasrec.data import is_prepared, load_logs
 
         if is_prepared(self.data):
@@ -114,8 +121,13 @@ class DataSource:
         return RunData(splits, splits.train.source, path=os.path.abspath(self.data))
 
     def settings(self) -> dict[str, Any]:
-        """What is given, by name."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """What is given, by the names of settings."""
+        return {_FIELDS[name]: value for name, value in asdict(self).items() if value is not None}
+
+    def with_seed(self, seed: int) -> DataSource:
+        """The same rows whatever a later run's seed is; only synthetic logs have one."""
+        synthetic = self.data.startswith(SYNTHETIC) and self.seed is None
+        return replace(self, seed=seed) if synthetic else self
 
     def _prepared(self) -> RunData:
         import nasrec.data
@@ -177,8 +189,7 @@ def load_data(data: DataLike, out: Path | None = None, *, seed: int = 0, most_ro
 
 def from_settings(values: Mapping[str, Any]) -> DataSource | None:
     """The source that settings name, if they name one."""
-    names = ("data", "rows", "kind", "split", "min_count")
-    given = {name: values[name] for name in names if values.get(name) is not None}
+    given = {name: values[key] for name, key in _FIELDS.items() if values.get(key) is not None}
     return DataSource(**given) if "data" in given else None
 
 

@@ -116,13 +116,13 @@ class ModelRun:
             values |= self.data.settings()
         if self.features is not None:
             values["embedding_dim"] = self.features.embedding_dim
-        values.pop("weights", None)
         values.pop("seeds", None)
+        ended = trained or self.command == "quantize"
+        if ended and self.weights is None:
+            raise RunError(f"{format_path(str(self.folder))}: holds no weights.pt yet; let its run come to an end")
         if trained:
-            if self.weights is None:
-                raise RunError(f"{format_path(str(self.folder))}: holds no weights.pt yet; let its run come to an end")
             values = {name: value for name, value in values.items() if name not in TRAINING_ON}
-        start = self.weights if trained or self.command == "quantize" else self.initial
+        start = self.weights if ended else self.initial
         if start is not None:
             values["weights"] = str(start)
         return values
@@ -208,7 +208,7 @@ def _model_of(
         assert fixed is not None
         name = model.get("name") if isinstance(model, Mapping) else None
         genotype_of = own.genotype if own is not None else None
-        return Architecture(name or fixed.name, genotype_of, fixed=fixed), features_of(fixed)
+        return Architecture(name or fixed.name, genotype_of, fixed=fixed), features or features_of(fixed)
     options = {name: values[name] for name in settings.MODEL_OPTIONS if name in values}
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     if own is not None:

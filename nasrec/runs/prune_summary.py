@@ -1,4 +1,4 @@
-"""What is told of rounds of pruning: a line each, means over the seeds, which features and how many units are left."""
+"""What a report says of rounds of pruning: each one's size and scores, and means over the seeds."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import nasrec_ir
-from nasrec.reports import text as output
 from nasrec_ir import Graph
 
 if TYPE_CHECKING:
     from nasrec.data import Schema
     from nasrec.prune import Round
 
-__all__ = ["SCORES", "over_seeds", "record", "table"]
+__all__ = ["SCORES", "over_seeds", "record"]
 
 SCORES = (("valid", "log_loss"), ("valid", "auc"), ("test", "log_loss"), ("test", "auc"))
 
@@ -85,27 +84,3 @@ def _spread(values: Sequence[float | None]) -> dict[str, float | None]:
     if len(known) < len(values):
         return {"mean": None, "std": None}
     return {"mean": statistics.fmean(known), "std": statistics.stdev(known) if len(known) > 1 else 0.0}
-
-
-def table(lines: Sequence[Mapping[str, Any]]) -> str:
-    """A line for each round; deviations where there are several seeds."""
-    header = ["round", "MACs", "of dense", "parameters", "in tables", "valid log loss", "valid AUC", "test log loss",
-              "test AUC"]  # fmt: skip
-    rows = [
-        [
-            str(line["round"]),
-            f"{line['macs']['mean']:,.0f}",
-            f"{line['macs_share']['mean']:.1%}",
-            f"{line['parameters']['mean']:,.0f}",
-            f"{line['embedding_parameters']['mean']:,.0f}",
-            *(_score(line[f"{part}_{score}"], line["seeds"]) for part, score in SCORES),
-        ]
-        for line in lines
-    ]
-    return output.table(header, rows)
-
-
-def _score(found: Mapping[str, float | None], seeds: int) -> str:
-    if found["mean"] is None:
-        return "-"
-    return f"{found['mean']:.5f}" + (f" ± {found['std']:.5f}" if seeds > 1 else "")

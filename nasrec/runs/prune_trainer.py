@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import nasrec_ir
 from nasrec.checks import format_path
-from nasrec.cli.options import model as architectures
-from nasrec.cli.options.model import Architecture
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
-from nasrec.runs import folder as runs
+from nasrec.runs import folder as folders
 from nasrec.runs import weights
-from nasrec.runs.job import Job, digest, run_training
+from nasrec.runs.job import TrainingJob, digest, run_training
+from nasrec.runs.model import Architecture
+from nasrec.runs.settings import MODEL_OPTIONS
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
@@ -41,7 +40,7 @@ class FolderTrainer:
         folder: of the seed; round k is in `round-k`, its masks in `round-k/masks`.
     """
 
-    job: Job
+    job: TrainingJob
     config: TrainConfig
     settings: PruneSettings
     folder: Path
@@ -49,17 +48,15 @@ class FolderTrainer:
     def train(self, number: int, model: CompiledModel) -> Mapping[str, Any]:
         """The report of the round's training; a finished one's weights are read."""
         target = self._place(f"round-{number}")
-        job = self.job
+        # So that config.toml gives this training again, and not that of the dense model.
+        own = {name: value for name, value in self.job.settings.items() if name not in MODEL_OPTIONS}
+        own["genotype"] = str(target / "graph.ir")
+        job = replace(self.job, settings=own)
         if number:
             architecture = Architecture(job.architecture.name, fixed=model.graph)
-            initial = str(target / "initial.pt")
+            own["weights"] = initial = str(target / "initial.pt")
             weights.save(model, initial)
-            # So that config.toml gives this training again, and not that of the dense model.
-            own = {name: value for name, value in job.settings.items() if name not in architectures.OPTIONS}
-            own |= {"genotype": str(target / "graph.ir"), "weights": initial}
-            job = replace(
-                job, architecture=architecture, graph=model.graph, start=(initial, _values(model)), settings=own
-            )
+            job = replace(job, architecture=architecture, graph=model.graph, start=(initial, _values(model)))
         write_text(target / "graph.ir", nasrec_ir.dump(model.graph), TrainError)
         report = run_training(job, self.config, target, self._label(number, "training"))
         if report["interrupted"]:
@@ -72,11 +69,10 @@ class FolderTrainer:
         """Trains a masked model; a finished one's weights are read."""
         from nasrec.io import tensors as tensorfile
         from nasrec.prune import MaskLearner
-        from nasrec.train import console_progress
         from nasrec.train.identity import require_same
         from nasrec.train.journal import Journal
         from nasrec.train.loop import run
-        from nasrec.train.progress import Several
+        from nasrec.train.progress import MeterProgress, Several
         from nasrec.train.store import FolderStore
         from nasrec.train.weights import copy_tensors
 
@@ -89,11 +85,11 @@ class FolderTrainer:
             found = _read(path)
             require_same(found["identity"], whole)
             copy_tensors(found["weights"], model.state_dict(), format_path(str(path)))
-            print(f"{label}: finished before; --fresh would begin anew", file=sys.stderr)
+            self.job.reporter.note(f"{label}: finished before; --fresh would begin anew")
             return
         learner = MaskLearner(model.to(self.job.context.device), self.settings, self.config)
         train, valid, _ = self.job.data.splits
-        watchers = Several(Journal(target), console_progress(label))
+        watchers = Several(Journal(target), MeterProgress(label, self.job.reporter.meter()))
         store = FolderStore(target / "checkpoints", self.job.every)
         if run(learner, train, valid, self.config, watchers, store=store, identity=identity).interrupted:
             raise Stopped
@@ -101,8 +97,8 @@ class FolderTrainer:
         tensorfile.write(path, {"identity": whole, "weights": _values(model)}, TrainError)
 
     def _place(self, name: str) -> Path:
-        target = runs.place(self.folder / name, self.job.context)
-        runs.sweep(target)
+        target = folders.run_directory(self.folder / name, self.job.context)
+        folders.remove_partial_files(target)
         return target
 
     def _label(self, number: int, what: str) -> str:

@@ -10,24 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import nasrec_ir
-from nasrec.cli.options import training as settings
-from nasrec.cli.options.model import Architecture
 from nasrec.errors import TrainError
-from nasrec.features import FeatureSpec
 from nasrec.io.atomic import write_text
-from nasrec.io.json import json_text
-from nasrec.runs import folder as runs
-from nasrec.runs import weights
-from nasrec.runs.job import Job, run_training
+from nasrec.runs import folder, settings, weights
+from nasrec.runs.job import TrainingJob, run_training
+from nasrec.runs.reporter import Reporter
 from nasrec_ir import Graph
 from nasrec_ir.codegen import generate
 
 if TYPE_CHECKING:
     import torch
 
-    from nasrec.cli.options.data import Rows
     from nasrec.compiler import CompiledModel
     from nasrec.quant import Calibration, Scheme
+    from nasrec.runs.quantize import QuantizeOptions
+    from nasrec.runs.train import Subject
     from nasrec.train import TrainConfig
     from nasrec.train.distributed.context import DistributedContext
 
@@ -35,7 +32,7 @@ __all__ = ["QuantizeJob", "calibrated", "trained"]
 
 
 @dataclass(frozen=True)
-class QuantizeJob(Job):
+class QuantizeJob(TrainingJob):
     """A job whose model is quantised and calibrated before it is trained, if it is trained at all.
 
     Attributes:
@@ -51,28 +48,20 @@ class QuantizeJob(Job):
 
     @classmethod
     def of(
-        cls,
-        architecture: Architecture,
-        features: FeatureSpec,
-        data: Rows,
-        context: DistributedContext,
-        settings: Mapping[str, Any],
-        start: tuple[str, dict[str, torch.Tensor]] | None,
-        every: int | None,
-        shard_tables: str | None,
-        *,
-        scheme: Scheme,
-        calibration: Calibration,
+        cls, subject: Subject, options: QuantizeOptions, context: DistributedContext, reporter: Reporter
     ) -> QuantizeJob:
-        """The job of an architecture. Raises `QuantError` where the scheme does not fit it."""
+        """The job of a subject. Raises `QuantError` where the scheme does not fit its model."""
         from nasrec.quant import annotate
 
-        base = architecture.graph(features)
+        plain, scheme = subject.job(context, reporter), options.scheme
+        architecture = plain.architecture
         if architecture.genotype is not None:
             architecture = replace(architecture, genotype=scheme.on(architecture.genotype))
         return cls(
-            architecture, features, annotate(base, scheme), data, context, settings, start, every, False, shard_tables,
-            base=base, scheme=scheme, calibration=calibration,
+            architecture, plain.features, annotate(plain.graph, scheme), plain.data, context,
+            {settings.COMMAND: "quantize", **plain.settings, **options.settings()}, plain.start, plain.every,
+            plain.tensorboard, plain.shard_tables, reporter,
+            base=plain.graph, scheme=scheme, calibration=options.calibration_settings,
         )  # fmt: skip
 
     @property
@@ -103,17 +92,13 @@ class QuantizeJob(Job):
         from nasrec.quant.model import with_graph
 
         assert self.base is not None
-        return with_graph(self._begun(self.base, seed), stripped(self.base)).to(self.context.device)
-
-    def save_source(self, target: Path, model: CompiledModel) -> None:
-        super().save_source(target, model)
-        write_text(target / "graph.ir", nasrec_ir.dump(self.graph), TrainError)
+        return with_graph(self.begun(self.base, seed), stripped(self.base)).to(self.context.device)
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         assert self.scheme is not None and self.calibration is not None
         # First what people choose: of several differences the first is named.
-        plain = {"scheme": self.scheme.to_dict(), "calibration": asdict(self.calibration), **self._plain_identity()}
+        plain = {"scheme": self.scheme.to_dict(), "calibration": asdict(self.calibration), **self.plain_identity()}
         found: dict[str, Any] = json.loads(json.dumps(plain))  # as it is read from a report
         return found
 
@@ -153,7 +138,7 @@ def calibrated(job: QuantizeJob, config: TrainConfig, target: Path) -> dict[str,
     Raises:
         NasrecError: the folder holds another run, or a file cannot be written.
     """
-    found = runs.finished(target, {"config": None, **job.identity}) if job.context.is_main else None
+    found = folder.finished(target, {"config": None, **job.identity}) if job.context.is_main else None
     known: dict[str, Any] | None = job.context.broadcast_object(found)
     if known is not None:
         return known
@@ -162,14 +147,13 @@ def calibrated(job: QuantizeJob, config: TrainConfig, target: Path) -> dict[str,
     report |= {"seed": config.seed, "scores": report["quantisation"]["scores"]["calibrated"]}
     report["quantisation"]["scales"] = _scales(job.graph, model.state_dict())
     if job.context.is_main:
-        own = settings.to_toml({**job.settings, "seed": config.seed}, None)
+        own = settings.to_toml({**job.settings_in(target), "seed": config.seed}, None)
         write_text(target / "config.toml", own, TrainError)
         job.save_source(target, model)
         weights.save(model, target / "weights.pt")
-        runs.write_report(target, report)
+        folder.write_report(target, report)
     job.context.barrier()
-    plain: dict[str, Any] = json.loads(json_text(report))
-    return plain
+    return folder.plain(report)
 
 
 def trained(job: QuantizeJob, config: TrainConfig, target: Path) -> dict[str, Any]:
@@ -183,11 +167,11 @@ def trained(job: QuantizeJob, config: TrainConfig, target: Path) -> dict[str, An
         report["quantisation"]["scores"]["trained"] = {part: report["scores"][part] for part in ("valid", "test")}
         if job.context.is_main:
             report["quantisation"]["scales"] = _scales(job.graph, weights.read(str(target / "weights.pt")))
-            runs.write_report(target, report)
-    return report
+            folder.write_report(target, report)
+    return folder.plain(report)
 
 
-def scores_of(job: Job, model: CompiledModel) -> dict[str, Any]:
+def scores_of(job: TrainingJob, model: CompiledModel) -> dict[str, Any]:
     """Metrics on the validation and on the test rows."""
     from nasrec.train.prediction import evaluate
 

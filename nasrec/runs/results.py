@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,7 +75,8 @@ class TrainRun(RunResult):
         runs = self.report.get("runs")
         if runs is None:
             own = self.report.get("config") or {}
-            return (SeedRun(own.get("seed", 0), self.folder, self.report.get("scores", {})),)
+            seed = own.get("seed", self.report.get("seed", 0))
+            return (SeedRun(seed, self.folder, self.report.get("scores", {})),)
         below = self.folder / "trials" if self.report.get("trials") else self.folder
         return tuple(SeedRun(run["seed"], below / run["folder"], run["scores"] or {}) for run in runs)
 
@@ -118,25 +120,24 @@ def load(folder: str | os.PathLike[str]) -> RunResult:
         raise RunError(f"{shown}: holds no report.json; give the folder of a run that has come to its end")
     report = read_json(path, RunError)
     command = report.get("command") if isinstance(report, Mapping) else None
-    kinds = _kinds()
-    if not isinstance(command, str) or command not in kinds:
+    if not isinstance(command, str) or command not in KINDS:
         raise RunError(
-            f"{format_path(str(path))}: is of command {format_value(command)}; runs are of {', '.join(kinds)}"
+            f"{format_path(str(path))}: is of command {format_value(command)}; runs are of {', '.join(KINDS)}"
         )
-    return kinds[command](place, report)
+    module, name = KINDS[command]
+    kind: type[RunResult] = getattr(importlib.import_module(module), name)
+    return kind(place, report)
 
 
-def _kinds() -> Mapping[str, Callable[[Path, Mapping[str, Any]], RunResult]]:
-    """Result classes by the command that a report names; imported late, as they import this module."""
-    from nasrec.runs.codesign import CodesignRun
-    from nasrec.runs.retrain import RetrainRun
-    from nasrec.runs.search import SearchRun
-    from nasrec.runs.simulate import SimulateResult
-
-    return {
-        "train": TrainRun,
-        "search": SearchRun,
-        "retrain": RetrainRun,
-        "codesign": CodesignRun,
-        "pim simulate": SimulateResult,
-    }
+KINDS = {
+    "train": ("nasrec.runs.results", "TrainRun"),
+    "quantize": ("nasrec.runs.quantize_results", "QuantizeRun"),
+    "prune": ("nasrec.runs.prune_results", "PruneRun"),
+    "search": ("nasrec.runs.search", "SearchRun"),
+    "retrain": ("nasrec.runs.retrain", "RetrainRun"),
+    "supernet train": ("nasrec.runs.supernet", "SupernetRun"),
+    "supernet extract": ("nasrec.runs.subnet", "SubnetRun"),
+    "pim simulate": ("nasrec.runs.simulate", "SimulateResult"),
+    "codesign": ("nasrec.runs.codesign", "CodesignRun"),
+}
+"""Homes and names of result classes, by the command that a report names; imported late, as they import this module."""

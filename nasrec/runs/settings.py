@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from nasrec.checks import format_path, format_value
-from nasrec.errors import TrainError
-from nasrec.io.toml import read_toml
+from nasrec.errors import NasrecError, TrainError
+from nasrec.io.toml import read_toml, toml_text
 from nasrec.runs.options import TrainOptions
 from nasrec.train.config import TrainConfig
 from nasrec.train.recipe import TrainingRecipe
@@ -19,6 +18,7 @@ __all__ = [
     "COMMAND",
     "MODEL_OPTIONS",
     "NONE",
+    "Check",
     "from_file",
     "of_folder",
     "of_run",
@@ -36,6 +36,7 @@ NONE = "none"
 _TEXTS = ("genotype", "data", "kind", "split", "device", "weights", "shard_tables")
 _REALS = ("embedding_std",)
 _COUNTS = ("rows", "min_count", "embedding_dim", "seeds", "checkpoint_every")
+_SEEDS = ("rows_seed",)
 
 MODEL_OPTIONS = (
     "hidden", "dropout", "batch_norm", "bottom", "interaction", "cin", "layers", "rank", "structure", "heads",
@@ -47,17 +48,24 @@ _LOOP = tuple(one.name for one in dataclasses.fields(TrainConfig))
 _OWN = ("seeds", "embedding_dim", "embedding_std", "weights", "device", "shard_tables", "checkpoint_every")
 """Fields of `TrainOptions` beside the loop's that stand in a file."""
 
-KNOWN = (*_TEXTS, *_COUNTS, *_REALS, *MODEL_OPTIONS, *_LOOP)
+KNOWN = (*_TEXTS, *_COUNTS, *_SEEDS, *_REALS, *MODEL_OPTIONS, *_LOOP)
 """Settings that all commands know."""
 
 
-def from_file(path: str, command: str = "train", own: Collection[str] = ()) -> dict[str, Any]:
+Check: TypeAlias = Callable[[Mapping[str, Any]], object]
+"""Raises `NasrecError` where a command's own settings are not what they must be."""
+
+
+def from_file(
+    path: str, command: str = "train", own: Collection[str] = (), check: Check | None = None
+) -> dict[str, Any]:
     """The settings in a file.
 
     Args:
         path: TOML, such as config.toml of another run.
         command: whose settings they are to be.
         own: names of settings of that command alone.
+        check: of these; what it raises is told with the file's name.
 
     Raises:
         TrainError: the file cannot be read, or a setting in it is unknown or of the wrong type.
@@ -70,6 +78,11 @@ def from_file(path: str, command: str = "train", own: Collection[str] = ()) -> d
             known = ", ".join((*KNOWN, *own))
             raise TrainError(f"{name}: there is no setting {format_value(key)}; settings are {known}")
     _check(name, values)
+    if check is not None:
+        try:
+            check({key: values[key] for key in own if key in values})
+        except NasrecError as failure:
+            raise TrainError(f"{name}: {failure}") from None
     return values
 
 
@@ -112,18 +125,18 @@ def train_options(values: Mapping[str, Any], **more: Any) -> TrainOptions:
     return TrainOptions(**given, model_options=chosen)
 
 
-def of_run(model: str, data: Mapping[str, Any], options: TrainOptions) -> dict[str, Any]:
+def of_run(model: str | None, data: Mapping[str, Any], options: TrainOptions) -> dict[str, Any]:
     """The flat settings beside the loop's: what is trained, on what, where."""
     own = {name: getattr(options, name) for name in _OWN if name != "seeds"}
     given = {"genotype": model, **data, **own, **options.model_options}
-    return {name: given[name] for name in (*_TEXTS, *_COUNTS, *_REALS, *MODEL_OPTIONS) if given.get(name) is not None}
+    names = (*_TEXTS, *_COUNTS, *_SEEDS, *_REALS, *MODEL_OPTIONS)
+    return {name: given[name] for name in names if given.get(name) is not None}
 
 
 def to_toml(run: Mapping[str, Any], config: TrainConfig | None) -> str:
     """The file's text; `run` as `of_run` gives it; `config` None: nothing is trained."""
     values = dataclasses.asdict(config) if config is not None else {}
-    training = {name: NONE if value is None else value for name, value in values.items()}
-    return "".join(f"{name} = {_toml(value)}\n" for name, value in (*run.items(), *training.items()))
+    return toml_text({**run, **{name: NONE if value is None else value for name, value in values.items()}})
 
 
 def _check(name: str, values: Mapping[str, Any]) -> None:
@@ -132,6 +145,8 @@ def _check(name: str, values: Mapping[str, Any]) -> None:
         if (key in _TEXTS and not isinstance(value, str)) or (key in _COUNTS and not _is_count(value)):
             wanted = "a text" if key in _TEXTS else "a whole number of at least 1"
             raise TrainError(f"{name}: {key} must be {wanted}, not {format_value(value)}")
+        if key in _SEEDS and not (type(value) is int and value >= 0):
+            raise TrainError(f"{name}: {key} must be a whole number of at least 0, not {format_value(value)}")
         if isinstance(value, dict) or (isinstance(value, list) and key not in MODEL_OPTIONS):
             raise TrainError(f"{name}: {key} must be a single value, not {format_value(value)}")
 
@@ -142,13 +157,3 @@ def _plain(value: Any) -> Any:
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 1
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, str):
-        return json.dumps(value).replace("\x7f", "\\u007f")  # of JSON's strings TOML forbids this character alone
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
-    return repr(value)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasrec.checks import format_path
-from nasrec.errors import RunError
+from nasrec.errors import FeatureError, RunError
 from nasrec.features import FeatureSpec
+from nasrec.lowering.graphs import require_columns
 from nasrec.runs import folder, seeds, settings, weights
 from nasrec.runs.data import DataLike, DataSource, RunData, load_data, source_of
 from nasrec.runs.devices import choose_device
@@ -80,7 +81,7 @@ class Subject:
 
     Attributes:
         run: the run that the model came from, if it did.
-        model: the model argument, as config.toml names it.
+        model: the model argument, as config.toml names it; None for a model in memory.
         source: the rows by name; None where they lie in memory.
         start: a file of weights to begin with, and what it holds.
     """
@@ -90,7 +91,7 @@ class Subject:
     data: RunData
     options: TrainOptions
     run: ModelRun | None
-    model: str
+    model: str | None
     source: DataSource | None
     start: tuple[str, dict[str, Any]] | None
 
@@ -130,8 +131,8 @@ def subject_of(
     """
     run = open_run(os.fspath(model)) if is_run(model) else None  # type: ignore[arg-type]
     if run is not None:
-        inherited = run.values(trained=trained)
-        options = options if options is not None else settings.train_options(inherited)
+        inherited = settings.train_options(run.values(trained=trained))
+        options = _completed(options, inherited) if options is not None else inherited
         architecture = run.architecture
         if run.architecture.fixed is None and options.model_options:
             architecture = run.architecture.with_options(options.model_options)
@@ -145,10 +146,10 @@ def subject_of(
         architecture = architecture_of(model).with_options(options.model_options)
     loaded, source = _rows(data, run, Path(out) if out is not None else None, options.seed)
     start = (options.weights, weights.read(options.weights)) if options.weights else None
-    features = loaded.splits.train.features(_channels(options, run, architecture))
+    features = loaded.splits.train.features(_channels(options, run, architecture, start))
     if run is not None and run.features is not None:
         require_same_columns(run, features, loaded)
-    text = os.fspath(model) if isinstance(model, (str, os.PathLike)) else architecture.name
+    text = os.fspath(model) if isinstance(model, (str, os.PathLike)) else None
     return Subject(architecture, features, loaded, options, run, text, source, start)
 
 
@@ -162,14 +163,26 @@ def _rows(
             raise RunError(f"{format_path(str(run.folder))}: had its rows in memory; give data=")
         data = run.data
     named = source_of(data, out)
-    source = named if isinstance(named, DataSource) else None
-    return load_data(named, seed=seed), source
+    source = named.with_seed(seed) if isinstance(named, DataSource) else None
+    return load_data(source or named), source
 
 
-def _channels(options: TrainOptions, run: ModelRun | None, architecture: Architecture) -> int:
+def _completed(options: TrainOptions, run: TrainOptions) -> TrainOptions:
+    """With the initial values of the run's model, where the options name no others."""
+    names = ("weights", "embedding_std")
+    return replace(options, **{name: getattr(run, name) for name in names if getattr(options, name) is None})
+
+
+def _channels(
+    options: TrainOptions,
+    run: ModelRun | None,
+    architecture: Architecture,
+    start: tuple[str, dict[str, Any]] | None,
+) -> int:
     known = run.features.embedding_dim if run is not None and run.features is not None else architecture.channels
     if options.embedding_dim is None:
-        return known or CHANNELS
+        tables = weights.tables_of(start[1]) if start is not None else ()
+        return known or (tables[0][1] if tables else CHANNELS)
     if run is not None and known is not None and options.embedding_dim != known:
         raise RunError(
             f"{format_path(str(run.folder))}: its model has {known} channels of an embedding, embedding_dim says "
@@ -182,6 +195,9 @@ def require_same_columns(run: ModelRun, features: FeatureSpec, data: RunData) ->
     """Raise `RunError` where rows have other columns than a run's model."""
     if run.features is None or features == run.features:
         return
+    if run.architecture.fixed is not None:  # what it does not read may hold anything
+        with suppress(FeatureError):
+            return require_columns(run.architecture.fixed, features)
     own, theirs = run.features, features
     raise RunError(
         f"{data.source}: has {theirs.num_dense} dense and {theirs.num_sparse} categorical columns, "

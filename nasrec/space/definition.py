@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nasrec.checks import format_value
+from nasrec.checks import format_path, format_value
 from nasrec.errors import SpaceError
 from nasrec.genotype import Genotype
-from nasrec.space import counting, encoding, membership, mutation, sampling
+from nasrec.space import counting, encoding, files, membership, mutation, sampling
 from nasrec.space.choices import DENSE_WIDTHS, SPARSE_WIDTHS, Choices, Counts, PerBranch
 
 __all__ = ["SearchSpace"]
@@ -196,3 +197,20 @@ class SearchSpace(Choices):
             if key not in known:
                 raise SpaceError(f"a search space has no {format_value(key)}; allowed: {', '.join(known)}")
         return cls(**values)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> SearchSpace:
+        """Reads the fields of a space from a TOML file, or from a JSON file (`.json`); see `from_dict`.
+
+        Raises:
+            SpaceError: the file cannot be read or is malformed; one line that names file and field.
+        """
+        values = files.read(path)
+        try:
+            return cls.from_dict(values)
+        except SpaceError as error:
+            raise SpaceError(f"{format_path(os.fspath(path))}: {error}") from None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes what `load` reads, as a whole or not at all. Raises `SpaceError` if the file cannot be written."""
+        files.write(self.to_dict(), path)

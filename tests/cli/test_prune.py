@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 import nasrec_ir
-from nasrec.cli.options.prune import NAMES
+from nasrec.cli.options.prune import add_options
 from nasrec.compiler import compile_graph
 from nasrec.lowering.graphs import read_graph
 from nasrec.prune import PruneSettings
@@ -191,7 +192,7 @@ def test_a_run_stands_for_its_model_and_settings(cli: Any, tmp_path: Path) -> No
     found = cli("prune", tmp_path / "run", "--rounds", 1, "--method", "magnitude", "-o", tmp_path / "small", "--json")
     assert trained.status == found.status == 0, found.err
     assert found.json["rounds"][0]["scores"]["test"] == trained.json["scores"]["test"]
-    cli("prune", tmp_path, "-o", tmp_path / "x").fails_with("it is no folder of a single run")
+    cli("prune", tmp_path, "-o", tmp_path / "x").fails_with("is the folder of no run that made a model")
 
 
 def test_mistakes_are_told_in_a_line(cli: Any, tmp_path: Path) -> None:
@@ -205,4 +206,53 @@ def test_mistakes_are_told_in_a_line(cli: Any, tmp_path: Path) -> None:
 
 
 def test_the_options_are_those_of_the_settings() -> None:
-    assert set(NAMES) == {field.name for field in dataclasses.fields(PruneSettings)}
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    assert set(vars(parser.parse_args([]))) == {field.name for field in dataclasses.fields(PruneSettings)}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_what_a_run_knows_is_kept_beside_rows_of_its_own(cli: Any, tmp_path: Path) -> None:
+    """Channels are the run's, whatever the rows; other columns, and channels that contradict it, are refused."""
+    assert cli("train", *MODEL, *ROWS, "--max-steps", 3, "-o", tmp_path / "run").status == 0
+    words = ("prune", tmp_path / "run", "--rounds", 1, "--method", "magnitude", "--json")
+    found = cli(*words, "--data", "synth:criteo", "--rows", 700, "--seed", 4, "-o", tmp_path / "a")
+    assert found.status == 0, found
+    assert found.json["model"]["features"]["embedding_dim"] == 8
+    assert "700 rows, seed 4" in found.json["data"]["source"] and found.json["config"]["optimizer"] == "adam"
+    cli(*words, "--data", "synth:frappe", "-o", tmp_path / "b").fails_with("run", "columns", "leave the data out")
+    cli(*words, "--embedding-dim", 16, "-o", tmp_path / "b").fails_with("8 channels", "16", "leave it out")
+    cli(*words, "--hidden", "4", "-o", tmp_path / "b").fails_with("leave out hidden")
+    cli(*words, "--config", tmp_path / "run/config.toml").fails_with("--config is given beside")
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_pruning_stands_for_its_last_round(cli: Any, pruned: Path, tmp_path: Path) -> None:
+    last = read_graph(pruned / "seed-0/round-2/graph.ir")
+    found = cli("prune", pruned, "--rounds", 1, "--method", "magnitude", "--features", "-o", tmp_path / "p", "--json")
+    assert found.status == 0, found
+    assert found.json["rounds"][0]["macs"] == nasrec_ir.cost(last).macs > found.json["rounds"][1]["macs"]
+    small = cli("quantize", pruned, "-o", tmp_path / "q", "--json")
+    assert small.status == 0, small
+    assert small.json["model"]["macs"] == nasrec_ir.cost(last).macs
+    one = json.loads((pruned / "seed-0/round-2/report.json").read_text())
+    assert small.json["quantisation"]["scores"]["float"]["test"] == pytest.approx(one["scores"]["test"])
+    second = cli("quantize", pruned / "seed-1/round-1", "-o", tmp_path / "r", "--json")  # its own rows, not seed 1's
+    assert second.json["data"] == {**one["data"]}
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_settings_of_the_wrong_kind_name_file_and_setting(cli: Any, tmp_path: Path) -> None:
+    path = tmp_path / "odd.toml"
+    for text, words in (
+        ("share = 'much'", ("odd.toml: share must be a number", "much")),
+        ("rounds = 1.5", ("odd.toml: rounds must be a whole number", "1.5")),
+        ("features = 1", ("odd.toml: features must be true or false",)),
+        ("method = 3", ("odd.toml: method must be mask or magnitude", "3")),
+        ("per_tensor = true", ("odd.toml: there is no setting 'per_tensor'", "mask_units")),
+        ("command = 'train'", ("odd.toml: holds settings of 'nasrec train', not of 'nasrec prune'",)),
+    ):
+        path.write_text(text, encoding="utf-8")
+        cli("prune", *SHORT, "--config", path, "-o", tmp_path / "x").fails_with(*words)
+    assert not (tmp_path / "x").exists()

@@ -128,10 +128,20 @@ def test_a_folder_stands_for_a_run_and_its_settings_give_it_again(cli: Any, weig
     assert cli(*words, "-o", tmp_path / "d").json["scores"] == quiet["scores"]
     assert cli(*words, "--act-bits", 5, "-o", tmp_path / "e").json["quantisation"]["scheme"]["act_bits"] == 5
     (tmp_path / "odd.toml").write_text('command = "quantize"\nweight_bits = 17\n')
-    cli("quantize", "--config", tmp_path / "odd.toml").fails_with("odd.toml: argument --weight-bits", "17")
+    cli("quantize", "--config", tmp_path / "odd.toml").fails_with("odd.toml: weight_bits", "17", "from 2 to 16")
+    for text, words in (
+        ("bits = 4", ("odd.toml: bits: 4 is no text",)),
+        ("bits = 'top=1'", ("odd.toml: bits: 'top=1'", "from 2 to 16")),
+        ("calibrate = 'median'", ("odd.toml: calibrate must be one of max, percentile, mse", "median")),
+        ("percentile = 'all'", ("odd.toml: percentile must be above 0",)),
+        ("calibration_rows = 0", ("odd.toml: calibration_rows must be a whole number",)),
+        ("per_tensor = 'yes'", ("odd.toml: per_tensor must be true or false",)),
+    ):
+        (tmp_path / "odd.toml").write_text(text)
+        cli("quantize", "--config", tmp_path / "odd.toml").fails_with(*words)
     (tmp_path / "odd.toml").write_text("act = 4\n")
     cli("quantize", "--config", tmp_path / "odd.toml").fails_with("no setting 'act'", "act_bits")
-    cli("quantize", tmp_path, "-o", tmp_path / "x").fails_with("is no folder of a single run")
+    cli("quantize", tmp_path, "-o", tmp_path / "x").fails_with("is the folder of no run that made a model")
 
     words = ("quantize", tmp_path / "a", "-o", tmp_path / "x", "--json")
     cli(*words, "--act-bits", 4).fails_with("--act-bits would change nothing", "name kinds in --bits")
@@ -145,7 +155,8 @@ def test_a_folder_stands_for_a_run_and_its_settings_give_it_again(cli: Any, weig
     other = cli("quantize", tmp_path / "p/seed-0/round-1", "--bits", "top=3", "-o", tmp_path / "f", "--json")
     assert other.status == 0, other
     assert {each["weight_bits"] for each in other.json["quantisation"]["products"]} == {4, 3}
-    cli("quantize", tmp_path / "p", "-o", tmp_path / "x").fails_with("rounds of pruning", "seed-0/round-1")
+    last = cli("quantize", tmp_path / "p", "--bits", "top=3", "-o", tmp_path / "l", "--json")  # its last round
+    assert last.status == 0 and last.json["quantisation"]["scores"] == other.json["quantisation"]["scores"], last
     again = cli("prune", "--config", tmp_path / "p/config.toml", "-o", tmp_path / "q", "--json")
     assert again.status == 0, again
     assert [one["scores"] for one in again.json["rounds"]] == [one["scores"] for one in small.json["rounds"]]

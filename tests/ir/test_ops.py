@@ -169,11 +169,6 @@ def test_type_rule_refuses(op: str, operands: list[TensorType], attrs: dict[str,
         infer(op, operands, attrs)
 
 
-def test_every_row_is_covered_here() -> None:
-    assert {row[0] for row in GOOD} == set(OPS)
-    assert {row[0] for row in BAD} == set(OPS)
-
-
 def test_every_row_that_is_written_is_in_the_catalog() -> None:
     """Rows are listed by hand in catalog.py: one that its file alone has would not be an op."""
     modules = [importlib.import_module(f"nasrec_ir.ops.{found.name}") for found in pkgutil.iter_modules(ops.__path__)]

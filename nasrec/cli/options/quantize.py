@@ -3,38 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-from nasrec.checks import format_value
 from nasrec.cli.usage import number
-from nasrec.genotype import MAX_BITS, MIN_BITS
+from nasrec.errors import QuantError
+from nasrec.quant.settings import METHODS
+from nasrec.runs.quantize import QuantizeOptions, parse_bits, parse_kinds
 
-if TYPE_CHECKING:
-    from nasrec.quant import Calibration, Scheme
-
-__all__ = ["add_options", "choices_of", "of_run"]
-
-FLOAT = "float"
-
-DEFAULTS: Mapping[str, Any] = {
-    "weight_bits": 8,
-    "act_bits": 8,
-    "per_tensor": False,
-    "calibrate": "mse",
-    "percentile": 99.99,
-    "calibration_rows": 8192,
-}
+__all__ = ["add_options"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of bits and calibration; what is not given is None."""
+    usual, bits, kinds = QuantizeOptions(), _right(parse_bits), _right(parse_kinds)
     group = parser.add_argument_group("bits")
-    group.add_argument("--weight-bits", type=_bits, metavar="N", help="of matrices, or float (default 8)")
-    group.add_argument("--act-bits", type=_bits, metavar="N", help="of activations, or float (default 8)")
+    group.add_argument("--weight-bits", type=bits, metavar="N", help="of matrices, or float (default 8)")
+    group.add_argument("--act-bits", type=bits, metavar="N", help="of activations, or float (default 8)")
     group.add_argument(
         "--bits",
-        type=_kinds,
+        type=kinds,
         metavar="KIND=W[/A],...",
         help="of some kinds of product, such as fc=8,efc=4/6,final=float: operators (fc, dot_product, sigmoid_gating, "
         "sum, attention, efc), fm, dense_to_sparse, final, the layers of a baseline (top, bottom, ...), or one node by "
@@ -47,67 +35,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--calibrate",
-        choices=("max", "percentile", "mse"),
+        choices=METHODS,
         help="range of activations: the largest met, the --percentile, or of least squared error (default)",
     )
-    group.add_argument("--percentile", type=float, metavar="P", help="of magnitudes (default 99.99)")
+    group.add_argument("--percentile", type=float, metavar="P", help=f"of magnitudes (default {usual.percentile:g})")
     group.add_argument(
-        "--calibration-rows", type=number(1), metavar="N", help="training rows to look at (default 8192)"
+        "--calibration-rows",
+        type=number(1),
+        metavar="N",
+        help=f"training rows to look at (default {usual.calibration_rows})",
     )
 
 
-def of_run(args: argparse.Namespace) -> dict[str, Any]:
-    """The options as they are written to a file of settings, defaults filled in."""
-    given = {name: value for name in (*DEFAULTS, "bits") if (value := getattr(args, name)) is not None}
-    return {**DEFAULTS, **given}
+def _right(parse: Callable[[str], Any]) -> Callable[[str], str]:
+    """An argument type: the text as it is, once it is known to be right."""
 
-
-def choices_of(args: argparse.Namespace) -> tuple[Scheme, Calibration]:
-    """The parsed options.
-
-    Raises:
-        QuantError: one is out of range.
-    """
-    from nasrec.quant import Calibration, Scheme
-
-    given = of_run(args)
-    weight_bits, act_bits = _number(given["weight_bits"]), _number(given["act_bits"])
-    kinds = {}
-    for part in given["bits"].split(",") if "bits" in given else ():
-        kind, _, bits = part.partition("=")
-        weight, both, act = bits.partition("/")
-        kinds[kind] = (_number(_bits(weight)), _number(_bits(act)) if both else act_bits)
-    scheme = Scheme(weight_bits, act_bits, kinds, given["per_tensor"])
-    return scheme, Calibration(given["calibrate"], given["percentile"], given["calibration_rows"])
-
-
-def _bits(text: str) -> int | str:
-    if text == FLOAT:
-        return text
-    try:
-        return number(MIN_BITS, MAX_BITS)(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(
-            f"{format_value(text)} is neither a whole number from {MIN_BITS} to {MAX_BITS} nor the word {FLOAT}"
-        ) from None
-
-
-def _number(bits: int | str) -> int | None:
-    return None if isinstance(bits, str) else bits
-
-
-def _kinds(text: str) -> str:
-    """`fc=8,efc=4/6`, as it is, once it is known to be right."""
-    seen = set()
-    for part in text.split(","):
-        kind, given, bits = part.partition("=")
-        if not kind or not given or kind in seen:
-            raise argparse.ArgumentTypeError(f"{format_value(part)} is no KIND=W or KIND=W/A, each kind once")
-        seen.add(kind)
-        weight, both, act = bits.partition("/")
+    def checked(text: str) -> str:
         try:
-            for one in (weight, act) if both else (weight,):
-                _bits(one)
-        except argparse.ArgumentTypeError as error:
-            raise argparse.ArgumentTypeError(f"{format_value(part)}: {error}") from None
-    return text
+            parse(text)
+        except QuantError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return text
+
+    return checked

@@ -10,6 +10,7 @@ from typing import Any
 from nasrec.cli.options import data
 from nasrec.cli.usage import UsageError, number
 from nasrec.runs import settings
+from nasrec.runs.data import SETTINGS
 from nasrec.runs.inherit import is_run, open_run
 
 __all__ = ["add_options", "add_output", "merged"]
@@ -90,7 +91,14 @@ def add_output(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
-def merged(args: argparse.Namespace, command: str, own: Collection[str] = (), *, trained: bool) -> dict[str, Any]:
+def merged(
+    args: argparse.Namespace,
+    command: str,
+    own: Collection[str] = (),
+    *,
+    trained: bool,
+    check: settings.Check | None = None,
+) -> dict[str, Any]:
     """The settings of a run: of the command line, then of the file of --config, then of the run whose folder GENOTYPE
     is; what none of them says is left out.
 
@@ -99,6 +107,7 @@ def merged(args: argparse.Namespace, command: str, own: Collection[str] = (), *,
         command: of `nasrec`.
         own: names of settings of that command alone.
         trained: see `nasrec.runs.inherit.ModelRun.values`.
+        check: see `nasrec.runs.settings.from_file`.
 
     Raises:
         UsageError: what is to be trained, or on what, is missing; or --config is given beside a folder.
@@ -106,15 +115,17 @@ def merged(args: argparse.Namespace, command: str, own: Collection[str] = (), *,
     """
     names = (*settings.KNOWN, *own)
     given = {name: value for name in names if (value := getattr(args, name, None)) is not None}
-    values = settings.from_file(args.config, command, own) if args.config else {}
-    values |= given
+    if args.config is not None and is_run(given.get("genotype")):
+        raise UsageError(
+            f"nasrec {command}: --config is given beside {given['genotype']}, the folder of a run, which has "
+            "settings of its own; leave one out"
+        )
+    values = (settings.from_file(args.config, command, own, check) if args.config else {}) | given
     if is_run(values.get("genotype")):
-        if args.config is not None:
-            raise UsageError(
-                f"nasrec {command}: --config is given beside {values['genotype']}, the folder of a run, which has "
-                "settings of its own; leave one out"
-            )
-        values = open_run(values["genotype"]).values(trained=trained) | values
+        inherited = open_run(values["genotype"]).values(trained=trained)
+        if "data" in values:  # how the run's own rows were read says nothing of others
+            inherited = {name: value for name, value in inherited.items() if name not in SETTINGS}
+        values = inherited | values
     for name, what in (("genotype", "GENOTYPE"), ("data", "--data PATH")):
         if name not in values:
             raise UsageError(f"nasrec {command}: {what} is missing; see 'nasrec {command} --help'")
