@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
-from nasrec.compiler import compile_graph
+from nasrec.compiler import CompiledModel, compile_graph
 from nasrec.errors import ProfileError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype, smallest_space
@@ -36,6 +36,7 @@ def profile_graph(
     rounds: int | None = None,
     device: str | torch.device = "cpu",
     seed: int = 0,
+    prepare: Callable[[CompiledModel], object] | None = None,
 ) -> Profile:
     """Times a compiled model node by node, on random rows.
 
@@ -48,6 +49,7 @@ def profile_graph(
         rounds: how often each is timed; default: for about 4 seconds.
         device: where.
         seed: of weights and rows.
+        prepare: is called with the model before it is timed, for example to copy trained weights in.
 
     Raises:
         ProfileError: an argument makes no sense, or there is not memory enough.
@@ -60,7 +62,10 @@ def profile_graph(
     elements = sum(ref.elements for ref in graph.parameters().values())
     check_memory(graph, batch, place, trained=trained, parameters=elements)
     with refusals(batch):
-        model = compile_graph(graph, seed=seed).to(place)
+        model = compile_graph(graph, seed=seed)
+        if prepare is not None:
+            prepare(model)
+        model = model.to(place)
         rows = Batch.random(features, batch, device=place, seed=seed)
         return profile(compiled_model(model, rows, trained=trained), what, rivals=rivals, rounds=rounds)
 
