@@ -17,7 +17,7 @@ from nasrec.runs.folder import resume_hint
 from nasrec.runs.supernet_options import SupernetOptions
 
 if TYPE_CHECKING:
-    from nasrec.lowering.layout import Masking
+    from nasrec.lowering.masking import Masking
     from nasrec.runs.data import RunData
 
 HELP = "train a supernet on click logs"
