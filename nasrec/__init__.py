@@ -50,6 +50,7 @@ if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a t
     from nasrec.compiler import CompiledModel, compile, compile_graph
     from nasrec.draw import draw_architecture
     from nasrec.errors import (
+        BaselineError,
         CompileError,
         DataError,
         DesignError,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a t
         PruneError,
         QuantError,
         RankLost,
+        RunError,
         SearchError,
         SpaceError,
         StateDictError,
@@ -85,15 +87,15 @@ if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a t
     from nasrec_pim import HardwareError, MappingError
 
 __all__ = [
-    "Block", "CTRClassifier", "CompileError", "CompiledModel", "DataError", "DesignError", "EstimatorError",
-    "ExportError", "FeatureError", "FeatureSpec", "Genotype", "GenotypeError", "Graph", "HardwareError",
-    "InterpretError", "KernelError", "KernelUnavailable", "MappingError", "NasrecError", "OtherRankFailed",
-    "ParseError", "PassError", "ProfileError", "PruneError", "QuantError", "RankLost", "SearchError", "SearchSpace",
-    "SpaceError", "StateDictError", "Supernet", "TrainError", "VerifyError", "__version__", "baselines", "checks",
-    "cli", "codesign", "compile", "compile_graph", "compiler", "cost", "data", "draw", "draw_architecture",
-    "environment", "errors", "estimator", "export", "extras", "features", "genotype", "graph_of", "interop", "io",
-    "kernels", "layers", "lower", "lowering", "metrics", "presets", "profiling", "progress", "prune", "quant", "rank",
-    "reports", "runs", "search", "space", "supernet", "train",
+    "BaselineError", "Block", "CTRClassifier", "CompileError", "CompiledModel", "DataError", "DesignError",
+    "EstimatorError", "ExportError", "FeatureError", "FeatureSpec", "Genotype", "GenotypeError", "Graph",
+    "HardwareError", "InterpretError", "KernelError", "KernelUnavailable", "MappingError", "NasrecError",
+    "OtherRankFailed", "ParseError", "PassError", "ProfileError", "PruneError", "QuantError", "RankLost", "RunError",
+    "SearchError", "SearchSpace", "SpaceError", "StateDictError", "Supernet", "TrainError", "VerifyError",
+    "__version__", "baselines", "checks", "cli", "codesign", "compile", "compile_graph", "compiler", "cost", "data",
+    "draw", "draw_architecture", "environment", "errors", "estimator", "export", "extras", "features", "genotype",
+    "graph_of", "interop", "io", "kernels", "layers", "lower", "lowering", "metrics", "presets", "profiling",
+    "progress", "prune", "quant", "rank", "reports", "runs", "search", "space", "supernet", "train",
 ]  # fmt: skip
 
 _EXPORTS = {
@@ -106,10 +108,10 @@ _EXPORTS = {
     "nasrec.compiler": ("CompiledModel", "compile", "compile_graph"),
     "nasrec.draw": ("draw_architecture",),
     "nasrec.errors": (
-        "CompileError", "DataError", "DesignError", "EstimatorError", "ExportError", "FeatureError", "GenotypeError",
-        "InterpretError", "KernelError", "KernelUnavailable", "NasrecError", "OtherRankFailed", "ParseError",
-        "PassError", "ProfileError", "PruneError", "QuantError", "RankLost", "SearchError", "SpaceError",
-        "StateDictError", "TrainError", "VerifyError",
+        "BaselineError", "CompileError", "DataError", "DesignError", "EstimatorError", "ExportError", "FeatureError",
+        "GenotypeError", "InterpretError", "KernelError", "KernelUnavailable", "NasrecError", "OtherRankFailed",
+        "ParseError", "PassError", "ProfileError", "PruneError", "QuantError", "RankLost", "RunError", "SearchError",
+        "SpaceError", "StateDictError", "TrainError", "VerifyError",
     ),
     "nasrec.estimator": ("CTRClassifier",),
     "nasrec.features": ("FeatureSpec",),
