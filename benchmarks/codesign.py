@@ -3,8 +3,8 @@
     python -m benchmarks.codesign [--data frappe twin] [--seeds 3] [--runs runs/codesign] [--json FILE] [--show]
 
 For each log: a supernet of the co-design space, a search of models, precisions and chips, designs of the front and
-handcrafted models trained from scratch with the same settings and seeds, all of it by `nasrec` in folders below RUNS:
-called again, the benchmark goes on where it was interrupted, and trains nothing twice. Frappe_x1 is looked for in
+handcrafted models trained from scratch with the same settings and seeds, all of it by `nasrec.runs` in folders below
+RUNS: called again, the benchmark goes on where it was interrupted, and trains nothing twice. Frappe_x1 is looked for in
 NASREC_DATA, a folder with its three files; the twin is synthetic rows in the manner of Criteo.
 
 Printed are, for every trained design and handcrafted model, test log loss over the seeds, what is left of it on
@@ -25,12 +25,15 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import machine
-from benchmarks.frappe import prepared, run
+from benchmarks.common import finish, machine
+from benchmarks.frappe import prepared
+from nasrec import runs
+from nasrec.data.synthetic.prepared import prepare_synthetic
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text, read_json
 from nasrec.reports import text as output
+from nasrec.train import TrainConfig, TrainingRecipe
 
 
 @dataclass(frozen=True)
@@ -39,37 +42,36 @@ class Setting:
 
     Attributes:
         title: what it is, for the table.
-        supernet: options of `nasrec supernet train`.
-        search: options of `nasrec codesign`.
-        training: settings of every training from scratch, as TOML.
-        against: handcrafted models.
+        supernet: passes over the rows that its supernet is trained for.
+        population: of the search.
+        generations: of the search.
+        epochs: of every training from scratch.
     """
 
     title: str
-    supernet: str
-    search: str
-    training: str
-    against: tuple[str, ...]
+    supernet: int
+    population: int
+    generations: int
+    epochs: int
 
+    def supernet_options(self) -> runs.SupernetOptions:
+        """How the supernet is trained."""
+        return runs.SupernetOptions(
+            space="codesign", blocks=3, dense_widths=(16, 32, 64, 128, 256), sparse_widths=(16, 32),
+            epochs=self.supernet,
+        )  # fmt: skip
 
-SPACE = "--space codesign --blocks 3 --dense-widths 16 32 64 128 256 --sparse-widths 16 32"
-SEARCH = "--chip-rows 256 --valid-rows 10000"
+    def codesign_options(self, seeds: int, noise_steps: int) -> runs.CodesignOptions:
+        """How designs are searched, and the chosen ones trained."""
+        return runs.CodesignOptions(
+            population=self.population, generations=self.generations, chip_rows=256, valid_rows=10_000, retrain=2,
+            recipe=TrainingRecipe(TrainConfig(lr=0.12, epochs=self.epochs)), seeds=seeds, noise_steps=noise_steps,
+        )  # fmt: skip
+
 
 SETTINGS: Mapping[str, Setting] = {
-    "frappe": Setting(
-        "Frappe_x1, train negatives re-drawn",
-        f"{SPACE} --epochs 4",
-        f"{SEARCH} --population 64 --generations 12 --retrain 2",
-        "lr = 0.12\nbatch_size = 512\nepochs = 3\n",
-        ("dlrm",),
-    ),
-    "twin": Setting(
-        "synthetic twin of Criteo, 80,000 rows",
-        f"{SPACE} --epochs 2",
-        f"{SEARCH} --population 48 --generations 8 --retrain 2",
-        "lr = 0.12\nbatch_size = 512\nepochs = 1\n",
-        ("dlrm",),
-    ),
+    "frappe": Setting("Frappe_x1, train negatives re-drawn", 4, 64, 12, 3),
+    "twin": Setting("synthetic twin of Criteo, 80,000 rows", 2, 48, 8, 1),
 }
 """Adagrad as for the supernet; a pass over the twin, whose rows are many for what they say, three over Frappe."""
 
@@ -91,7 +93,7 @@ def main() -> None:
     found = {}
     for name in options.data:
         if not options.show:
-            run_training(name, SETTINGS[name], options.seeds, options.noise_steps, options.runs / name)
+            run_all(name, SETTINGS[name], options.seeds, options.noise_steps, options.runs / name)
         path = options.runs / name / "search" / "report.json"
         if path.exists():
             found[name] = rows_of(read_json(path, TrainError))
@@ -101,19 +103,13 @@ def main() -> None:
         write_text(options.json, json_text(result) + "\n", TrainError)
 
 
-def run_training(name: str, setting: Setting, seeds: int, noise_steps: int, folder: Path) -> None:
-    """The commands of one log."""
-    folder.mkdir(parents=True, exist_ok=True)
-    training = folder / "train.toml"
-    training.write_text(setting.training, encoding="utf-8")
-    data, supernet = data_of(name, folder), folder / "supernet"
-    run(["supernet", "train", "--data", data, *setting.supernet.split(), "-o", os.fspath(supernet)])
-    against = [word for model in setting.against for word in ("--against", model)]
-    run([
-        "codesign", "--supernet", os.fspath(supernet / "supernet.pt"), "--data", data, *setting.search.split(),
-        "--train-config", os.fspath(training), "--seeds", str(seeds),
-        "--noise-steps", str(noise_steps), *against, "-o", os.fspath(folder / "search"),
-    ])  # fmt: skip
+def run_all(name: str, setting: Setting, seeds: int, noise_steps: int, folder: Path) -> runs.CodesignRun:
+    """Everything of one log."""
+    supernet = runs.train_supernet(data_of(name, folder), folder / "supernet", setting.supernet_options())
+    finish(supernet)
+    found = runs.codesign(supernet.folder, out=folder / "search", options=setting.codesign_options(seeds, noise_steps))
+    finish(found)
+    return found
 
 
 def data_of(name: str, folder: Path) -> str:
@@ -123,7 +119,7 @@ def data_of(name: str, folder: Path) -> str:
             raise SystemExit("name the folder of Frappe_x1's files in NASREC_DATA, or choose --data twin")
         return prepared(os.environ["NASREC_DATA"], folder / "data")
     target = os.fspath(folder / "data")
-    run(["data", "synth", "--like", "criteo", "--rows", str(TWIN_ROWS), "-o", target])
+    prepare_synthetic("criteo", TWIN_ROWS, target)
     return target
 
 

@@ -14,15 +14,21 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-__all__ = ["Timing", "arguments", "interleaved", "machine", "report"]
+from nasrec import reports
+from nasrec.errors import NasrecError
+from nasrec.runs import RunResult
+
+__all__ = ["Timing", "arguments", "errors_in_one_line", "finish", "interleaved", "machine", "report", "setting_of"]
 
 ROOT = Path(__file__).resolve().parents[1]
 MIN_ROUNDS = 3
@@ -133,6 +139,38 @@ def report(
         result = {"name": name, "machine": described, "notes": notes, "rows": rows}
         partial.write_text(json.dumps(result, indent=2) + "\n")
         os.replace(partial, json_path)
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """For benchmarks made of runs: an error of nasrec ends the program with a line and status 2."""
+    try:
+        yield
+    except NasrecError as error:
+        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def finish(run: RunResult) -> None:
+    """Writes the page of a run that has ended; one that Ctrl-C ended, ends the program: called again, it goes on."""
+    if run.interrupted:
+        sys.exit(130)
+    reports.write(run)
+
+
+def setting_of(known: Collection[str]) -> Callable[[str], tuple[str, Any]]:
+    """An argument type: a setting as NAME=VALUE, the value in JSON or a plain text, such as hidden=[16] or lr=0.1."""
+
+    def parse(text: str) -> tuple[str, Any]:
+        name, given, value = text.partition("=")
+        if not given or name not in known:
+            raise argparse.ArgumentTypeError(f"{text!r} is no NAME=VALUE; names are {', '.join(known)}")
+        try:
+            return name, json.loads(value)
+        except ValueError:
+            return name, value
+
+    return parse
 
 
 def _add_option(parser: argparse.ArgumentParser, name: str, value: Any) -> None:

@@ -2,31 +2,28 @@
 
     python -m benchmarks.frappe [--data DIR] [--seeds 3] [--models deepfm dlrm ...] [--runs runs/frappe] [--json FILE]
 
-Each run is one `nasrec train` in a folder of its own, RUNS/MODEL/seed-N: called again, the benchmark goes on with what
-was interrupted and trains nothing twice. DIR (default: NASREC_DATA) is a prepared folder, or one that holds the three
-files of Frappe_x1, which are prepared first.
+Each run is one `nasrec.runs.train` in a folder of its own, RUNS/MODEL/seed-N: called again, the benchmark goes on with
+what was interrupted and trains nothing twice. DIR (default: NASREC_DATA) is a prepared folder, or one that holds the
+three files of Frappe_x1, which are prepared first.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.common import machine
-from nasrec.cli import main as nasrec
-from nasrec.cli.options import model as architectures
-from nasrec.data import is_prepared
+from benchmarks.common import finish, machine
+from nasrec import runs
+from nasrec.baselines import BASELINES, options_of
+from nasrec.data import Options, is_prepared, prepare
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text
@@ -40,8 +37,8 @@ class Setting:
     Attributes:
         model: a baseline, or a preset.
         embedding_decay: L2 penalty on the tables. The leaderboard adds lambda/2 times the sum of all squared entries to
-            the loss, whose gradient is that of `--embedding-decay lambda`.
-        options: of `nasrec train`, where they differ from `COMMON`; None leaves one of those out.
+            the loss, whose gradient is that of `embedding_decay` lambda.
+        options: of the model and of `nasrec.runs.TrainOptions`, where they differ from `COMMON`.
         published: test AUC and log loss on the leaderboard.
         five_runs: mean test AUC of the five runs that the leaderboard's page of the model lists, where it lists five;
             the leaderboard itself shows the first of them.
@@ -53,30 +50,13 @@ class Setting:
     published: tuple[float, float] | None = None
     five_runs: float | None = None
 
-    def command(self, data: str, seed: int, folder: Path) -> list[str]:
-        """The words behind `nasrec`."""
-        options = COMMON | {"embedding_decay": self.embedding_decay} | self.options | {"data": data, "seed": seed}
-        return ["train", self.model, "-o", os.fspath(folder), *flags(options)]
-
-    @property
-    def shape(self) -> list[str]:
-        """Options of the model alone."""
-        return flags({name: value for name, value in (COMMON | self.options).items() if name in SHAPES})
-
-
-def flags(options: Mapping[str, Any]) -> list[str]:
-    """Options as words of a command line; those that are None are left out."""
-    words = []
-    for name, value in options.items():
-        flag = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{flag}" if value else f"--no-{flag}")
-        elif value is not None:
-            words += [f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
-    return words
-
-
-SHAPES = ("embedding_dim", *architectures.OPTIONS)
+    def train_options(self, seed: int) -> runs.TrainOptions:
+        """How it is trained."""
+        given = {**COMMON, "embedding_decay": self.embedding_decay, **self.options, "seed": seed}
+        names = options_of(self.model) if self.model in BASELINES else ()
+        own = {name: value for name, value in given.items() if name in names}
+        rest = {name: value for name, value in given.items() if name not in names}
+        return runs.TrainOptions(**rest, model_options=own)
 
 
 COMMON: dict[str, Any] = {
@@ -141,7 +121,7 @@ def main() -> None:
         data = prepared(options.data, options.runs / "data")
         for seed in range(options.seeds):
             for model in options.models:
-                train(SETTINGS[model], data, seed, options.runs)
+                finish(train(SETTINGS[model], data, seed, options.runs))
     found = {model: finished(options.runs / model, options.seeds) for model in options.models}
     rows = [row(SETTINGS[model], runs) for model, runs in found.items() if runs]
     print(text(rows))
@@ -151,27 +131,16 @@ def main() -> None:
 
 
 def prepared(data: str, folder: Path) -> str:
-    """What to give to `nasrec train`: raw files are prepared in the folder, all ids kept."""
+    """What to give to `nasrec.runs`: raw files are prepared in the folder, all ids kept."""
     if is_prepared(data) or not Path(data).is_dir():
         return data
-    run(["data", "prepare", "--dataset", "frappe", data, "--table-rows", "none", "-o", os.fspath(folder)])
+    prepare([data], folder, dataset="frappe", options=Options(max_table_rows=None))
     return os.fspath(folder)
 
 
-def train(setting: Setting, data: str, seed: int, runs: Path) -> None:
-    """One `nasrec train`, whose report stays in the run's folder."""
-    folder = runs / setting.model / f"seed-{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
-    run(setting.command(data, seed, folder))
-
-
-def run(command: Sequence[str]) -> None:
-    """One command line of nasrec, without what it prints; ends the program where it fails."""
-    print(f"nasrec {' '.join(command)}", file=sys.stderr, flush=True)
-    with redirect_stdout(io.StringIO()):
-        status = nasrec(command)
-    if status:
-        sys.exit(status)
+def train(setting: Setting, data: str, seed: int, folder: Path) -> runs.TrainRun:
+    """One run, whose report stays in its folder; one that is finished is not trained again."""
+    return runs.train(setting.model, data, folder / setting.model / f"seed-{seed}", setting.train_options(seed))
 
 
 def finished(folder: Path, seeds: int) -> list[dict[str, Any]]:

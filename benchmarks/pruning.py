@@ -2,9 +2,10 @@
 
     python -m benchmarks.pruning [--sets twin frappe] [--seeds 3] [--runs runs/pruning] [--show] [--json FILE]
 
-Each set and method is one `nasrec prune` in a folder of its own, RUNS/MODEL/SET/METHOD: called again, the benchmark
-goes on with what was interrupted and trains nothing twice; the dense models are trained once for both methods. `frappe`
-needs the files of Frappe_x1 in DIR (--data, default NASREC_DATA). The whole takes about an hour of one core.
+Each set and method is one `nasrec.runs.prune` in a folder of its own, RUNS/MODEL/SET/METHOD: called again, the
+benchmark goes on with what was interrupted and trains nothing twice; the dense models are trained once for both
+methods. `frappe` needs the files of Frappe_x1 in DIR (--data, default NASREC_DATA). The whole takes about an hour of
+one core.
 
 Then the last models and the dense one are timed in turns, one pass of 512 rows in one thread.
 """
@@ -21,15 +22,17 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import interleaved, machine
-from benchmarks.frappe import prepared, run
-from nasrec.compiler import compile_graph
+from benchmarks.common import errors_in_one_line, finish, interleaved, machine, setting_of
+from benchmarks.frappe import prepared
+from nasrec import runs
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text
-from nasrec.lowering.graphs import features_of, read_graph
+from nasrec.lowering.graphs import features_of
 from nasrec.reports import text as output
-from nasrec.runs import weights
+from nasrec.runs import PruneOptions, settings
+from nasrec.runs.data import from_settings
+from nasrec.runs.prune import OWN
 
 ROUNDS = (1, 3, 5)
 METHODS = ("mask", "magnitude")
@@ -52,30 +55,37 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="from 0 (3)")
     parser.add_argument("--rounds", type=int, default=max(ROUNDS), help=f"of pruning ({max(ROUNDS)})")
     parser.add_argument("--runs", type=Path, default=Path("runs/pruning"), help="folder of the runs (runs/pruning)")
-    parser.add_argument("--options", action="append", default=[], metavar="WORD", help="further words for nasrec prune")
+    parser.add_argument(
+        "--options",
+        nargs="+",
+        type=setting_of((*settings.KNOWN, *OWN)),
+        default=[],
+        metavar="NAME=VALUE",
+        help="further settings, such as hidden=[16] lr=0.1",
+    )
     parser.add_argument("--timings", type=int, default=30, metavar="N", help="timed rounds of each model (30; 0: none)")
     parser.add_argument("--show", action="store_true", help="train nothing, show what is there")
     parser.add_argument("--json", type=Path, help="write the result to this file as well")
     given = parser.parse_args()
     torch.set_num_threads(1)
     sets = given.sets or ["twin", *(["frappe"] if given.data else [])]
-    runs = given.runs / Path(given.model).stem
+    place = given.runs / Path(given.model).stem
     rows = []
     for name in sets:
-        budget = dict(SETS[name])
-        if name == "frappe" and not given.show:
-            if given.data is None:
+        if not given.show:
+            if name == "frappe" and given.data is None:
                 parser.error("frappe: name the rows: --data, or NASREC_DATA")
-            budget["data"] = prepared(given.data, given.runs / "data")
-        for method in METHODS:
-            folder = runs / name / method
-            if not given.show:
-                prune(given.model, folder, method, given.rounds, given.seeds, budget, given.options)
-        rows += table(name, runs / name, given.timings)
+            with errors_in_one_line():
+                budget = {**SETS[name], **dict(given.options)}
+                if name == "frappe":
+                    budget["data"] = prepared(given.data, given.runs / "data")
+                for method in METHODS:
+                    prune(given.model, place / name / method, method, given.rounds, given.seeds, budget)
+        rows += table(name, place / name, given.timings)
     print(text(rows))
     if given.json is not None:
-        settings = {"common": dict(COMMON), "sets": {name: dict(SETS[name]) for name in sets}}
-        result = {"name": "pruning", "machine": machine(), "model": given.model, "settings": settings, "rows": rows}
+        used = {"common": dict(COMMON), "sets": {name: dict(SETS[name]) for name in sets}}
+        result = {"name": "pruning", "machine": machine(), "model": given.model, "settings": used, "rows": rows}
         write_text(given.json, json_text(result) + "\n", TrainError)
 
 
@@ -93,31 +103,17 @@ def _cell(value: Any, form: str) -> str:
     return "-" if value is None else format(value, form) if isinstance(value, float) or form == ",d" else str(value)
 
 
-def prune(
-    model: str, folder: Path, method: str, rounds: int, seeds: int, budget: Mapping[str, Any], more: Sequence[str]
-) -> None:
-    """One `nasrec prune`, which begins with dense models that the other method has trained."""
+def prune(model: str, folder: Path, method: str, rounds: int, seeds: int, budget: Mapping[str, Any]) -> None:
+    """One pruning, which begins with dense models that the other method has trained."""
     folder.mkdir(parents=True, exist_ok=True)
     for other in METHODS:
         for dense in (folder.parent / other).glob("seed-*/round-0"):
             own = folder / dense.parent.name / "round-0"
             if other != method and not own.exists() and (dense / "report.json").exists():
                 shutil.copytree(dense, own)
-    words = [
-        "prune",
-        model,
-        "-o",
-        os.fspath(folder),
-        "--method",
-        method,
-        "--rounds",
-        str(rounds),
-        "--seeds",
-        str(seeds),
-    ]
-    for option, value in (COMMON | budget).items():
-        words += [f"--{option.replace('_', '-')}", str(value)]
-    run([*words, *more])
+    values = {**COMMON, **budget, "method": method, "rounds": rounds}
+    options = PruneOptions.from_settings(values, train=settings.train_options(values), seeds=seeds)
+    finish(runs.prune(model, from_settings(values), folder, options))
 
 
 def table(name: str, folder: Path, timings: int) -> list[dict[str, Any]]:
@@ -161,10 +157,8 @@ def latencies(models: Mapping[str, Path], rounds: int) -> dict[str, float]:
     """Median microseconds of a pass over 512 rows, the models in turns; weights are those of the first seed."""
     rivals: dict[str, Callable[[], object]] = {}
     for name, folder in models.items():
-        graph = read_graph(folder / "graph.ir")
-        model = compile_graph(graph, seed=0).eval()
-        weights.copy_into(model, weights.read(os.fspath(folder / "weights.pt")), os.fspath(folder))
-        features = features_of(graph)
+        model = runs.open_run(folder).model()
+        features = features_of(model.graph)
         generator = torch.Generator().manual_seed(0)
         dense = torch.randn(512, features.num_dense, generator=generator)
         ids = [torch.randint(count, (512,), generator=generator) for count in features.cardinalities]

@@ -3,10 +3,10 @@
     python -m benchmarks.quantisation [--data DIR] [--rows N] [--seeds 3] [--models kdd-full ...] [--runs DIR]
     python -m benchmarks.quantisation --data DIR --floats runs/frappe --models deepfm dlrm --ways calibrated
 
-Each model is trained in floats by `nasrec train`, then quantised by `nasrec quantize` in every scheme, with calibration
-alone and with one more pass in these bits. Each run has a folder of its own below RUNS: called again, the benchmark
-goes on with what was interrupted and makes nothing twice. DIR (default: NASREC_DATA, else the Criteo twin) is what
-`nasrec train --data` takes. With --floats, float models are those that benchmarks.frappe has trained.
+Each model is trained in floats by `nasrec.runs.train`, then quantised by `nasrec.runs.quantize` in every scheme, with
+calibration alone and with one more pass in these bits. Each run has a folder of its own below RUNS: called again, the
+benchmark goes on with what was interrupted and makes nothing twice. DIR (default: NASREC_DATA, else the Criteo twin) is
+what `nasrec train --data` takes. With --floats, float models are those that benchmarks.frappe has trained.
 
 Columns: differences of test log loss to the same seed's float model, mean and standard deviation over the seeds. A pass
 in few bits is also a pass more of training, so "float, trained on" gives one in floats, as long and at the same rates.
@@ -19,33 +19,39 @@ import json
 import os
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.common import machine
-from benchmarks.frappe import SETTINGS, run
+from benchmarks.common import errors_in_one_line, finish, machine, setting_of
+from benchmarks.frappe import SETTINGS
+from nasrec import runs
 from nasrec.errors import TrainError
 from nasrec.io.atomic import write_text
 from nasrec.io.json import json_text
 from nasrec.reports import text as output
+from nasrec.runs import QuantizeOptions, settings
+from nasrec.runs.data import from_settings
 
-MIXED = "LAST=8"
 LAST = {"dlrm": "top.out", "deepfm": "deep.out"} | dict.fromkeys(("dcn_v2", "xdeepfm", "autoint_plus"), "output")
 """The product that reaches the logit, of models that do not call it `final`."""
 
-SCHEMES: Mapping[str, Sequence[str]] = {
-    "float": ("--weight-bits", "float", "--act-bits", "float"),
-    "W8A8": (),
-    "W8A8 per tensor": ("--per-tensor",),
-    "W4A8": ("--weight-bits", "4"),
-    "mixed": ("--weight-bits", "4", "--bits", MIXED),
-    "W4A4": ("--weight-bits", "4", "--act-bits", "4"),
-}
-"""Options of `nasrec quantize`; mixed: matrices of 4 bits, the last one of 8."""
+MIXED = "mixed"
 
-WAYS: Mapping[str, Sequence[str]] = {"calibrated": (), "trained": ("--epochs", "1")}
+SCHEMES: Mapping[str, QuantizeOptions] = {
+    "float": QuantizeOptions(weight_bits=None, act_bits=None),
+    "W8A8": QuantizeOptions(),
+    "W8A8 per tensor": QuantizeOptions(per_tensor=True),
+    "W4A8": QuantizeOptions(weight_bits=4),
+    MIXED: QuantizeOptions(weight_bits=4),
+    "W4A4": QuantizeOptions(weight_bits=4, act_bits=4),
+}
+"""Mixed: matrices of 4 bits, the last one of 8."""
+
+WAYS: Mapping[str, int] = {"calibrated": 0, "trained": 1}
+"""Passes in few bits."""
 
 
 def main() -> None:
@@ -59,7 +65,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="runs of each model, seeds from 0 (3)")
     parser.add_argument("--epochs", type=int, default=1, help="passes of the float models (1)")
     parser.add_argument("--floats", type=Path, metavar="DIR", help="of benchmarks.frappe, instead of training")
-    parser.add_argument("--options", default="", help="further ones of nasrec train and quantize, as one text")
+    parser.add_argument(
+        "--options",
+        nargs="+",
+        type=setting_of(settings.KNOWN),
+        default=[],
+        metavar="NAME=VALUE",
+        help="further settings of all trainings, such as optimizer=adagrad lr=0.12",
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/quantisation"), help="folder of the runs")
     parser.add_argument("--json", type=Path, help="write the result to this file as well")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
@@ -67,9 +80,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if not options.show:
-        for seed in range(options.seeds):
-            for model in options.models:
-                one_seed(model, seed, options)
+        with errors_in_one_line():
+            for seed in range(options.seeds):
+                for model in options.models:
+                    one_seed(model, seed, options)
     rows = [row for model in options.models for row in rows_of(model, options)]
     print(output.table(HEADER, [[*map(str, row.values())] for row in rows], left=3) if rows else "no run is finished")
     if options.json is not None:
@@ -82,24 +96,28 @@ HEADER = ("model", "bits", "how", "seeds", "test log loss", "difference", "std",
 
 def one_seed(model: str, seed: int, options: argparse.Namespace) -> None:
     """A float model, and all that is made of it."""
-    rows = ["--rows", str(options.rows)] if options.rows else []
-    shared = ["--data", options.data, *rows, "--seed", str(seed), *options.options.split()]
-    folder, start = options.runs / model / f"seed-{seed}", float_run(model, seed, options)
-    folder.mkdir(parents=True, exist_ok=True)
+    values = {"data": options.data, "rows": options.rows, "seed": seed, **dict(options.options)}
+    rows, folder, start = from_settings(values), options.runs / model / f"seed-{seed}", float_run(model, seed, options)
     if options.floats is None:
-        run(["train", model, *shared, "--epochs", str(options.epochs), "-o", os.fspath(start)])
+        finish(runs.train(model, rows, start, settings.train_options({"epochs": options.epochs, **values})))
     elif report_of(start) is None:
         return
     else:
-        shared += SETTINGS[model].shape
+        shape = SETTINGS[model].train_options(seed)
+        values |= {"embedding_dim": shape.embedding_dim, **shape.model_options}
     for scheme in options.schemes:
-        for way, words in ((way, WAYS[way]) for way in options.ways):
-            if scheme == "float" and way == "calibrated":
-                continue
-            target = folder / place(scheme, way)
-            last = LAST.get(model, "final")
-            bits = [word.replace("LAST", last) for word in SCHEMES[scheme]]
-            run(["quantize", model, *shared, "--weights", os.fspath(start), *bits, *words, "-o", os.fspath(target)])
+        for way in options.ways:
+            if scheme != "float" or way != "calibrated":
+                chosen = choice(model, scheme, way, {**values, "weights": os.fspath(start)})
+                finish(runs.quantize(model, rows, folder / place(scheme, way), chosen))
+
+
+def choice(model: str, scheme: str, way: str, values: Mapping[str, Any]) -> QuantizeOptions:
+    """How a model is quantised, given the settings that all of its runs share."""
+    passes = WAYS[way]
+    train = settings.train_options(values, **({"epochs": passes} if passes else {}))
+    chosen = replace(SCHEMES[scheme], train=train, trains=passes > 0)
+    return replace(chosen, bits={LAST.get(model, "final"): 8}) if scheme == MIXED else chosen
 
 
 def float_run(model: str, seed: int, options: argparse.Namespace) -> Path:

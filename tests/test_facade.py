@@ -96,6 +96,7 @@ def test_names_load_on_first_use_and_torch_only_where_it_is_needed() -> None:
         "import sys, nasrec; print(sorted(m for m in sys.modules if m.startswith(('nasrec', 'torch'))));"
         "nasrec.SearchSpace.small(); nasrec.FeatureSpec, nasrec.Genotype, nasrec.TrainError, nasrec.HardwareError;"
         "nasrec.graph_of, nasrec.space, nasrec.io, nasrec.presets.load('criteo-full'); print('torch' in sys.modules);"
-        "nasrec.train.TrainConfig; print('torch' in sys.modules)"
+        "nasrec.train.TrainConfig, nasrec.runs.TrainOptions; print('torch' in sys.modules);"
+        "nasrec.train.train; print('torch' in sys.modules)"
     )
-    assert python(code).split("\n")[:3] == ["['nasrec', 'nasrec._version']", "False", "True"]
+    assert python(code).split("\n")[:4] == ["['nasrec', 'nasrec._version']", "False", "False", "True"]

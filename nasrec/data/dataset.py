@@ -18,6 +18,7 @@ from nasrec.data.splits import split_rows
 from nasrec.errors import DataError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from torch import Tensor
 
     from nasrec.data.vocabulary import Vocabulary
@@ -80,6 +81,16 @@ class Log(ABC):
     def features(self, embedding_dim: int = 16) -> FeatureSpec:
         """What a model for these columns is compiled for; `embedding_dim` channels for each table."""
         return self.schema.features(embedding_dim)
+
+    def to_frame(self) -> pd.DataFrame:
+        """All rows in memory as a pandas DataFrame: columns by their names, ids as they are, and `label`."""
+        import pandas as pd
+
+        rows = self.fetch(slice(None))
+        columns: dict[str, Any] = {"label": np.asarray(rows.label, np.int8)}
+        columns |= {name: rows.dense[:, j] for j, name in enumerate(self.schema.dense_names)}
+        columns |= {name: rows.sparse[:, j] for j, name in enumerate(self.schema.sparse_names)}
+        return pd.DataFrame(columns)
 
     def take(self, rows: NDArray[np.int64] | Sequence[int] | slice) -> ClickLog:
         """The given rows in memory, in the given order."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from nasrec.checks import format_path
 from nasrec.errors import RunError, SearchError, TrainError
 from nasrec.io.atomic import ensure_directory
+from nasrec.lowering.masking import written_word
+from nasrec.lowering.masking import written_word
 from nasrec.runs import folder
 from nasrec.runs.data import DataLike, RunData, load_data, source_of
 from nasrec.runs.options import CHANNELS
@@ -145,7 +147,7 @@ class _Study:
 
         if (net := self.net) is not None and self.options.supernet is not None:
             name = Path(supernet_file(self.options.supernet)).stem
-            return [_Candidate(name, {"masking": net.masking}, net.space, lambda: net)]
+            return [_Candidate(name, {"masking": written_word(net.masking)}, net.space, lambda: net)]
         seeds, balanced = self.options.supernet_seeds, self.space.balanced_dot
         variants: Sequence[Variant] = [Variant(balanced_dot=balanced, seed=seed) for seed in range(seeds)]
         if self.options.matrix:

@@ -1,4 +1,4 @@
-"""The settings of the leaderboard train through the command line, and the table says what their reports say."""
+"""The settings of the leaderboard train, and the table says what their reports say."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ import pytest
 from benchmarks import frappe
 from benchmarks.frappe import SETTINGS, Setting
 from nasrec import FeatureSpec
-from nasrec.cli.commands import train as command
-from nasrec.cli.options import model as architectures
-from nasrec.cli.options import training as settings
-from nasrec.cli.usage import Parser
+from nasrec.errors import DataError
+from nasrec.runs import DataSource
+from nasrec.runs.model import architecture_of
 
-SHORT = {"rows": 400, "max_steps": 2, "batch_size": 128}
+SHORT = {"max_steps": 2, "batch_size": 128}
 
 
 def shortened(model: str, **options: Any) -> Setting:
@@ -28,26 +27,27 @@ def shortened(model: str, **options: Any) -> Setting:
 
 
 @pytest.mark.parametrize("model", SETTINGS)
-def test_every_setting_is_a_command(model: str, tmp_path: Path) -> None:
-    parser, setting = Parser(), SETTINGS[model]
-    command.configure(parser)
-    args = parser.parse_args(setting.command("rows", 3, tmp_path)[1:])
-    settings.merge(args)
-    config = settings.train_config(args)
+def test_every_setting_is_one_of_the_leaderboard(model: str) -> None:
+    setting = SETTINGS[model]
+    options = setting.train_options(3)
+    config = options.config
     assert (config.seed, config.lr, config.clip_norm, config.warmup) == (3, 0.001, 10, 0)
     assert config.embedding_decay == setting.embedding_decay and config.weight_decay == 0
     assert (config.monitor, config.schedule, config.patience) == ("auc", "plateau", 2)
-    assert args.embedding_std == 1e-4 and args.data == "rows" and args.output == str(tmp_path)
-    architecture = architectures.from_args(args)
+    assert options.embedding_std == 1e-4
+    architecture = architecture_of(model).with_options(options.model_options)
     given = {name: value for name, value in setting.options.items() if name != "embedding_dim"}
     assert architecture.name == model and architecture.options == given
-    graph = architecture.graph(FeatureSpec(0, [5] * 10, args.embedding_dim))
+    assert options.embedding_dim is not None
+    graph = architecture.graph(FeatureSpec(0, [5] * 10, options.embedding_dim))
     assert any(node.op == "batch_norm" for node in graph) == (setting in frappe.LEADERBOARD)
 
 
 @pytest.mark.slow
 def test_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Two seeds through the whole program; the second call trains nothing."""
+    rows = DataSource("synth:frappe", rows=400)
+    monkeypatch.setattr(frappe, "prepared", lambda data, folder: rows)
     monkeypatch.setitem(SETTINGS, "deepfm", shortened("deepfm", hidden=(8,)))
     words = ["frappe", "--data", "synth:frappe", "--models", "deepfm", "dlrm", "--runs", str(tmp_path), "--json"]
     monkeypatch.setattr(sys, "argv", [*words, str(tmp_path / "a.json"), "--models", "deepfm", "--seeds", "2"])
@@ -71,10 +71,9 @@ def test_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert "deepfm" in shown and "dlrm" not in shown
 
 
-def test_what_fails_ends_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
+def test_what_fails_ends_the_program(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
         frappe.train(SETTINGS["deepfm"], os.fspath(tmp_path / "none"), 0, tmp_path)
-    assert ended.value.code == 2 and "no such file" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def test_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
         {"data": "synth:criteo", "rows": 500, "batch_size": 128, "max_steps": 2},  # type: ignore[index]
     )
     words = ["pruning", "--sets", "twin", "--model", "dlrm", "--seeds", "2", "--rounds", "1", "--timings", "3"]
-    words += ["--options=--bottom=8", "--options=--hidden=16", "--runs", str(tmp_path / "runs")]
+    words += ["--options", "bottom=[8]", "hidden=[16]", "--runs", str(tmp_path / "runs")]
     monkeypatch.setattr(sys, "argv", [*words, "--json", str(tmp_path / "a.json")])
     pruning.main()
     rows = json.loads((tmp_path / "a.json").read_text())["rows"]
@@ -36,4 +36,12 @@ def test_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     pruning.main()
     shown = capsys.readouterr()
     assert "magnitude 1" in shown.out and not shown.err
+    monkeypatch.setattr(sys, "argv", [*words, "--options", "share=2"])
+    with pytest.raises(SystemExit) as ended:
+        pruning.main()
+    assert ended.value.code == 2 and "pruning: share must be a number" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", [*words, "--options", "shares=2"])
+    with pytest.raises(SystemExit):
+        pruning.main()
+    assert "'shares=2' is no NAME=VALUE" in capsys.readouterr().err
     torch.set_num_threads(threads)
