@@ -2,9 +2,12 @@
 # make demo    a small search, from data to the in-memory estimate
 # make test    linters, type checker, tests
 # make bench   every benchmark, results in runs/bench
-# make torchrec  what embedding tables spread over several processes need on top of setup
+# make wheel   a wheel and the source distribution, in dist; without CUDA kernels unless USE_CUDA=1
+# make torchrec   what embedding tables spread over several processes need on top of setup
+# make setup-all  that and every other optional package, so that no test is skipped
 #
-# PYTHON names the interpreter that the environment is made with; USE_CUDA=0|1|auto is passed on to the build.
+# PYTHON names the interpreter that the environment is made with; USE_CUDA=0|1|auto is passed on to the build; WHEELS
+# names the folder that wheels are put in.
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,11 +16,12 @@ PY := $(VENV)/bin/python
 SOURCES := setup.py CMakeLists.txt pyproject.toml $(shell find csrc -type f)
 BENCHMARKS := $(shell grep -ls '^def main' benchmarks/*.py)
 TEST_WORKERS ?= 2
+WHEELS ?= dist
 
 # Idle OpenMP threads that spin take the core that another process needs.
 export OMP_WAIT_POLICY := passive
 
-.PHONY: setup torchrec demo test bench clean
+.PHONY: setup setup-all torchrec demo test bench wheel clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.built
@@ -25,6 +29,9 @@ setup: $(VENV)/.built
 # Without its dependencies: among them are another torch, and FBGEMM for CUDA.
 torchrec: setup
 	$(PIP) install --quiet --no-deps --requirement requirements-torchrec.txt
+
+setup-all: setup torchrec
+	$(PIP) install --quiet --requirement requirements-optional.txt
 
 demo: setup
 	$(VENV)/bin/nasrec demo
@@ -42,8 +49,18 @@ bench: setup
 	  $(PY) -m benchmarks.$$name --json runs/bench/$$name.json; \
 	done
 
+# setuptools packs what an earlier build left in build/lib*, also what the sources have no more. torch's libraries are
+# in the process before the extension is loaded, and must stay the only ones: none is put into the wheel.
+wheel: setup
+	rm -rf build/lib* build/bdist* build/wheel
+	USE_CUDA=$${USE_CUDA:-0} $(PIP) wheel --quiet --no-build-isolation --no-deps --wheel-dir build/wheel .
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" auditwheel repair --exclude 'libtorch*' --exclude 'libc10*' \
+	  --wheel-dir $(WHEELS) build/wheel/*.whl
+	$(PY) -m build --sdist --no-isolation --outdir $(WHEELS) >build/sdist.log || { cat build/sdist.log; false; }
+	@ls -l $(WHEELS)
+
 clean:
-	rm -rf build nasrec/_C*.so $(VENV)/.built
+	rm -rf build dist nasrec/_C*.so $(VENV)/.built
 
 $(VENV)/.built: $(VENV)/.installed $(SOURCES)
 	$(PIP) install --quiet --no-build-isolation --no-deps --editable .

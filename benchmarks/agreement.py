@@ -45,9 +45,9 @@ def model_links(model: CompiledModel) -> list[Link]:
 
 
 def path_links(net: Supernet, genotype: Genotype) -> list[Link]:
-    """Ours of a path by the reference that computes the same: with published masking the reference's supernet, whose
+    """Ours of a path by the reference that computes the same: with full-width masking the reference's supernet, whose
     parameters all are ours too; sliced, the stand-alone model of the genotype."""
-    if net.masking == "published":
+    if net.masking == "full_width":
         named = [(ParamRef(name, tuple(value.shape)), value) for name, value in net.named_parameters()]
         return [Link(ref, ref, value) for ref, value in named]
     alone = {node.id: dict(node.params) for node in graph_of(genotype, net.features)}

@@ -31,6 +31,7 @@ import numpy as np
 from benchmarks.common import arguments, report
 from nasrec import FeatureSpec, SearchSpace, Supernet
 from nasrec.data import ClickLog, Schema
+from nasrec.lowering.masking import MASKINGS, current_word
 from nasrec.supernet import save, train
 from nasrec.train import TrainConfig
 from nasrec.train.progress import Silent
@@ -102,7 +103,7 @@ def main() -> None:
         batch=512,
         steps=20,
         precision={"choices": ("float32", "bfloat16"), "default": "float32"},
-        masking={"choices": ("sliced", "published"), "default": "sliced"},
+        masking={"type": current_word, "choices": MASKINGS, "default": "sliced"},
         unbalanced=0,
         limit_gib=8.0,
     )

@@ -30,6 +30,7 @@ from benchmarks.release import score as release
 from benchmarks.supernet_step import SPACES, draws
 from nasrec import Genotype, Supernet
 from nasrec.data import Log, synthesize
+from nasrec.lowering.masking import MASKINGS, current_word
 from nasrec.supernet import FinetuneConfig, Scorer
 from nasrec.train import evaluate
 
@@ -55,7 +56,7 @@ def main() -> None:
         rows=300_000,
         gate_inputs=1,
         precision={"choices": ("float32", "bfloat16"), "default": "float32"},
-        masking={"choices": ("published", "sliced"), "default": "published"},
+        masking={"type": current_word, "choices": MASKINGS, "default": "full_width"},
         rivals={"nargs": "+", "default": RIVALS, "choices": RIVALS},
     )
     log = synthesize("criteo", options.rows).log

@@ -3,7 +3,7 @@
 A step is everything between a drawn path and the updated store: lowering the path (ours; it is made anew each time, as
 paths seldom recur in training), forward, binary cross-entropy, backward, Adagrad, gradients let go. The reference is
 the published release's supernet (benchmarks/release): operators at full width, layer norm over the full width, then a
-mask; connections that are not selected take part as zeros. `published` masking computes the same numbers. `sliced`
+mask; connections that are not selected take part as zeros. Full-width masking computes the same numbers. `sliced`
 runs on active slices alone, its layer norm over the active width, which are the numbers of the genotype's own model.
 With --dtypes bfloat16 ours also computes paths in bfloat16, over the same float32 store; the reference is float32.
 
@@ -29,13 +29,12 @@ from benchmarks.common import arguments, interleaved, report
 from benchmarks.release import ReleaseSubnet, ReleaseSupernet
 from benchmarks.steps import ADAGRAD, LEARNING_RATE, adagrad, train_step
 from nasrec import FeatureSpec, Genotype, SearchSpace, Supernet
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import MASKINGS, Masking, written_word
 from nasrec.profiling import Peaks, measure_peaks
 from nasrec.profiling.batch import Batch
 from nasrec.supernet import PathAdagrad
 
 SPACES = {"full": SearchSpace.full, "small": SearchSpace.small}
-MASKINGS: tuple[Masking, ...] = ("published", "sliced")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 TOLERANCES = {"float32": (1e-3, 1e-2), "bfloat16": (5e-2, 0.5)}
 """How far logits may be from the reference's, relative to their spread, and how far a parameter's move, relative to
@@ -100,9 +99,9 @@ def measure(
     return rows
 
 
-def label(masking: str, dtype: str) -> str:
-    """Name of one of ours."""
-    return masking if dtype == "float32" else f"{masking}_bf16"
+def label(masking: Masking, dtype: str) -> str:
+    """Name of one of ours in results."""
+    return written_word(masking) if dtype == "float32" else f"{written_word(masking)}_bf16"
 
 
 def our_step(
@@ -152,7 +151,7 @@ def check_agreement(
 ) -> None:
     """Ours and what it is held against give the same logits on all paths and move the first one's parameters alike.
 
-    Published masking is held against the reference's supernet; sliced masking, which computes something else, against
+    Full-width masking is held against the reference's supernet; sliced masking, which computes something else, against
     the reference's stand-alone model of the path.
     """
     for path in reversed(paths):

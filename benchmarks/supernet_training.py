@@ -92,7 +92,7 @@ def rivals(space: SearchSpace, log: Log, options: Any) -> Mapping[str, Rival]:
     """Each does all steps of a turn."""
     sampling = PathSampling(warmup_share=0.0)
     features = log.features(16)
-    nets = {masking: Supernet(space, features, masking=masking, seed=0) for masking in ("sliced", "published")}
+    nets = {masking: Supernet(space, features, masking=masking, seed=0) for masking in ("sliced", "full_width")}
     found: dict[str, Rival] = {"release": release_loop(space, log, sampling, options)}
     for dtype in options.dtypes:
         for masking, net in nets.items():

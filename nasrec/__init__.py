@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a t
     from nasrec.compiler import CompiledModel, compile, compile_graph
     from nasrec.draw import draw_architecture
     from nasrec.errors import (
+        BaselineError,
         CompileError,
         DataError,
         DesignError,
@@ -83,13 +84,13 @@ if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a t
     from nasrec_pim import HardwareError, MappingError
 
 __all__ = [
-    "Block", "CompileError", "CompiledModel", "DataError", "DesignError", "ExportError", "FeatureError",
-    "FeatureSpec", "Genotype", "GenotypeError", "Graph", "HardwareError", "InterpretError", "KernelError",
-    "KernelUnavailable", "MappingError", "NasrecError", "OtherRankFailed", "ParseError", "PassError", "ProfileError",
-    "PruneError", "QuantError", "RankLost", "RunError", "SearchError", "SearchSpace", "SpaceError", "StateDictError",
-    "Supernet", "TrainError", "VerifyError", "__version__", "baselines", "checks", "cli", "codesign", "compile",
-    "compile_graph", "compiler", "cost", "data", "draw", "draw_architecture", "environment", "errors", "export",
-    "extras", "features", "genotype", "graph_of", "interop", "io", "kernels", "layers", "lower", "lowering",
+    "BaselineError", "Block", "CompileError", "CompiledModel", "DataError", "DesignError", "ExportError",
+    "FeatureError", "FeatureSpec", "Genotype", "GenotypeError", "Graph", "HardwareError", "InterpretError",
+    "KernelError", "KernelUnavailable", "MappingError", "NasrecError", "OtherRankFailed", "ParseError", "PassError",
+    "ProfileError", "PruneError", "QuantError", "RankLost", "RunError", "SearchError", "SearchSpace", "SpaceError",
+    "StateDictError", "Supernet", "TrainError", "VerifyError", "__version__", "baselines", "checks", "cli", "codesign",
+    "compile", "compile_graph", "compiler", "cost", "data", "draw", "draw_architecture", "environment", "errors",
+    "export", "extras", "features", "genotype", "graph_of", "interop", "io", "kernels", "layers", "lower", "lowering",
     "metrics", "presets", "profiling", "progress", "prune", "quant", "rank", "reports", "runs", "search", "space",
     "supernet", "train",
 ]  # fmt: skip
@@ -103,9 +104,9 @@ _EXPORTS = {
     "nasrec.compiler": ("CompiledModel", "compile", "compile_graph"),
     "nasrec.draw": ("draw_architecture",),
     "nasrec.errors": (
-        "CompileError", "DataError", "DesignError", "ExportError", "FeatureError", "GenotypeError", "InterpretError",
-        "KernelError", "KernelUnavailable", "NasrecError", "OtherRankFailed", "ParseError", "PassError",
-        "ProfileError", "PruneError", "QuantError", "RankLost", "RunError", "SearchError", "SpaceError",
+        "BaselineError", "CompileError", "DataError", "DesignError", "ExportError", "FeatureError", "GenotypeError",
+        "InterpretError", "KernelError", "KernelUnavailable", "NasrecError", "OtherRankFailed", "ParseError",
+        "PassError", "ProfileError", "PruneError", "QuantError", "RankLost", "RunError", "SearchError", "SpaceError",
         "StateDictError", "TrainError", "VerifyError",
     ),
     "nasrec.features": ("FeatureSpec",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nasrec_ir.errors import InterpretError, NasrecError, ParseError, PassError, PruneError, VerifyError
 
 __all__ = [
+    "BaselineError",
     "CompileError",
     "DataError",
     "DesignError",
@@ -29,6 +30,10 @@ __all__ = [
     "TrainError",
     "VerifyError",
 ]
+
+
+class BaselineError(NasrecError):
+    """A hand-made model, or one of its options, is unknown or out of range; the message names it."""
 
 
 class GenotypeError(NasrecError):

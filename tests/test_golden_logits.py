@@ -61,7 +61,7 @@ def test_compiled_model(case: Subnet) -> None:
 @pytest.fixture(scope="module", params=SUPERNETS, ids=lambda case: case.name)
 def supernet(request: pytest.FixtureRequest) -> tuple[SupernetCase, Supernet]:
     case = request.param
-    net = Supernet(case.space, case.features, masking="published")
+    net = Supernet(case.space, case.features, masking="full_width")
     release.load_state_dict(net, tensors(case))
     return case, net
 
@@ -195,7 +195,7 @@ def test_weights_of_pruned_blocks_are_not_needed() -> None:
 
 def test_a_supernet_needs_every_entry() -> None:
     case = SUPERNETS[2]
-    net = Supernet(case.space, case.features, masking="published", seed=0)
+    net = Supernet(case.space, case.features, masking="full_width", seed=0)
     name = next(name for name in case.shapes if name.endswith("_layernorm.bias"))
     refused(net, {key: value for key, value in tensors(case).items() if key != name}, f"^{name} is missing")
 
@@ -203,7 +203,7 @@ def test_a_supernet_needs_every_entry() -> None:
 def test_sliced_supernets_do_not_take_the_releases_weights() -> None:
     case = SUPERNETS[2]
     net = Supernet(case.space, case.features, masking="sliced", seed=0)
-    refused(net, tensors(case), "masking='published'")
+    refused(net, tensors(case), "masking='full_width'")
 
 
 @pytest.mark.parametrize("state", [None, [], "file.pt", 3])

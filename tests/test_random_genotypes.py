@@ -170,7 +170,7 @@ def test_a_thousand_random_genotypes(name: str, which: int) -> None:
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_published_masking_agrees_with_its_definition(name: str) -> None:
+def test_full_width_masking_agrees_with_its_definition(name: str) -> None:
     """At full width with masks: the optimised graph skips what the masks take away, and computes the same.
 
     In floats: the scale of a quantised weight is that of the slice left, see tests/supernet/test_quantised.py.
@@ -178,10 +178,10 @@ def test_published_masking_agrees_with_its_definition(name: str) -> None:
     members = replace(space(name, 4), operator_bits=(), activation_bits=())
     rng = np.random.default_rng(6)
     for which, features in enumerate(FEATURES):
-        net = Supernet(members, features, masking="published", layer_norm=members.layer_norm[0], seed=1).double()
+        net = Supernet(members, features, masking="full_width", layer_norm=members.layer_norm[0], seed=1).double()
         for _ in range(3):
             genotype = members.sample(rng)
-            definition = lower_path(genotype, members, features, "published")
+            definition = lower_path(genotype, members, features, "full_width")
             logits = net(*batch(which), genotype)
             agree(logits, interpret(definition, stored_arrays(net), batch(which)))
             agree(net.extract(genotype)(*batch(which)), logits)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 from nasrec._version import __version__
+from nasrec.cli.completion import SHELLS, PrintCompletion
 from nasrec.cli.usage import BAD_INPUT, BROKEN_PIPE, INTERRUPTED, Parser, UsageError
 from nasrec.errors import NasrecError, OtherRankFailed
 
@@ -78,6 +79,13 @@ def _parser(words: Sequence[str]) -> Parser:
         "130 interrupted with what was done kept.",
     )
     parser.add_argument("--version", action="version", version=f"nasrec {__version__}")
+    parser.add_argument(
+        "--print-completion",
+        action=PrintCompletion,
+        choices=SHELLS,
+        metavar="SHELL",
+        help=f"print a script that completes commands in {', '.join(SHELLS)}",
+    )
     parser.add_argument("-v", "--verbose", action="count", default=0, help="log what is done; twice for details")
     # Not `required`: argparse would list the commands without saying where help is.
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")

@@ -24,7 +24,7 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     everything fits.
 
     Args:
-        model: from `nasrec.compile`, or a `Supernet` with published masking.
+        model: from `nasrec.compile`, or a `Supernet` with full-width masking.
         state_dict: tensors (or arrays) by the release's `state_dict` keys, each of the release's full shape.
 
     Raises:
@@ -55,8 +55,8 @@ def load_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
 
 def _parameters(model: nn.Module) -> Iterator[tuple[ParamRef, Tensor]]:
     if isinstance(model, Supernet):
-        if model.masking != "published":
-            raise StateDictError("the release's weights belong to a supernet with masking='published'")
+        if model.masking != "full_width":
+            raise StateDictError("the release's weights belong to a supernet with masking='full_width'")
         for name, parameter in model.named_parameters():
             yield ParamRef(name, tuple(parameter.shape)), parameter
         return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nasrec.lowering.layout import Masking, StoreWidths
+from nasrec.lowering.layout import StoreWidths
+from nasrec.lowering.masking import Masking
 from nasrec.lowering.network import lower
 
 __all__ = ["Masking", "StoreWidths", "lower"]

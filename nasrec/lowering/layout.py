@@ -7,14 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from nasrec.lowering.masking import Masking
 from nasrec_ir import GraphBuilder, ParamRef
 from nasrec_ir.types import Range, Segments, merge
 
-__all__ = ["Joined", "Layout", "Masking", "Piece", "StoreWidths"]
-
-Masking = Literal["published", "sliced"]
-"""`published`: operators run at full width, layer norm included, and results are masked, as the release does.
-`sliced`: operators run on the active slice only, which makes a path equal to the compiled model."""
+__all__ = ["Joined", "Layout", "Piece", "StoreWidths"]
 
 Side = Literal["dense", "sparse"]
 
@@ -81,7 +78,7 @@ class Width:
 
 @dataclass(frozen=True)
 class Layout:
-    """Decides widths, joins inputs and names slices for one of: stand-alone (no store), published, sliced."""
+    """Decides widths, joins inputs and names slices for one of: stand-alone (no store), full width, sliced."""
 
     store: StoreWidths | None = None
     masking: Masking | None = None
@@ -91,12 +88,12 @@ class Layout:
         if self.store is None:
             return Width(sampled, sampled, None)
         most = self.store.dense if side == "dense" else self.store.sparse
-        return Width(most, most, sampled) if self.masking == "published" else Width(sampled, most, None)
+        return Width(most, most, sampled) if self.masking == "full_width" else Width(sampled, most, None)
 
     def join(self, b: GraphBuilder, scope: str, outputs: Sequence[Output], chosen: Sequence[int]) -> Joined:
         """Concatenates the chosen outputs.
 
-        In a published supernet every earlier output is present, those not chosen as zeros; else only the chosen
+        In a supernet of full width every earlier output is present, those not chosen as zeros; else only the chosen
         ones are, and the columns say where they lie in the store.
         """
         ids: list[str] = []
@@ -108,14 +105,14 @@ class Layout:
                 if selected:
                     ids.append(piece.id)
                     columns.append((offset + piece.offset, offset + piece.offset + piece.width))
-                elif self.masking == "published":
+                elif self.masking == "full_width":
                     zeros = b.add("zeros", id=f"{scope}.unused", shape=b.type(piece.id).shape)
                     ids.append(zeros)
             if selected or self.store is not None:
                 offset += output.stored_width
         joined = ids[0] if len(ids) == 1 else b.add("concat", ids, id=scope)
         width = b.type(joined).shape[0]
-        if self.masking == "published":
+        if self.masking == "full_width":
             columns = [(0, width)]
         return Joined(joined, width, offset, merge(columns))
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from nasrec.errors import FeatureError, GenotypeError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import DENSE_OPERATORS, READS, SPACE_OPERATORS, Block, Genotype, smallest_space
-from nasrec.lowering.layout import MERGER_FIELDS, Layout, Masking, Output, StoreWidths
+from nasrec.lowering.layout import MERGER_FIELDS, Layout, Output, StoreWidths
+from nasrec.lowering.masking import Masking, masking_of
 from nasrec.lowering.operators import BlockLowering
 from nasrec_ir import Graph, GraphBuilder, ParamRef, TensorType
 from nasrec_ir.types import merge
@@ -22,7 +23,7 @@ def lower(
     features: FeatureSpec,
     *,
     store: StoreWidths | None = None,
-    masking: Masking = "published",
+    masking: Masking = "full_width",
     operators: Sequence[str] | None = None,
     every_projection: bool = False,
     name: str | None = None,
@@ -46,12 +47,13 @@ def lower(
     Raises:
         GenotypeError: the genotype is none.
         FeatureError: the features do not fit an operator of the genotype.
+        SpaceError: unknown masking.
     """
     if not isinstance(genotype, Genotype):
         raise GenotypeError(f"expected a Genotype, not {type(genotype).__name__}; Genotype.load reads a file")
     if not isinstance(features, FeatureSpec):
         raise FeatureError(f"expected a FeatureSpec, not {type(features).__name__}")
-    layout = Layout(store, masking if store else None)
+    layout = Layout(store, masking_of(masking) if store else None)
     used = {operator for block in genotype.blocks for operator in block.operators}
     if operators is None:
         operators = SPACE_OPERATORS[genotype.space or smallest_space(used)]
@@ -131,7 +133,7 @@ def _block(
         source = merged if in_place else units
         extra = context.dense_to_sparse(f"{context.prefix}.project_emb_dim", source)
         parts.append((extra, MERGER_FIELDS, MERGER_FIELDS))
-    elif layout.masking == "published":
+    elif layout.masking == "full_width":
         extra = b.add("zeros", id=f"{scope}.d2s.none", shape=(MERGER_FIELDS, context.channels))
         parts.append((extra, MERGER_FIELDS, MERGER_FIELDS))
     elif layout.store is not None:

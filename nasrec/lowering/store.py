@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from nasrec.features import FeatureSpec
 from nasrec.genotype import SPACE_OPERATORS, Genotype
-from nasrec.lowering.layout import Masking, StoreWidths
+from nasrec.lowering.layout import StoreWidths
+from nasrec.lowering.masking import Masking, masking_of
 from nasrec.lowering.network import lower
 from nasrec.space import SearchSpace
 from nasrec_ir import Graph
@@ -19,7 +20,7 @@ def store_parameters(
 ) -> dict[str, tuple[int, ...]]:
     """Name and shape of every parameter that some path of the space reads.
 
-    With published masking these are the release's, name by name. Sliced paths also need the projections that the
+    With full-width masking these are the release's, name by name. Sliced paths also need the projections that the
     full widths happen not to need.
     """
     everything = replace(space, dense_to_sparse=(True,), fm=(True,), operator_bits=(), activation_bits=()).widest()
@@ -29,7 +30,7 @@ def store_parameters(
         store=_widths(space),
         masking=masking,
         operators=_numbering(space),
-        every_projection=masking == "sliced",
+        every_projection=masking_of(masking) == "sliced",
     )
     return {ref.name: ref.shape for node in graph for _, ref in node.params}
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
-from nasrec.compiler import compile_graph
+from nasrec.compiler import CompiledModel, compile_graph
 from nasrec.errors import ProfileError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype, smallest_space
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import Masking, masking_of
 from nasrec.lowering.store import lower_path, store_parameters
 from nasrec.profiling.batch import Batch
 from nasrec.profiling.measure import BACKENDS, profile
@@ -36,6 +36,7 @@ def profile_graph(
     rounds: int | None = None,
     device: str | torch.device = "cpu",
     seed: int = 0,
+    prepare: Callable[[CompiledModel], object] | None = None,
 ) -> Profile:
     """Times a compiled model node by node, on random rows.
 
@@ -48,6 +49,7 @@ def profile_graph(
         rounds: how often each is timed; default: for about 4 seconds.
         device: where.
         seed: of weights and rows.
+        prepare: is called with the model before it is timed, for example to copy trained weights in.
 
     Raises:
         ProfileError: an argument makes no sense, or there is not memory enough.
@@ -60,7 +62,10 @@ def profile_graph(
     elements = sum(ref.elements for ref in graph.parameters().values())
     check_memory(graph, batch, place, trained=trained, parameters=elements)
     with refusals(batch):
-        model = compile_graph(graph, seed=seed).to(place)
+        model = compile_graph(graph, seed=seed)
+        if prepare is not None:
+            prepare(model)
+        model = model.to(place)
         rows = Batch.random(features, batch, device=place, seed=seed)
         return profile(compiled_model(model, rows, trained=trained), what, rivals=rivals, rounds=rounds)
 
@@ -69,7 +74,7 @@ def profile_genotype(
     genotype: Genotype,
     features: FeatureSpec,
     *,
-    masking: Masking = "published",
+    masking: Masking = "full_width",
     batch: int = 512,
     rivals: Sequence[str] = ("eager",),
     rounds: int | None = None,
@@ -81,7 +86,7 @@ def profile_genotype(
     Lowering the path, which every step with a new path begins with, is part of it. Arguments and errors are as in
     `profile_graph`; `masking` is the supernet's.
     """
-    place = _checked(batch, rivals, rounds, device)
+    place, masking = _checked(batch, rivals, rounds, device), masking_of(masking)
     space = space_of(genotype)
     path = OPTIMIZE.run(lower_path(genotype, space, features, masking))
     shapes = store_parameters(space, features, masking, layer_norm=genotype.layer_norm).values()

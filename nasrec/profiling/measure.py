@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from nasrec import kernels
+from nasrec.lowering.masking import Masking
 from nasrec.profiling.clock import Clock, clock_of, quiet
 from nasrec.profiling.node_timing import Lap, Part, forward_sweep, step_sweep, still
 from nasrec.profiling.peaks import measure_peaks
@@ -38,7 +39,7 @@ def profile(
     *,
     rivals: Sequence[str] = ("eager",),
     rounds: int | None = None,
-    masking: str | None = None,
+    masking: Masking | None = None,
 ) -> Profile:
     """Times every node of a subject, and the whole of it beside its rivals.
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from nasrec.lowering.masking import Masking, written_word
 from nasrec.profiling.node_timing import Part
 from nasrec.profiling.peaks import Peaks
 from nasrec.profiling.work import NO_WORK, NodeWork, Work
@@ -143,7 +144,7 @@ class Profile:
     graph: Graph
     what: What
     batch: int
-    masking: str | None
+    masking: Masking | None
     peaks: Peaks
     nodes: tuple[NodeProfile, ...]
     other_s: dict[Part, float]
@@ -182,7 +183,7 @@ class Profile:
         return {
             "graph": self.graph.name,
             "what": self.what,
-            "masking": self.masking,
+            "masking": None if self.masking is None else written_word(self.masking),
             "batch": self.batch,
             "rounds": self.rounds,
             "peaks": asdict(peaks),

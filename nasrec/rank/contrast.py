@@ -6,11 +6,14 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nasrec.rank.agreement import STATISTICS, Interval, percentiles
-from nasrec.rank.study import Ranked
+
+if TYPE_CHECKING:
+    from nasrec.rank.study import Ranked
 
 __all__ = ["Contrast", "contrasts"]
 

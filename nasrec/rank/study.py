@@ -11,12 +11,12 @@ from nasrec.data.dataset import Log, Splits
 from nasrec.errors import TrainError
 from nasrec.genotype import Genotype
 from nasrec.io.atomic import ensure_directory
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import Masking, masking_of, written_word
 from nasrec.progress import Meter
 from nasrec.rank.agreement import Agreement, agreement
 from nasrec.space import SearchSpace
 from nasrec.supernet import STRATEGIES, FinetuneConfig, PathSampling, Scorer, Supernet, load, save, train
-from nasrec.train import TrainConfig, console_progress
+from nasrec.train import Progress, TrainConfig
 from nasrec.train.store import FolderStore
 
 __all__ = ["Ranked", "Variant", "matrix", "rank", "score_all", "trained"]
@@ -28,20 +28,23 @@ class Variant:
 
     Attributes:
         strategy: of path sampling, see `nasrec.supernet.STRATEGIES`.
-        masking: what masks mean, "sliced" or "published".
+        masking: what masks mean, "sliced" or "full_width".
         balanced_dot: whether dot-products are operator-balanced.
         seed: added to that of the training.
     """
 
     strategy: str = "single-operator-any-connection"
-    masking: Masking = "published"
+    masking: Masking = "full_width"
     balanced_dot: bool = True
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "masking", masking_of(self.masking))
 
     @property
     def name(self) -> str:
         """For folders and tables."""
-        parts = [self.strategy, self.masking]
+        parts = [self.strategy, written_word(self.masking)]
         parts += [] if self.balanced_dot else ["unbalanced"]
         parts += [f"seed-{self.seed}"] if self.seed else []
         return "-".join(parts)
@@ -50,7 +53,7 @@ class Variant:
     def traits(self) -> dict[str, str | int]:
         """By what variants are told apart."""
         dot = "balanced" if self.balanced_dot else "unbalanced"
-        return {"paths": self.strategy, "masking": self.masking, "dot-product": dot, "seed": self.seed}
+        return {"paths": self.strategy, "masking": written_word(self.masking), "dot-product": dot, "seed": self.seed}
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Ranked:
 
 
 def matrix(
-    maskings: Sequence[Masking] = ("sliced", "published"), balanced: Sequence[bool] = (True,), seeds: int = 1
+    maskings: Sequence[Masking] = ("sliced", "full_width"), balanced: Sequence[bool] = (True,), seeds: int = 1
 ) -> list[Variant]:
     """All strategies with all of these."""
     return [Variant(*choice) for choice in itertools.product(STRATEGIES, maskings, balanced, range(seeds))]
@@ -88,8 +91,13 @@ def trained(
     embedding_dim: int,
     config: TrainConfig,
     target: Path,
+    progress: Progress | None = None,
 ) -> Supernet:
     """The supernet of a variant: trained now, gone on with, or read from the folder where it is finished.
+
+    Args:
+        target: supernets lie in it, each in a folder of its variant's name.
+        progress: shows the training; None: silent.
 
     Raises:
         TrainError: training fails, or the folder holds another run.
@@ -109,7 +117,7 @@ def trained(
         None,
         config,
         PathSampling(strategy=variant.strategy),
-        console_progress(variant.name),
+        progress,
         store=FolderStore(place / "checkpoints"),
     )
     if result.interrupted:

@@ -72,6 +72,13 @@ class AlgorithmComparison:
         """Mean regret at the end of the budget, and the interval of that mean by bootstrap over the seeds."""
         return _mean_and_interval(self.regret[name][:, -1], level)
 
+    def curve(self, name: str) -> tuple[Floats, Floats, Floats]:
+        """Mean regret after each architecture, and the ends of the 95 per cent interval of that mean by its standard
+        error, [budget] each."""
+        regret = self.regret[name]
+        mean, error = regret.mean(axis=0), 1.96 * regret.std(axis=0, ddof=1) / np.sqrt(len(regret))
+        return mean, mean - error, mean + error
+
     def advantage(self, name: str, over: str, level: float = 0.95) -> tuple[float, float, float]:
         """By how much the final regret of one algorithm is smaller than another's, seed by seed; with interval."""
         return _mean_and_interval(self.regret[over][:, -1] - self.regret[name][:, -1], level)

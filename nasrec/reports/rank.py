@@ -1,4 +1,4 @@
-"""The pages of a ranking study and of a contest of search algorithms."""
+"""The pages of a ranking study and of a comparison of search algorithms."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nasrec.reports import rank_figures as pictures
 from nasrec.reports.page import MISSING, Page, figure, interval
 
 __all__ = ["page"]
@@ -27,7 +28,7 @@ _GAINS = ("kendall", "spearman", "kendall_top_half", "regret_top_5")
 
 def page(run: Path, found: Report) -> Page:
     """Of the report in the run's folder."""
-    return _contest(run, found) if "regret" in found else _study(run, found)
+    return _comparison(run, found) if "regret" in found else _study(run, found)
 
 
 def _study(run: Path, found: Report) -> Page:
@@ -62,8 +63,8 @@ def _study(run: Path, found: Report) -> Page:
             caption="Mean differences over pairs of rankings that differ in nothing else, with 95 per cent bootstrap "
             "intervals over the architectures. More correlation and less regret are better.",
         )  # fmt: skip
-    _picture(made, run, "scatter.png", "true against predicted log loss, a panel for each way of predicting", _SCATTER)
-    _picture(made, run, "cdf.png", "distribution of true log losses of the quarter predicted best", _CDF)
+    _picture(made, "scatter.png", pictures.scatter(ranked), "true against predicted log loss, a panel each", _SCATTER)
+    _picture(made, "cdf.png", pictures.cdf(ranked), "distribution of true log losses of the best quarter", _CDF)
     settings = dict(found.get("settings", {}))
     groups = {name: settings.pop(name) for name in _GROUPS if isinstance(settings.get(name), Mapping)}
     made.facts(
@@ -77,9 +78,9 @@ def _study(run: Path, found: Report) -> Page:
     return made
 
 
-def _contest(run: Path, found: Report) -> Page:
+def _comparison(run: Path, found: Report) -> Page:
     made = Page(
-        "Contest of search algorithms on a table of trained architectures",
+        "Search algorithms on a table of trained architectures",
         f"{found['architectures']} architectures; {found['budget']} asked for in each of {found['seeds']} searches.",
     )
     rows = [[name, *(figure(value[end], "{:.6f}") for end in _ENDS)] for name, value in found["regret"].items()]
@@ -95,16 +96,20 @@ def _contest(run: Path, found: Report) -> Page:
         f"{better} architectures on average, and the interval of the difference {'leaves out' if sure else 'holds'} "
         f"zero{'.' if sure else ': these seeds do not tell the two apart.'}"
     )
-    _picture(made, run, "contest.png", "mean regret over the budget, with intervals", _REGRET)
+    alt, name = "mean regret over the budget, with intervals", "contest.png"
+    if "curves" in found:
+        _picture(made, name, pictures.comparison(found["curves"]), alt, _REGRET)
+    elif (run / name).is_file():  # of a version whose reports have no curves
+        made.png((run / name).read_bytes(), alt, _REGRET)
+    else:
+        made.words(f"The picture {name} is not in the folder.")
     made.facts({"Settings": found.get("settings", {}), "Environment": found.get("environment", {})})
     return made
 
 
-def _picture(made: Page, run: Path, name: str, alt: str, caption: str) -> None:
-    if (run / name).is_file():
-        made.png((run / name).read_bytes(), alt, caption)
-    else:
-        made.words(f"The picture {name} is not in the folder.")
+def _picture(made: Page, name: str, picture: bytes, alt: str, caption: str) -> None:
+    made.beside[name] = picture
+    made.png(picture, alt, caption)
 
 
 def _statistic(one: Report, name: str) -> str:

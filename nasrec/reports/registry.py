@@ -23,11 +23,14 @@ COMMANDS = {
     "train": "train",
     "quantize": "quantize",
     "supernet train": "supernet",
+    "supernet extract": "subnet",
     "search": "search",
+    "retrain": "retrain",
     "codesign": "codesign",
     "rank": "rank",
     "rank --contest": "rank",
     "prune": "prune",
+    "pim simulate": "simulate",
 }
 """What a report.json may be of, and the module of this package that makes its page."""
 

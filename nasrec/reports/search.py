@@ -19,7 +19,7 @@ from nasrec.search.candidates import GENOTYPE
 from nasrec.search.journal import Trial, read_journal
 from nasrec.search.objectives import Goal
 
-__all__ = ["page"]
+__all__ = ["add_retrained", "config_of", "page"]
 
 Report = Mapping[str, Any]
 
@@ -49,12 +49,12 @@ def page(run: Path, found: Report) -> Page:
         made.heading("Trained from scratch")
         if retrained.get("chosen"):
             made.words(f"The chosen model is in {CHOSEN}/, a run like any other.")
-        _add_retrained(made, run, retrained)
+        add_retrained(made, run, retrained)
     made.facts(
         {
             "Search": settings,
             "Cost": _cost(run, found),
-            "Training from scratch": _config(run),
+            "Training from scratch": config_of(run),
             "Space": found["identity"]["space"],
             "Data": found["data"],
             "Environment": found["environment"],
@@ -150,7 +150,8 @@ def _add_trials(made: Page, trials: Sequence[Trial[Genotype]], goal: Goal, capti
     made.table(("trial", *map(_words, names), *last), rows, caption=caption, marked=marked)
 
 
-def _add_retrained(made: Page, run: Path, retrained: Report) -> None:
+def add_retrained(made: Page, run: Path, retrained: Report) -> None:
+    """What was trained from scratch in a run's folder, and what was chosen."""
     if retrained["interrupted"]:
         made.words("Interrupted: the same command on the folder goes on.")
     by = retrained.get("by", "log_loss")
@@ -202,7 +203,7 @@ def _cost(run: Path, found: Report) -> dict[str, Any]:
     return cost
 
 
-def _config(run: Path) -> dict[str, Any]:
+def config_of(run: Path) -> dict[str, Any]:
     """Settings of the chosen model's runs, where there are any."""
     first = next(iter(sorted(_chosen(run).glob("*/report.json"))), None)
     return {name: value for name, value in _read(first)["config"].items() if name != "seed"} if first else {}

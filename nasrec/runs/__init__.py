@@ -14,6 +14,7 @@ import os
 
 from nasrec.runs.codesign import CodesignOptions, CodesignRun, codesign
 from nasrec.runs.data import DataSource, RunData, source_of
+from nasrec.runs.demo import DemoOptions, DemoRun, demo
 from nasrec.runs.inherit import ModelRun, open_run
 from nasrec.runs.opened import OpenedModel, open_model
 from nasrec.runs.options import TrainOptions, TuneOptions
@@ -21,6 +22,10 @@ from nasrec.runs.prune import PruneOptions, prune
 from nasrec.runs.prune_results import PruneRun
 from nasrec.runs.quantize import QuantizeOptions, quantize
 from nasrec.runs.quantize_results import QuantizeRun
+from nasrec.runs.rank import rank
+from nasrec.runs.rank_compare import compare_algorithms
+from nasrec.runs.rank_options import ComparisonOptions, RankOptions
+from nasrec.runs.rank_results import AlgorithmComparisonRun, RankRun
 from nasrec.runs.reporter import Event
 from nasrec.runs.results import RunResult, TrainRun, load
 from nasrec.runs.retrain import RetrainOptions, RetrainRun, retrain
@@ -33,9 +38,13 @@ from nasrec.runs.supernet_options import SupernetOptions
 from nasrec.runs.train import train
 
 __all__ = [
+    "AlgorithmComparisonRun",
     "CodesignOptions",
     "CodesignRun",
+    "ComparisonOptions",
     "DataSource",
+    "DemoOptions",
+    "DemoRun",
     "Event",
     "ExtractOptions",
     "GenotypeScore",
@@ -45,6 +54,8 @@ __all__ = [
     "PruneRun",
     "QuantizeOptions",
     "QuantizeRun",
+    "RankOptions",
+    "RankRun",
     "RetrainOptions",
     "RetrainRun",
     "RunData",
@@ -62,6 +73,8 @@ __all__ = [
     "TrainRun",
     "TuneOptions",
     "codesign",
+    "compare_algorithms",
+    "demo",
     "extract_subnet",
     "is_main",
     "load",
@@ -69,6 +82,7 @@ __all__ = [
     "open_run",
     "prune",
     "quantize",
+    "rank",
     "retrain",
     "score_genotypes",
     "search",

@@ -169,6 +169,8 @@ _NO_MODEL = {
     "rank": "holds a ranking study, which makes no model",
     "rank --contest": "holds a comparison of search algorithms, which makes no model",
     "search": "holds no model yet; let the search come to an end",
+    "retrain": "holds no chosen model yet; let its run come to an end",
+    "pim simulate": "holds scores on simulated chips, and no model; give the run that was simulated",
     "codesign": "holds no design yet; let the co-design come to an end",
     "prune": "holds no round of pruning yet; let it come to an end",
     "train": "holds no trained model yet; let its run come to an end",
@@ -287,5 +289,11 @@ def _number(name: str) -> int:
     return int(tail) if tail.isdigit() else 0
 
 
-_FINDERS = {"train": _first_seed, "search": _chosen, "prune": _last_round, "codesign": _first_design}
+_FINDERS = {
+    "train": _first_seed,
+    "search": _chosen,
+    "retrain": _chosen,
+    "prune": _last_round,
+    "codesign": _first_design,
+}
 """Where in a folder of several runs the one model lies; the folder itself where there is none below."""

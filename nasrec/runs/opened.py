@@ -68,6 +68,11 @@ class OpenedModel:
     weights: Weights | None = None
     run: ModelRun | None = None
 
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.architecture.name
+
     @cached_property
     def graph(self) -> Graph:
         """The optimised graph; of a run the one that was trained."""
@@ -240,7 +245,7 @@ def _completed(said: Columns, architecture: Architecture, weights: Weights | Non
 
 def _same_rows(data: DataLike, own: DataSource) -> bool:
     if isinstance(data, DataSource):
-        return data == own
+        return data in (own, replace(own, seed=None))
     if not isinstance(data, (str, os.PathLike)):
         return False
     path = os.fspath(data)

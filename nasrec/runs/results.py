@@ -96,7 +96,7 @@ class TrainRun(RunResult):
         return self.run.model()
 
     def _statistic(self, which: str) -> dict[str, dict[str, float | None]]:
-        found = self.report.get("scores", {})
+        found = {part: scores for part, scores in self.report.get("scores", {}).items() if part in ("valid", "test")}
         if "runs" not in self.report:
             return {part: dict(scores) for part, scores in found.items()}
         return {part: {name: value[which] for name, value in scores.items()} for part, scores in found.items()}
@@ -137,6 +137,9 @@ KINDS = {
     "retrain": ("nasrec.runs.retrain", "RetrainRun"),
     "supernet train": ("nasrec.runs.supernet", "SupernetRun"),
     "supernet extract": ("nasrec.runs.subnet", "SubnetRun"),
+    "rank": ("nasrec.runs.rank_results", "RankRun"),
+    "rank --contest": ("nasrec.runs.rank_results", "AlgorithmComparisonRun"),
+    "demo": ("nasrec.runs.demo", "DemoRun"),
     "pim simulate": ("nasrec.runs.simulate", "SimulateResult"),
     "codesign": ("nasrec.runs.codesign", "CodesignRun"),
 }

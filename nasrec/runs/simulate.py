@@ -97,7 +97,7 @@ class SimulateResult(RunResult):
 
     @property
     def scores(self) -> dict[str, dict[str, float | None]]:
-        """Of the float model ("full precision"), "quantised" with exact sums, and on "chip 1", "chip 2", ..."""
+        """By name: "full precision" of the floats, "quantised" with exact sums, then "chip 1", "chip 2", ..."""
         return {name: dict(scores) for name, scores in self.report["scores"].items()}
 
     @property
@@ -204,7 +204,7 @@ def _simulate(
     rows = ChipRows(model, hardware, data.splits.train, part.take(slice(options.limit)))
     scores: dict[str, Metrics] = {FULL_PRECISION: rows.in_full_precision()}
     meter = reporter.meter()
-    meter.begin(f"simulating {opened.architecture.name}", options.chips, "chips")
+    meter.begin(f"simulating {opened.name}", options.chips, "chips")
     try:
         for number in range(options.chips):
             chip = rows.chip(options.nonideal, options.seed + number)

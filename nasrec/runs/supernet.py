@@ -23,7 +23,7 @@ from nasrec.runs.train import begin_folder, hold, target_of
 from nasrec.space import SearchSpace
 
 if TYPE_CHECKING:
-    from nasrec.lowering.layout import Masking
+    from nasrec.lowering.masking import Masking
     from nasrec.supernet import PathSampling, Supernet
     from nasrec.train import TrainResult
     from nasrec.train.distributed.context import DistributedContext

@@ -44,7 +44,7 @@ class SupernetOptions(SpaceOptions, TrainConfig):
     strategy: str = "single-operator-any-connection"
     counts: str = "binomial"
     warmup_share: float = 0.2
-    masking: str = "published"
+    masking: str = "full_width"
     embedding_dim: int = CHANNELS
     device: str = "auto"
     checkpoint_every: int | None = None

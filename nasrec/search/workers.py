@@ -86,7 +86,7 @@ def on_ray(make: Maker[C], workers: int, *, address: str | None = None) -> Itera
     started = not ray.is_initialized()
     if started:
         ray.init(address=address, log_to_driver=False, include_dashboard=False)
-    actors = [ray.remote(_Actor).options(num_cpus=1).remote(make) for _ in range(workers)]
+    actors: list[Any] = [ray.remote(_Actor).options(num_cpus=1).remote(make) for _ in range(workers)]
     pool = ActorPool(actors)
 
     def evaluate(candidates: Sequence[C]) -> Iterator[tuple[int, Mapping[str, float], float]]:

@@ -13,6 +13,7 @@ from nasrec.checks import format_path
 from nasrec.errors import NasrecError, StateDictError
 from nasrec.features import FeatureSpec
 from nasrec.io import tensors as tensorfile
+from nasrec.lowering.masking import written_word
 from nasrec.space import SearchSpace
 from nasrec.supernet.net import Supernet
 
@@ -22,11 +23,11 @@ FORMAT, VERSION = "nasrec-supernet", 1
 
 
 def describe(net: Supernet) -> dict[str, Any]:
-    """What a supernet is besides its weights, as plain values."""
+    """What a supernet is besides its weights, as plain values for files and identities of runs."""
     return {
         "space": net.space.to_dict(),
         "features": net.features.to_dict(),
-        "masking": net.masking,
+        "masking": written_word(net.masking),
         "layer_norm": net.layer_norm,
     }
 

@@ -19,7 +19,7 @@ from nasrec.errors import SpaceError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
 from nasrec.io.memory import require_memory
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import Masking, masking_of
 from nasrec.lowering.store import lower_path, store_parameters
 from nasrec.space import SearchSpace
 from nasrec.space.choices import PerBranch
@@ -42,7 +42,7 @@ class Supernet(nn.Module):
     Args:
         space: what can be sampled.
         features: the data's columns.
-        masking: `"published"`: operators run at full width, layer norm included, and results are masked, as in the
+        masking: `"full_width"`: operators run at full width, layer norm included, and results are masked, as in the
             release; parameters then have the release's names and shapes. `"sliced"`: operators run on the active
             slice alone, so that a path equals the model that `nasrec.compile` makes of its genotype.
         layer_norm: whether the subnets use layer norm; all genotypes must agree.
@@ -57,19 +57,17 @@ class Supernet(nn.Module):
         space: SearchSpace,
         features: FeatureSpec,
         *,
-        masking: Masking = "published",
+        masking: Masking = "full_width",
         layer_norm: bool = True,
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        if masking not in ("published", "sliced"):
-            raise SpaceError(f"masking must be 'published' or 'sliced', not {masking!r}")
-        self.space, self.features, self.masking = space, features, masking
+        self.space, self.features, self.masking = space, features, masking_of(masking)
         self.layer_norm = layer_norm
         with torch.random.fork_rng(devices=[], enabled=seed is not None):
             if seed is not None:
                 torch.manual_seed(seed)
-            shapes = store_parameters(space, features, masking, layer_norm=layer_norm)
+            shapes = store_parameters(space, features, self.masking, layer_norm=layer_norm)
             require_memory(
                 4 * sum(map(math.prod, shapes.values())),
                 "the supernet's weights take",

@@ -58,9 +58,9 @@ def path_stepper(net: Supernet, path: nasrec.Genotype) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("path", PATHS, ids=range(len(PATHS)))
-def test_a_published_path_agrees_with_the_reference_supernet(path: nasrec.Genotype) -> None:
+def test_a_full_width_path_agrees_with_the_reference_supernet(path: nasrec.Genotype) -> None:
     torch.manual_seed(0)
-    reference, net = ReleaseSupernet(SPACE, FEATURES), Supernet(SPACE, FEATURES, masking="published")
+    reference, net = ReleaseSupernet(SPACE, FEATURES), Supernet(SPACE, FEATURES, masking="full_width")
     links = path_links(net, path)
     copy_weights(reference, links)
     check_logits("path", logits(net, path), logits(reference, path))

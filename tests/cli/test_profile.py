@@ -46,7 +46,7 @@ def test_table_has_every_node_in_order(cli: Any, own: Path, columns: Any, what: 
 
 def test_json(cli: Any, own: Path, columns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "passive")
-    found = cli("profile", own, *columns, *QUICK, "--json", "--threads", 1, "--rivals", "none").json
+    found = cli("profile", own, *columns, *QUICK, "--json", "--threads", 1, "--compare", "none").json
     assert (found["name"], found["what"], found["batch"], found["rounds"]) == ("little", "forward", 6, 2)
     machine = found["machine"]
     assert machine["threads"] == found["peaks"]["threads"] == 1
@@ -57,6 +57,11 @@ def test_json(cli: Any, own: Path, columns: Any, monkeypatch: pytest.MonkeyPatch
     assert totals["nodes_us"] + totals["unaccounted_us"] == pytest.approx(totals["us"])
     assert {"id", "op", "forward_us", "macs", "bytes", "gflops", "gb_s", "share"} <= set(found["nodes"][0])
     assert found["features"] == FeatureSpec(3, [11] * 4).to_dict()
+
+
+def test_the_former_word_for_compare(cli: Any, own: Path, columns: Any) -> None:
+    assert "--rivals" not in cli("profile", "--help").out
+    assert list(cli("profile", own, *columns, *QUICK, "--rivals", "none", "--json").json["rivals"]) == ["ours"]
 
 
 def test_threads_are_put_back(cli: Any, own: Path, columns: Any) -> None:
@@ -99,8 +104,10 @@ def test_data_spec_and_preset_and_baseline(cli: Any, own: Path, tmp_path: Path, 
         (["--device", "abacus"], ["--device", "abacus"]),
         (["--what", "backward"], ["--what", "backward"]),
         (["--masking", "none"], ["--masking", "none"]),
+        (["--compare", "onnx"], ["--compare", "onnx", "eager"]),
+        (["--compare", ""], ["--compare", "''"]),
         (["--rivals", "onnx"], ["--rivals", "onnx", "eager"]),
-        (["--rivals", ""], ["--rivals", "''"]),
+        (["--what", "supernet", "--weights", "w.pt"], ["--weights", "leave out"]),
         (["--threads", 0], ["--threads", "0"]),
         (["--rounds", 0], ["--rounds", "0"]),
         (["--roofline", "picture.gif"], ["picture.gif", ".svg or .png"]),
@@ -110,6 +117,12 @@ def test_data_spec_and_preset_and_baseline(cli: Any, own: Path, tmp_path: Path, 
 )
 def test_bad_input(cli: Any, own: Path, columns: Any, options: list[object], words: list[str]) -> None:
     cli("profile", own, *columns, *options).fails_with(*words)
+
+
+@pytest.mark.parametrize("word", ["full_width", "published"])
+def test_the_former_word_for_a_masking(cli: Any, own: Path, columns: Any, word: str) -> None:
+    found = cli("profile", own, *columns, *QUICK, "--what", "supernet", "--masking", word, "--json").json
+    assert found["masking"] == "published"
 
 
 def test_bad_genotypes(cli: Any, tmp_path: Path, columns: Any) -> None:

@@ -50,7 +50,8 @@ def test_train_leaves_weights_curves_and_a_report(cli, tmp_path: Path) -> None:
     assert "data:image/png" in (run / "report.html").read_text(encoding="utf-8")
     net = load(run / "supernet.pt")
     assert not net.layer_norm and not net.space.balanced_dot and net.space.max_inputs == 1
-    assert net.masking == "published" and report["supernet"]["space"] == net.space.to_dict()
+    assert net.masking == "full_width" and report["supernet"]["space"] == net.space.to_dict()
+    assert report["supernet"]["masking"] == "published"  # in files the former word stays
 
 
 def test_the_same_command_goes_on(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +98,15 @@ def test_score_and_extract(cli, tmp_path: Path, trained: Path, genotypes: list[P
     assert cli("supernet", "extract", trained, genotypes[0], "-o", out, "--finetune", 3, *ROWS).status == 0
     changed = torch.load(out / "weights.pt", weights_only=True)
     assert {name for name in plain if not torch.equal(plain[name], changed[name])} == {"final.weight", "final.bias"}
+
+
+def test_a_run_begun_under_the_former_word_for_its_masking_goes_on(cli, tmp_path: Path) -> None:
+    command = ("supernet", "train", *QUICK, "--json", "-o", tmp_path / "run")
+    first = cli(*command, "--masking", "published")
+    again = cli(*command, "--masking", "full_width")
+    assert first.status == again.status == 0
+    assert first.json["supernet"] == again.json["supernet"] and first.json["supernet"]["masking"] == "published"
+    cli(*command, "--masking", "sliced").fails_with("supernet.masking", "published", "sliced")
 
 
 def test_spaces_from_files(cli, tmp_path: Path) -> None:

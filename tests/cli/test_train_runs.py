@@ -350,4 +350,4 @@ def test_tensorboard_is_asked_for(cli: Any, tmp_path: Path, monkeypatch: Any) ->
         importlib.util, "find_spec", lambda name, *args: None if name == "tensorboard" else find_spec(name, *args)
     )
     done = cli(*RUN, "-o", tmp_path / "other", "--tensorboard")
-    assert done.status == 2 and "pip install tensorboard" in done.err
+    assert done.status == 2 and "pip install 'nasrec[tensorboard]'" in done.err

@@ -106,7 +106,7 @@ def test_safetensors_needs_the_package(
     path = tmp_path / "w.safetensors"
     path.write_bytes(b"junk")
     monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
-    cli("compile", own, *columns, "--weights", path).fails_with("pip install safetensors")
+    cli("compile", own, *columns, "--weights", path).fails_with("pip install 'nasrec[safetensors]'")
 
 
 def test_safetensors(cli: Any, own: Path, tmp_path: Path, columns: Any) -> None:

@@ -51,7 +51,7 @@ def test_missing_extension_warns_once_and_falls_back() -> None:
     assert "the extension is missing" in table and table.endswith("None")
     warnings = [line for line in result.stderr.splitlines() if line.startswith("WARNING")]
     assert len(warnings) == 1
-    assert "compiled kernels of nasrec are missing" in warnings[0] and "make setup" in warnings[0]
+    assert "compiled kernels of nasrec are missing" in warnings[0] and extension.remedy() in warnings[0]
 
 
 def test_required_extension_missing_is_an_error() -> None:
@@ -64,6 +64,44 @@ def test_required_extension_missing_is_an_error() -> None:
     assert result.returncode == 0, result.stderr
     assert "compiled kernels of nasrec are missing" in result.stdout
     assert "NASREC_REQUIRE_KERNELS" in result.stdout
+
+
+OLD_TORCH = """
+import torch
+torch.__version__ = "2.10.1+cpu"
+from nasrec.errors import KernelUnavailable
+try:
+    from nasrec import kernels
+    print(kernels.pairwise_dot(torch.arange(6.0).reshape(1, 3, 2)).tolist(), hasattr(torch.ops.nasrec, "linear"))
+except KernelUnavailable as error:
+    print(error)
+"""
+
+
+def test_torch_older_than_the_stable_interface_is_refused() -> None:
+    """Before the extension is loaded: it may want symbols that such a torch does not have."""
+    told = "this torch is 2.10.1+cpu, and they need 2.11 or later); run: pip install 'torch>=2.11'"
+    required = run(OLD_TORCH, NASREC_REQUIRE_KERNELS="1")
+    assert told in required.stdout and required.stdout.count("\n") == 1, required.stderr
+    served = run(OLD_TORCH, NASREC_REQUIRE_KERNELS="0")
+    assert served.stdout.strip() == "[[3.0, 5.0, 23.0]] False", served.stderr
+    assert told in served.stderr and served.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("version", ["2.11.0", "2.14.1+cu130", "2.20.0a0+gitabc", "3.0"])
+def test_later_torches_are_accepted(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    monkeypatch.setattr(torch, "__version__", version)
+    assert extension.remedy() != "run: pip install 'torch>=2.11'"
+    monkeypatch.setattr(torch, "__version__", "2.10.1")
+    assert extension.remedy() == "run: pip install 'torch>=2.11'"
+
+
+def test_remedy_is_one_that_can_be_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a checkout the extension is built; who installed a wheel has nothing to build it from."""
+    monkeypatch.setattr(extension, "is_checkout", lambda: True)
+    assert "make setup" in extension.remedy()
+    monkeypatch.setattr(extension, "is_checkout", lambda: False)
+    assert "wheel" in extension.remedy() and "make" not in extension.remedy().split()
 
 
 @needs_extension
@@ -135,4 +173,4 @@ def test_extension_of_other_sources_counts_as_missing() -> None:
         NASREC_REQUIRE_KERNELS="0",
     )
     assert result.stdout.strip() == "[[3.0, 5.0, 23.0]]", result.stderr
-    assert "was built from other sources" in result.stderr and "make setup" in result.stderr
+    assert "was built from other sources" in result.stderr and extension.remedy() in result.stderr

@@ -12,7 +12,7 @@ import pytest
 from nasrec import Block, FeatureError, FeatureSpec, Genotype, GenotypeError, SearchSpace
 from nasrec.genotype import DENSE_OPERATORS, OPERATORS, SPARSE_OPERATORS
 from nasrec.lowering import StoreWidths, lower
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import Masking
 from nasrec.lowering.operators import balanced_rows
 from nasrec.lowering.store import lower_path, store_parameters
 from nasrec_ir import Graph, ParamRef, TensorType, cost, verify
@@ -257,7 +257,7 @@ def test_numbering_follows_the_space() -> None:
 
 # Stores --------------------------------------------------------------------------------------------------------
 
-MASKINGS: tuple[Masking, ...] = ("published", "sliced")
+MASKINGS: tuple[Masking, ...] = ("full_width", "sliced")
 WIDE = SearchSpace.full(3, dense_dims=(16, 48, 128), sparse_dims=(8, 24))
 
 
@@ -271,17 +271,17 @@ def test_every_path_is_in_the_store(masking: Masking) -> None:
         assert parameters(graph).items() <= stored.items()
 
 
-def test_sliced_stores_have_projections_that_published_ones_need_not() -> None:
+def test_sliced_stores_have_projections_that_full_width_ones_need_not() -> None:
     """The widest dense output is just 8 fields of 16 channels; narrower ones must be projected to that."""
-    published, sliced = (store_parameters(WIDE, FEATURES, masking) for masking in MASKINGS)
-    assert published.items() <= sliced.items()
-    assert "_blocks.0.project_emb_dim.weight" not in published
+    full_width, sliced = (store_parameters(WIDE, FEATURES, masking) for masking in MASKINGS)
+    assert full_width.items() <= sliced.items()
+    assert "_blocks.0.project_emb_dim.weight" not in full_width
     assert sliced["_blocks.0.project_emb_dim.weight"] == (128, 128)
 
 
-def test_a_published_path_runs_at_full_width_and_is_masked() -> None:
+def test_a_full_width_path_runs_at_full_width_and_is_masked() -> None:
     genotype = Genotype((block(dense=16, sparse=8), block(dense=48, sparse=8, reads=(0,)), block(dense=16, sparse=24)))
-    graph = lower_path(genotype, WIDE, FEATURES, "published")
+    graph = lower_path(genotype, WIDE, FEATURES, "full_width")
     assert graph["b0.fc"].type == T((128,))
     assert graph["b0.fc.mask"].type == T((128,), live=(0, 16))
     assert graph["b0.efc.mask"].type == T((24, 16), live=(0, 8))

@@ -19,7 +19,7 @@ from nasrec.supernet import Path
 SPACE = SearchSpace.full(num_blocks=3, dense_dims=(16, 32), sparse_dims=(16, 32))
 
 
-@pytest.fixture(params=["compiled", "published", "sliced"])
+@pytest.fixture(params=["compiled", "full_width", "sliced"])
 def subject(request: pytest.FixtureRequest, device: str, genotype: Genotype, features: FeatureSpec) -> Workload:
     place = torch.device(device)
     batch = Batch.random(features, 6, device=place, seed=1)

@@ -90,8 +90,8 @@ def assert_near(found: Any, wanted: Any, tolerance: float) -> None:
 
 @pytest.mark.parametrize("name", [name for name in RUNS if RUNS[name]["interrupted"]])
 def test_an_interrupted_run_goes_on(unpack: Unpack, name: str) -> None:
-    """Earlier points stay, later ones follow, and the end is the one of the version that began it; another processor may
-    round otherwise."""
+    """Earlier points stay, later ones follow, and the end is the one of the version that began it; another processor
+    may round otherwise."""
     folder = unpack(name)
     before = points_of(folder)
     assert main(RUNS[name]["command"].split()) == 0

@@ -78,4 +78,4 @@ def test_bad_settings_and_missing_package(space) -> None:
         Nsga2(space, 0, 2, population=1)
     code = "import sys; sys.modules['pymoo'] = None\ntry:\n import nasrec.search.nsga2\nexcept Exception as e: print(e)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "NSGA-II needs the package pymoo; run: pip install pymoo" in result.stdout, result.stderr
+    assert "NSGA-II needs the package pymoo; run: pip install 'nasrec[pareto]'" in result.stdout, result.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nasrec import Genotype
+from nasrec import Genotype, presets
 from nasrec.errors import SearchError
 from nasrec.search import (
     Goal,
@@ -214,7 +214,7 @@ def test_a_full_disk_loses_nothing_that_was_written(space, tmp_path) -> None:
 
 
 def test_values_that_json_lacks() -> None:
-    genotype = Genotype.from_dict(json.loads(Path("nasrec/presets/criteo-small.json").read_text()))
+    genotype = presets.load("criteo-small")
     trial = Trial(3, genotype, {"auc": float("nan"), "loss": float("inf"), "macs": 5.0}, 0.25)
     back = Trial.from_dict(json.loads(json.dumps(trial.to_dict(), allow_nan=False)), GENOTYPE)
     assert back.number == 3 and back.candidate == genotype and back.values["loss"] == float("inf")

@@ -67,5 +67,8 @@ def test_bad_settings(monkeypatch) -> None:
         with pytest.raises(SearchError, match="workers must be at least 1, got 0"), engine(make_quality, 0):
             pass
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(SearchError, match="need the package ray; run: pip install ray"), on_ray(make_quality, 1):
+    with (
+        pytest.raises(SearchError, match=r"need the package ray; run: pip install 'nasrec\[ray\]'"),
+        on_ray(make_quality, 1),
+    ):
         pass

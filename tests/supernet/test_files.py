@@ -13,7 +13,7 @@ import torch
 from nasrec import SearchSpace, Supernet
 from nasrec.data import Splits
 from nasrec.errors import StateDictError
-from nasrec.supernet import load, save
+from nasrec.supernet import describe, load, save
 
 MakeNet = Callable[..., Supernet]
 
@@ -21,10 +21,10 @@ MakeNet = Callable[..., Supernet]
 @pytest.mark.parametrize("balanced", [True, False])
 def test_round_trip(tmp_path: Path, splits: Splits, make_net: MakeNet, balanced: bool) -> None:
     space = SearchSpace.small(2, (16, 32), (16,), max_inputs=1, balanced_dot=balanced)
-    net = make_net(space=space, masking="published")
+    net = make_net(space=space, masking="full_width")
     save(net, tmp_path / "supernet.pt")
     found = load(tmp_path / "supernet.pt")
-    assert (found.space, found.features, found.masking, found.layer_norm) == (space, net.features, "published", True)
+    assert (found.space, found.features, found.masking, found.layer_norm) == (space, net.features, "full_width", True)
     assert all(torch.equal(value, found.state_dict()[name]) for name, value in net.state_dict().items())
     assert all(
         isinstance(parameter, torch.nn.Parameter) and parameter.requires_grad for parameter in found.parameters()
@@ -32,6 +32,18 @@ def test_round_trip(tmp_path: Path, splits: Splits, make_net: MakeNet, balanced:
     genotype = space.sample(np.random.default_rng(0))
     dense, sparse, _ = next(iter(splits.valid.batches(4)))
     assert torch.equal(found(dense, sparse, genotype), net(dense, sparse, genotype))
+
+
+@pytest.mark.parametrize("word", ["full_width", "published"])
+def test_the_former_word_for_full_width_is_read_and_written(tmp_path: Path, make_net: MakeNet, word: str) -> None:
+    """Files of earlier versions load, and those of this one load there and identify the same runs."""
+    net = make_net(masking=word)
+    assert net.masking == "full_width" and describe(net)["masking"] == "published"
+    save(net, tmp_path / "supernet.pt")
+    value = torch.load(tmp_path / "supernet.pt", weights_only=True)
+    assert value["masking"] == "published"
+    torch.save(value | {"masking": word}, tmp_path / "supernet.pt")
+    assert load(tmp_path / "supernet.pt").masking == "full_width"
 
 
 def test_files_that_are_no_supernet(tmp_path: Path, make_net: MakeNet) -> None:

@@ -64,7 +64,7 @@ def test_a_supernet_learns_and_its_subnets_rank_clicks(splits: Splits, make_net:
         assert metrics.auc > before.auc + 0.05 and metrics.log_loss < before.log_loss
 
 
-@pytest.mark.parametrize("masking", ["published", "sliced"])
+@pytest.mark.parametrize("masking", ["full_width", "sliced"])
 def test_two_runs_are_equal_and_seeds_matter(splits: Splits, make_net: MakeNet, masking: str) -> None:
     nets = [make_net(masking=masking) for _ in range(3)]
     found = [

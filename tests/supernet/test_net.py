@@ -17,13 +17,13 @@ import nasrec
 from nasrec import Block, FeatureSpec, Genotype, SearchSpace, SpaceError, Supernet
 from nasrec.compiler.slices import take
 from nasrec.errors import NasrecError
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import Masking
 from nasrec.supernet import net as supernet_module
 from nasrec_ir import ParamRef, verify
 
 FEATURES = FeatureSpec(5, [4, 9, 2], 16)
 SPACE = SearchSpace.full(3, dense_dims=(16, 32), sparse_dims=(16, 32))
-MASKINGS: tuple[Masking, ...] = ("published", "sliced")
+MASKINGS: tuple[Masking, ...] = ("full_width", "sliced")
 
 
 def batch(features: FeatureSpec = FEATURES, size: int = 4) -> tuple[Tensor, Tensor]:
@@ -84,7 +84,7 @@ def clear(tensor: Tensor, ref: ParamRef) -> None:
 
 
 def test_sliced_paths_read_only_their_slice() -> None:
-    """With narrow widths, most of the store stays out of a path; published masking reads it at full width."""
+    """With narrow widths, most of the store stays out of a path; full-width masking reads it at full width."""
     space = SearchSpace.full(2, dense_dims=(16, 256), sparse_dims=(16, 64))
     block = Block(("fc", "efc"), 16, 16, (0,), (0,), (0,), (0,), False, False)
     second = replace(block, dense_inputs=(1,), sparse_inputs=(1,))
@@ -246,7 +246,7 @@ def test_no_dense_features_and_no_layer_norm(masking: Masking) -> None:
 
 @pytest.mark.parametrize("masking", ["masked", "", None, 1])
 def test_unknown_masking(masking: object) -> None:
-    with pytest.raises(SpaceError, match="masking must be 'published' or 'sliced'"):
+    with pytest.raises(SpaceError, match="masking must be 'full_width' or 'sliced'"):
         Supernet(SPACE, FEATURES, masking=masking)  # type: ignore[arg-type]
 
 

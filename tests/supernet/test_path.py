@@ -12,12 +12,12 @@ from torch import Tensor
 from nasrec.errors import StateDictError, TrainError
 from nasrec.features import FeatureSpec
 from nasrec.genotype import Genotype
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import Masking
 from nasrec.space import SearchSpace
 from nasrec.supernet import PathAdagrad, Supernet
 
 FEATURES = FeatureSpec(num_dense=5, cardinalities=[7, 30, 4], embedding_dim=8)
-MASKINGS: tuple[Masking, ...] = ("published", "sliced")
+MASKINGS: tuple[Masking, ...] = ("full_width", "sliced")
 
 
 def space(*, small: bool = False) -> SearchSpace:

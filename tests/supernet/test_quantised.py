@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nasrec import FeatureSpec, SearchSpace, Supernet
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import Masking
 from nasrec_ir import interpret
 
 FEATURES = FeatureSpec(num_dense=5, cardinalities=[20] * 7, embedding_dim=16)
@@ -25,7 +25,7 @@ def rows(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     return dense, torch.randint(0, 20, (count, 7), generator=generator)
 
 
-@pytest.mark.parametrize("masking", ["published", "sliced"])
+@pytest.mark.parametrize("masking", ["full_width", "sliced"])
 @pytest.mark.parametrize("name", SPACES)
 def test_a_path_computes_what_its_graph_says(name: str, masking: Masking) -> None:
     net, rng = Supernet(SPACES[name], FEATURES, masking=masking, seed=0).double(), np.random.default_rng(1)

@@ -21,14 +21,14 @@ from nasrec.train import TrainConfig
 from nasrec.train.distributed.context import joined
 
 torch.set_num_threads(1)
-with joined() as ranks:
+with joined() as context:
     log = synthesize("criteo", 321, seed=2, max_cardinality=20).log  # one row for the last batch
     space = SearchSpace.full(2, dense_dims=(16, 32), sparse_dims=(16,), max_inputs=1)
     net = Supernet(space, log.features(8), masking="sliced", seed=0)
     config = TrainConfig(lr=0.12, batch_size=64, epochs=2, clip_norm=0.1, log_every=1)
-    result = train(net, log, log, config, ranks=ranks)
+    result = train(net, log, log, config, context=context)
     losses = [point.loss for point in result.history]
-    torch.save([net.state_dict(), losses, result.evaluations[-1].metrics.log_loss], f"{sys.argv[1]}/{ranks.rank}.pt")
+    torch.save([net.state_dict(), losses, result.evaluations[-1].metrics.log_loss], f"{sys.argv[1]}/{context.rank}.pt")
 """
 
 

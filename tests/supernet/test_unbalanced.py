@@ -17,13 +17,13 @@ from nasrec.compiler import slices as slices_module
 from nasrec.errors import TrainError
 from nasrec.interop import release
 from nasrec.lowering import lower
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import Masking
 from nasrec.supernet import PathAdagrad
 
 FEATURES = FeatureSpec(3, [4, 9, 2], 8)
 SPACE = SearchSpace.small(3, dense_dims=(16, 32), sparse_dims=(16, 32), max_inputs=2, balanced_dot=False)
 HARDWARE = nasrec_pim.Hardware.mnsim()
-MASKINGS: tuple[Masking, ...] = ("published", "sliced")
+MASKINGS: tuple[Masking, ...] = ("full_width", "sliced")
 
 
 def batch(size: int = 5) -> tuple[torch.Tensor, torch.Tensor]:

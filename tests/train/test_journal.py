@@ -124,5 +124,5 @@ def test_tensorboard_holds_the_same_curves(small, make_lr, tmp_path) -> None:
 
 def test_tensorboard_that_is_missing(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(TrainError, match="need the package tensorboard; run: pip install tensorboard"):
+    with pytest.raises(TrainError, match=r"need the package tensorboard; run: pip install 'nasrec\[tensorboard\]'"):
         TensorBoard(tmp_path / "board")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from nasrec.errors import TrainError
+from nasrec.extras import install_command
 from nasrec.train import TrainConfig
 from nasrec.train.distributed.context import SINGLE_PROCESS
 from nasrec.train.distributed.sharded import require_shardable
@@ -18,9 +20,7 @@ from tests.train import rank_processes, ranks_sharded
 from tests.train.test_ranks import require_close
 
 HAS_TORCHREC = importlib.util.find_spec("torchrec") is not None
-needs_torchrec = pytest.mark.skipif(
-    not HAS_TORCHREC, reason="torchrec is not installed: pip install --no-deps -r requirements-torchrec.txt"
-)
+needs_torchrec = pytest.mark.skipif(not HAS_TORCHREC, reason="torchrec is not installed: make torchrec")
 
 
 @pytest.fixture(scope="module")
@@ -96,5 +96,5 @@ def test_what_sharded_tables_cannot_do(changes: dict[str, Any], way: str, messag
 
 def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(TrainError, match=r"package torchrec; run: pip install --no-deps -r requirements-torchrec.txt$"):
+    with pytest.raises(TrainError, match=re.escape(f"package torchrec; run: {install_command('torchrec')}")):
         require_shardable(TrainConfig(clip_norm=None), "table")

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasrec.cli.tables.data import prepared
 from nasrec.cli.usage import INTERRUPTED, UsageError, number
 from nasrec.io.json import json_text
-from nasrec.reports import text as output
 
 if TYPE_CHECKING:
     from nasrec.data import Manifest
@@ -201,31 +201,6 @@ def _number_or_none(option: str, text: str) -> int | None:
 def _print(manifest: Manifest, folder: Path, as_json: bool) -> int:
     if as_json:
         print(json_text(manifest.to_dict() | {"folder": str(folder), "checksum": manifest.checksum}))
-        return 0
-    print(f"{folder}: {manifest.title}, {output.plural(manifest.rows, 'row')}\n")
-    parts = [
-        [name, f"{part.rows:,}", f"{part.clicks / max(1, part.rows):.4f}", f"{len(part.files):,}",
-         f"{sum(file.bytes for file in part.files) / 2**20:,.1f}"]
-        for name, part in manifest.parts.items()
-    ]  # fmt: skip
-    print(output.table(("part", "rows", "click rate", "files", "MiB"), parts), end="\n\n")
-    print(f"{len(manifest.dense)} dense columns{': ' if manifest.dense else ''}{', '.join(manifest.dense)}\n")
-    train = manifest.parts["train"].rows
-    columns = [
-        [column.name, f"{column.rows:,}", f"{column.distinct:,}", f"{column.unknown / train:.2%}"]
-        for column in manifest.columns
-    ]
-    print(output.table(("categorical", "table rows", "distinct texts", "without an id"), columns), end="\n\n")
-    for source in manifest.sources:
-        print(f"from {source['path']} ({source['rows']:,} rows{_hash(source)})")
-    if manifest.bad_rows["count"]:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in manifest.bad_rows["kinds"].items())
-        print(f"{output.plural(manifest.bad_rows['count'], 'bad row')} left out ({kinds}):")
-        for line in manifest.bad_rows["first"]:
-            print(f"  {line}")
-    print(f"checksum {manifest.checksum}")
+    else:
+        print(prepared(manifest, folder))
     return 0
-
-
-def _hash(source: Any) -> str:
-    return f", SHA-256 {source['sha256'][:16]}..." if source.get("sha256") else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from typing import Any
 
 from nasrec.cli.options import columns, model
 from nasrec.cli.options import hardware as chips
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         write_text(args.gantt, gantt(report), CompileError)
     bounds = headroom(graph, hardware) if args.headroom else ()
     if args.json:
-        more = {"tail": asdict(tail)} if tail is not None else {}
+        more: dict[str, Any] = {"tail": asdict(tail)} if tail is not None else {}
         more |= {"headroom": [asdict(row) for row in bounds]} if args.headroom else {}
         print(json_text(report.to_dict() | more))
         return 0

@@ -7,19 +7,19 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nasrec.cli.options import columns
-from nasrec.cli.options import model as architectures
+from nasrec.cli.options import columns, model
 from nasrec.cli.tables import profile as timings
 from nasrec.cli.usage import UsageError, number
+from nasrec.environment import machine_of
 from nasrec.errors import ProfileError
 from nasrec.io.atomic import replacing
 from nasrec.io.json import json_text
+from nasrec.lowering.masking import MASKINGS, current_word
+from nasrec.runs.opened import OpenedModel
 
 if TYPE_CHECKING:
-    from nasrec.cli.options.model import Architecture
-    from nasrec.features import FeatureSpec
     from nasrec.profiling import Profile
 
 HELP = "time every node against the machine's peaks"
@@ -31,8 +31,9 @@ PICTURES = ("svg", "png")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declares the options."""
-    architectures.add_argument(parser)
+    model.add_argument(parser)
     columns.add_options(parser)
+    columns.add_weights(parser)
     parser.add_argument(
         "--what",
         choices=WHAT,
@@ -43,18 +44,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=number(1), default=512, metavar="N", help="rows (default 512)")
     parser.add_argument(
         "--masking",
-        choices=("published", "sliced"),
-        default="published",
-        help="of the supernet: layer norm over the full width, or over the sampled one (default published)",
+        type=current_word,
+        choices=MASKINGS,
+        default="full_width",
+        help="of the supernet: layer norm over the full width, or over the sampled one (default full_width)",
     )
     parser.add_argument(
-        "--rivals",
-        type=_rivals,
+        "--compare",
+        type=_backends,
         default=("eager",),
         metavar="NAMES",
         help="what to time beside it: eager (the same graph in plain PyTorch), compile (torch.compile of ours, takes "
         "a minute), both as eager,compile, or none (default eager)",
     )
+    parser.add_argument("--rivals", dest="compare", type=_backends, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default cpu")
     parser.add_argument("--threads", type=number(1, 4096), metavar="N", help="threads of torch (default: its own)")
     parser.add_argument("--rounds", type=number(1, 100_000), metavar="N", help="default: as many as fit into 4 s")
@@ -66,12 +69,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Times, prints, draws. Files are opened first: a path that cannot be written costs no waiting."""
-    architecture = architectures.from_args(args)
-    features = columns.resolve(args, architecture)
-    if args.what == "supernet" and architecture.genotype is None:
-        raise UsageError(
-            f"nasrec profile: {architecture.kind} {architecture.name} is no path of a supernet; leave out --what"
-        )
+    if args.what == "supernet" and args.weights is not None:
+        raise UsageError("nasrec profile: a supernet has weights of its own; leave out --weights")
+    opened = columns.opened(args)
+    if args.what == "supernet" and opened.architecture.genotype is None:
+        kind = opened.architecture.kind
+        raise UsageError(f"nasrec profile: {kind} {opened.name} is no path of a supernet; leave out --what")
 
     from nasrec.profiling import chrome_trace, roofline
 
@@ -81,25 +84,26 @@ def run(args: argparse.Namespace) -> int:
             files.enter_context(replacing(path, ProfileError)) if path else None for path in (args.trace, args.roofline)
         )
         with _threads(args.threads):
-            machine = timings.machine(args.device)
-            profile = _profile(args, architecture, features)
-        title = timings.title(architecture.name, profile)
+            machine = machine_of(args.device)
+            profile = _profile(args, opened)
+        title = timings.title(opened.name, profile)
         if trace:
             trace.write_text(json.dumps(chrome_trace(profile, title=title, machine=machine)), encoding="utf-8")
         if picture:
             picture.write_bytes(roofline(profile, form, title=title, machine=timings.where(machine)))
     written = {"trace": args.trace, "roofline": args.roofline}
     if args.json:
-        print(json_text(_as_json(architecture, features, profile, machine) | written))
+        said = {"name": opened.name, "features": opened.features.to_dict(), "machine": machine}
+        print(json_text({**said, **profile.to_dict(), **written}))
         return 0
-    print(timings.text(architecture.name, profile, machine))
+    print(timings.text(opened.name, profile, machine))
     for what, path in written.items():
         if path:
             print(f"{what:<10}{path}")
     return 0
 
 
-def _profile(args: argparse.Namespace, architecture: Architecture, features: FeatureSpec) -> Profile:
+def _profile(args: argparse.Namespace, opened: OpenedModel) -> Profile:
     import torch
 
     from nasrec.profiling import profile_genotype, profile_graph
@@ -107,17 +111,12 @@ def _profile(args: argparse.Namespace, architecture: Architecture, features: Fea
     device = torch.device(args.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError("nasrec profile: this torch sees no CUDA device; leave out --device cuda")
-    options = {name: getattr(args, name) for name in ("batch", "rivals", "rounds", "seed")} | {"device": device}
+    options = {name: getattr(args, name) for name in ("batch", "rounds", "seed")}
+    options |= {"device": device, "rivals": args.compare}
     if args.what == "supernet":
-        assert architecture.genotype is not None
-        return profile_genotype(architecture.genotype, features, masking=args.masking, **options)
-    return profile_graph(architecture.graph(features), features, args.what, **options)
-
-
-def _as_json(
-    architecture: Architecture, features: FeatureSpec, profile: Profile, machine: dict[str, Any]
-) -> dict[str, Any]:
-    return {"name": architecture.name, "features": features.to_dict(), "machine": machine, **profile.to_dict()}
+        assert opened.architecture.genotype is not None
+        return profile_genotype(opened.architecture.genotype, opened.features, masking=args.masking, **options)
+    return profile_graph(opened.graph, opened.features, args.what, prepare=opened.copy_weights, **options)
 
 
 def _picture_format(path: str) -> str:
@@ -127,7 +126,7 @@ def _picture_format(path: str) -> str:
     return form
 
 
-def _rivals(text: str) -> tuple[str, ...]:
+def _backends(text: str) -> tuple[str, ...]:
     names = () if text == "none" else tuple(text.split(","))
     for name in names:
         if name not in BACKENDS:

@@ -1,47 +1,43 @@
-"""A contest of search algorithms on a table of trained architectures."""
+"""`nasrec rank --compare-algorithms`: search algorithms on a table of trained architectures."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import Any
 
-from nasrec.reports import text as output
+from nasrec import reports, runs
+from nasrec.cli.tables import rank as tables
+from nasrec.cli.usage import INTERRUPTED, UsageError, number
+from nasrec.io.json import json_text
+from nasrec.runs.folder import resume_hint
+from nasrec.runs.rank_options import ComparisonOptions
 
-__all__ = ["contest"]
+__all__ = ["add_options", "run"]
 
 
-def contest(args: argparse.Namespace, target: Path) -> dict[str, Any]:
-    """Evolution against random search; gives the report. `args` are those of `nasrec rank`."""
-    from nasrec import rank
-    from nasrec.rank import Table
-    from nasrec.reports import rank_figures as pictures
-    from nasrec.search import RandomSearch, RegularizedEvolution
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declares them; the words of earlier versions are read too."""
+    group = parser.add_argument_group("comparison of search algorithms on the table")
+    group.add_argument(
+        "--compare-algorithms", action="store_true",
+        help="evolution against random search on the table of --truth, a file or the folder of a study",
+    )  # fmt: skip
+    group.add_argument("--contest", dest="compare_algorithms", action="store_true", help=argparse.SUPPRESS)
+    group.add_argument("--budget", type=number(1), metavar="N", help="architectures of a search (default: a quarter)")
+    group.add_argument(
+        "--comparison-seeds", type=number(2), default=100, metavar="N", help="searches of each (default 100)"
+    )
+    group.add_argument("--contest-seeds", dest="comparison_seeds", type=number(2), help=argparse.SUPPRESS)
 
-    table = Table.load(args.truth)
-    budget = args.budget or max(2, len(table) // 4)
-    size = max(2, budget // 4)
-    algorithms = {
-        "random search": lambda space, seed: RandomSearch(space, seed, evaluations=50 * budget, batch=1),
-        "regularized evolution": lambda space, seed: RegularizedEvolution(
-            space, seed, population=size, sample=max(1, size // 2), iterations=50 * budget, children=1
-        ),
-    }
-    result = rank.contest(table, algorithms, budget=budget, seeds=args.contest_seeds)
-    pictures.draw_contest(result, target / "contest.png")
-    final = {name: result.final(name) for name in result.regret}
-    advantage = result.advantage("regularized evolution", "random search")
-    if not args.json:
-        lines = [[name, *(f"{value:.6f}" for value in found)] for name, found in final.items()]
-        lines.append(["advantage of evolution", *(f"{value:.6f}" for value in advantage)])
-        head = f"{len(table)} architectures, {budget} asked for in each of {args.contest_seeds} searches"
-        print(f"{head}\n\n{output.table(('test log loss above the best', 'mean', '95% from', 'to'), lines)}")
-    return {
-        "command": "rank --contest",
-        "settings": {"truth": args.truth},
-        "architectures": len(table),
-        "budget": budget,
-        "seeds": args.contest_seeds,
-        "regret": {name: dict(zip(("mean", "low", "high"), found, strict=True)) for name, found in final.items()},
-        "advantage_of_evolution": dict(zip(("mean", "low", "high"), advantage, strict=True)),
-    }
+
+def run(args: argparse.Namespace) -> int:
+    """Compares, draws."""
+    if args.truth is None:
+        raise UsageError("nasrec rank: --compare-algorithms needs the table of an earlier run; give --truth FILE")
+    options = ComparisonOptions(args.budget, args.comparison_seeds)
+    found = runs.compare_algorithms(args.truth, args.output, options)
+    if found.interrupted:
+        print(resume_hint(found.folder))
+        return INTERRUPTED
+    reports.write(found)
+    print(json_text(found.report) if args.json else f"{tables.comparison(found)}\n\n{tables.where(found)}")
+    return 0

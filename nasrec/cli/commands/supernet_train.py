@@ -17,7 +17,7 @@ from nasrec.runs.folder import resume_hint
 from nasrec.runs.supernet_options import SupernetOptions
 
 if TYPE_CHECKING:
-    from nasrec.lowering.layout import Masking
+    from nasrec.lowering.masking import Masking
     from nasrec.runs.data import RunData
 
 HELP = "train a supernet on click logs"
@@ -47,9 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     paths.add_argument(
         "--masking",
-        default="published",
+        default="full_width",
         metavar="NAME",
-        help="published: norms over the full width, as the release (default); sliced: a path is its own compiled model",
+        help="full_width: norms over all units, as the release (default); sliced: a path is its own compiled model",
     )
     group = parser.add_argument_group("training")
     for name, kind, default, text in (

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from nasrec.environment import environment
 from nasrec.reports import text as output
 
 if TYPE_CHECKING:
     from nasrec.profiling import NodeProfile, Peaks, Profile
 
-__all__ = ["machine", "text", "title", "where"]
+__all__ = ["text", "title", "where"]
 
 BACKENDS = {"ours": "ours", "eager": "plain PyTorch", "compile": "torch.compile of ours"}
 
 CROWDED, NOISY = 0.65, 0.2
 """Speed-up for each thread below which, and spread of the rounds above which, a reader is told."""
-
-
-def machine(device: str) -> dict[str, Any]:
-    """Everything that a reader needs to judge the figures; plain values."""
-    import torch
-
-    from nasrec.kernels.availability import build
-
-    built = build()
-    return {
-        **environment(),
-        "device": device,
-        "gpu": built.gpus[0] if device == "cuda" and built.gpus else None,
-        "threads": torch.get_num_threads(),
-        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
-        "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
-        "kernels": built.isa_active,
-        "kernels_commit": built.git_commit,
-    }
 
 
 def title(name: str, profile: Profile) -> str:

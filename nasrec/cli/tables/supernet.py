@@ -6,7 +6,7 @@ import math
 
 from nasrec.checks import format_path
 from nasrec.features import FeatureSpec
-from nasrec.lowering.layout import Masking
+from nasrec.lowering.masking import Masking
 from nasrec.lowering.store import store_parameters
 from nasrec.reports.text import plural, table
 from nasrec.runs.scoring import SupernetScores
