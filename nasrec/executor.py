@@ -12,7 +12,7 @@ from nasrec import kernels
 from nasrec.fake_quantize import fake_quantize_inputs, fake_quantize_matrices, fake_quantize_weight
 from nasrec.slices import pieces, take
 from nasrec_ir import Graph, Node
-from nasrec_ir.ops import attributes
+from nasrec_ir.ops import OPS, attributes
 
 __all__ = ["PRODUCTS", "Params", "execute", "slices_of"]
 
@@ -113,14 +113,6 @@ def _channel_linear(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tenso
     return kernels.channel_linear(xs[0], params["weight"], params.get("bias"), activation=attrs["activation"])
 
 
-def _layer_norm(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
-    return kernels.layer_norm(xs[0], params["weight"], params["bias"], axis=attrs["axis"], eps=attrs["eps"])
-
-
-def _batch_norm(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
-    return kernels.batch_norm(xs[0], **params, axis=attrs["axis"], eps=attrs["eps"])
-
-
 def _field_attention(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
     options = {key: attrs[key] for key in ("padded", "eps")}
     parameters = fake_quantize_matrices(params.values(), attrs["weight_bits"], per_tensor=attrs["per_tensor"])
@@ -140,14 +132,18 @@ def _add(xs: Sequence[Tensor], attrs: Attrs, params: Params) -> Tensor:
     return total
 
 
-EXECUTE: dict[str, Execute] = {
+def _kernel(op: str) -> Execute:
+    """The kernel of an op's name, given operands, then parameters and attributes by name."""
+    kernel: Callable[..., Tensor] = getattr(kernels, op)
+    return lambda xs, attrs, params: kernel(*xs, **params, **attrs)
+
+
+EXECUTE: dict[str, Execute] = {op: _kernel(op) for op in OPS if op in kernels.__all__} | {
     "embedding": lambda xs, attrs, params: kernels.embedding(xs[0], list(params.values())),
     "numeric_embedding": lambda xs, attrs, params: kernels.numeric_embedding(xs[0], params["weight"]),
     "linear": _in_precision(_product(kernels.linear)),
     "field_linear": _in_precision(_product(kernels.field_linear)),
     "channel_linear": _in_precision(_channel_linear),
-    "layer_norm": _layer_norm,
-    "batch_norm": _batch_norm,
     "dropout": lambda xs, attrs, params: xs[0],
     "relu": lambda xs, attrs, params: torch.relu(xs[0]),
     "sigmoid": lambda xs, attrs, params: torch.sigmoid(xs[0]),
@@ -160,10 +156,7 @@ EXECUTE: dict[str, Execute] = {
     "concat": lambda xs, attrs, params: torch.cat(list(xs), dim=1),
     "reshape": lambda xs, attrs, params: xs[0].reshape(len(xs[0]), *attrs["shape"]),
     "sum": lambda xs, attrs, params: xs[0].sum(dim=attrs["axis"]),
-    "pairwise_dot": lambda xs, attrs, params: kernels.pairwise_dot(*xs),
-    "factorization_machine": lambda xs, attrs, params: kernels.factorization_machine(xs[0]),
     "self_attention": lambda xs, attrs, params: kernels.self_attention(xs[0], attrs["heads"]),
     "field_attention": _field_attention,
-    "hadamard_pairs": lambda xs, attrs, params: kernels.hadamard_pairs(*xs),
 }
-"""One function an op, `(operands, attributes, parameters) -> result`."""
+"""One function an op, `(operands, attributes, parameters) -> result`: the kernel of its name, unless listed here."""

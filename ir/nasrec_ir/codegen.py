@@ -58,7 +58,7 @@ def generate(graph: Graph) -> Source:
         if node.op == "input":
             continue
         operands = [names.local[operand] for operand in node.inputs]
-        line = EMIT[node.op](_Context(graph, node, attributes(node), operands, names))
+        line = EMIT.get(node.op, _kernel)(_Context(graph, node, attributes(node), operands, names))
         expression = line.expression
         if line.layer is not None:
             members[node.id] = names.local[node.id]
@@ -297,12 +297,10 @@ def _reshape(c: _Context) -> Line:
     return Line(None, flat if len(shape) == 1 else f"{flat}.unflatten(1, {_tuple(shape)})")
 
 
-def _call(function: str, *extra: str) -> Callable[[_Context], Line]:
-    def emit(c: _Context) -> Line:
-        options = [f"{key}={c.attrs[key]}" for key in extra]
-        return Line(None, f"{function}({', '.join([*c.operands, *options])})")
-
-    return emit
+def _kernel(c: _Context) -> Line:
+    """Any other op, which has no parameters: the kernel of its name, given operands, then attributes."""
+    options = [f"{key}={_literal(value)}" for key, value in c.attrs.items()]
+    return Line(None, f"kernels.{c.node.op}({', '.join([*c.operands, *options])})")
 
 
 EMIT: dict[str, Callable[[_Context], Line]] = {
@@ -315,8 +313,8 @@ EMIT: dict[str, Callable[[_Context], Line]] = {
     "batch_norm": _batch_norm,
     "dropout": lambda c: Line(f"nn.Dropout({c.attrs['rate']})", ""),
     "field_attention": _field_attention,
-    "relu": _call("torch.relu"),
-    "sigmoid": _call("torch.sigmoid"),
+    "relu": lambda c: Line(None, f"torch.relu({c.operands[0]})"),
+    "sigmoid": lambda c: Line(None, f"torch.sigmoid({c.operands[0]})"),
     "scale": lambda c: Line(None, f"{c.attrs['factor']} * {c.operands[0]}"),
     "add": lambda c: Line(None, " + ".join(c.operands)),
     "mul": lambda c: Line(None, " * ".join(c.operands)),
@@ -327,8 +325,6 @@ EMIT: dict[str, Callable[[_Context], Line]] = {
     "zeros": _zeros,
     "reshape": _reshape,
     "sum": lambda c: Line(None, f"{c.operands[0]}.sum(dim={c.attrs['axis']})"),
-    "pairwise_dot": _call("kernels.pairwise_dot"),
-    "factorization_machine": _call("kernels.factorization_machine"),
     "self_attention": _self_attention,
-    "hadamard_pairs": _call("kernels.hadamard_pairs"),
 }
+"""Ops that are more than a call of the kernel of their name: those with parameters, with a layer, or of torch's own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from tests.ir.random_graphs import random_graph, random_inputs, random_parameter
 
 Array = npt.NDArray[Any]
 Rng = np.random.Generator
+
+# The package's attributes of these names are what the modules are for.
+coupling, removal = (importlib.import_module(f"nasrec_ir.pruning.{name}") for name in ("coupling", "remove"))
 
 
 def kept_parameters(pruned: Pruned, graph: Graph, values: dict[str, Array]) -> dict[str, Array]:
@@ -176,3 +180,31 @@ def test_as_many_units_as_asked_for_are_kept() -> None:
     with pytest.raises(PruneError, match="%right: 3 of its 8 units would be left, fewer than 4"):
         remove(small(), {"right": Cut(frozenset(range(5)))}, min_units=4)
     remove(small(), {"right": Cut(frozenset(range(4)))}, min_units=4)
+
+
+@pytest.mark.parametrize("op", ["pairwise_dot", "factorization_machine", "self_attention", "mul", "batch_norm"])
+def test_an_op_without_a_rule_keeps_what_it_reads(op: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a new op needs none to be right: around it is pruned, through it is not."""
+    for table in (coupling.RULES, removal.RULES):
+        monkeypatch.delitem(table, op)
+    done = 0
+    for seed in range(100):
+        graph = Expand().apply(executable(seed))
+        structures = couple(graph)
+        read = {operand for node in graph if node.op == op for operand in node.inputs}
+        for operand in read & set(structures.rows):
+            assert set(structures.rows[operand]) <= {FIXED}
+        cuts = structures.cuts(np.flatnonzero(np.random.default_rng(seed).random(structures.count) < 0.3))
+        try:
+            remove(graph, cuts)
+        except PruneError:
+            continue
+        agree(graph, cuts, seed)
+        done += bool(cuts and read)
+    assert done >= 10
+
+
+def test_a_cut_of_what_an_op_without_a_rule_reads_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(removal.RULES, "pairwise_dot")
+    with pytest.raises(PruneError, match="%pairs: pairwise_dot needs all 4 rows of %fields; keep them"):
+        remove(small(), {"fields": Cut(frozenset({0}))})

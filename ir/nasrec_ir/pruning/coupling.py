@@ -88,7 +88,8 @@ class _Walk:
 
     def run(self) -> None:
         for node in self._graph:
-            self._values[node.id] = RULES[node.op](self, node, [self._values[operand] for operand in node.inputs])
+            rule = RULES.get(node.op, _Walk._whole)
+            self._values[node.id] = rule(self, node, [self._values[operand] for operand in node.inputs])
         self._fix(self._values[self._graph.output].rows)
 
     def coupling(self) -> Coupling:
@@ -251,6 +252,14 @@ class _Walk:
         pairs = np.stack([np.repeat(left, len(right)), np.tile(right, len(left))], axis=1)
         return _Labelled(pairs, xs[0].channels)
 
+    def _whole(self, node: Node, xs: Sequence[_Labelled]) -> _Labelled:
+        """Any other op: nothing of what it reads can leave, nor of its result."""
+        self._fix_channels(xs)
+        for x in xs:
+            self._fix(x.rows)
+        rows = node.type.shape[0] if node.type.shape else 1
+        return _Labelled(np.zeros((rows, 2), np.int64), _fixed_channels(node))
+
     def _fields(self, rows: Labels) -> Labels:
         """One atom a field; pairs of pairs are not followed."""
         paired = rows[:, 1] != 0
@@ -286,6 +295,7 @@ RULES: Mapping[str, Callable[[_Walk, Node, Sequence[_Labelled]], _Labelled]] = {
     "pairwise_dot": _Walk._pairwise_dot,
     "hadamard_pairs": _Walk._hadamard_pairs,
 }
+"""Ops through which positions can leave; all others keep what they read whole."""
 
 
 def _units(atoms: Labels) -> Labels:

@@ -126,7 +126,8 @@ class _Removal:
             if node.op == "input":
                 self._b.copy(node, ())
         for node in self._graph:
-            value = RULES[node.op](self, node, [self._values[operand] for operand in node.inputs])
+            rule = RULES.get(node.op, _Removal._whole)
+            value = rule(self, node, [self._values[operand] for operand in node.inputs])
             if node.type.shape and node.type.elements and not (len(value.rows) and _size(value.channels)):
                 raise PruneError(f"%{node.id}: nothing of it would be left; prune less, or keep more of what it reads")
             self._values[node.id] = value
@@ -348,6 +349,18 @@ class _Removal:
         pairs = (xs[0].rows[:, None] * right + xs[1].rows).ravel()
         return _Value(self._add(node, [x.id for x in xs]), pairs, channels)
 
+    def _whole(self, node: Node, xs: Sequence[_Value]) -> _Value:
+        """Any other op: it needs all of what it reads."""
+        self._whole_channels(node, xs)
+        for x, operand in zip(xs, node.inputs, strict=True):
+            (size, *_) = self._graph[operand].type.shape or (1,)
+            if len(x.rows) < size:
+                raise PruneError(f"%{node.id}: {node.op} needs all {size} rows of %{operand}; keep them")
+        (rows, *channels) = node.type.shape or (1,)
+        return _Value(
+            self._add(node, [x.id for x in xs]), np.arange(rows), np.arange(channels[0]) if channels else None
+        )
+
 
 RULES: Mapping[str, Callable[[_Removal, Node, Sequence[_Value]], _Value]] = {
     "input": _Removal._input,
@@ -377,7 +390,7 @@ RULES: Mapping[str, Callable[[_Removal, Node, Sequence[_Value]], _Value]] = {
     "pairwise_dot": _Removal._pairwise_dot,
     "hadamard_pairs": _Removal._hadamard_pairs,
 }
-"""One rule an op; `mask` has none, as executable graphs hold none."""
+"""Ops that positions can leave through, as in coupling.py; all others need what they read whole."""
 
 
 def _columns(role: str, columns: Indices) -> Indices | None:
