@@ -1,4 +1,4 @@
-"""One call of every operation that computes something: what the tests that hold for all of them are made of."""
+"""The operations of `nasrec.kernels`: a call of each that computes something, and the families of compiled ones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from nasrec import kernels
+from nasrec.kernels.dispatch import COMPILED
 
-__all__ = ["CALLS", "Call"]
+__all__ = ["CALLS", "FAMILIES", "Call", "family_of"]
+
+
+def family_of(operation: str) -> str:
+    """The module of `nasrec.kernels` that serves an operation; its tests are in test_<family>.py."""
+    return str(getattr(kernels, operation).__module__.rpartition(".")[2])
+
+
+FAMILIES = sorted({family_of(operation) for operation in COMPILED})
+"""Of the operations that have compiled operators."""
 
 
 Run = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]

@@ -15,13 +15,10 @@ import traceback
 
 import pytest
 
-from nasrec import kernels
 from nasrec.kernels import extension
-from nasrec.kernels.dispatch import COMPILED
+from tests.kernels.operations import FAMILIES
 
 ORDER = ["baseline", "avx2", "avx512"]
-FAMILIES = sorted({getattr(kernels, operation).__module__.rpartition(".")[2] for operation in COMPILED})
-"""Modules of `nasrec.kernels` that have compiled operators; the tests of one are test_<family>.py."""
 
 BY_BLAS = {"own": FAMILIES, "vendor": ["linear"]}
 """Which families the library's matrix products can make a difference to."""
