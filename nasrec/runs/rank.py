@@ -12,7 +12,6 @@ from nasrec.checks import format_path
 from nasrec.errors import RunError, SearchError, TrainError
 from nasrec.io.atomic import ensure_directory
 from nasrec.lowering.masking import written_word
-from nasrec.lowering.masking import written_word
 from nasrec.runs import folder
 from nasrec.runs.data import DataLike, RunData, load_data, source_of
 from nasrec.runs.options import CHANNELS
