@@ -9,6 +9,7 @@ __all__ = [
     "CompileError",
     "DataError",
     "DesignError",
+    "EstimatorError",
     "ExportError",
     "FeatureError",
     "GenotypeError",
@@ -54,6 +55,10 @@ class FeatureError(NasrecError):
 
 class DataError(NasrecError):
     """Click logs cannot be read; the message names file, line and column."""
+
+
+class EstimatorError(DataError, ValueError):
+    """An estimator is used in a way that it does not serve; a `ValueError` too, as scikit-learn's tools expect."""
 
 
 class TrainError(NasrecError):
