@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nasrec import Block, Genotype, runs
-from nasrec.errors import NasrecError, TrainError
+from nasrec.errors import NasrecError, RunError, TrainError
 from nasrec.reports.demo import draw
 from nasrec.runs import DataSource, DemoOptions, DemoRun
 
@@ -34,6 +34,11 @@ def test_what_it_gives(found: DemoRun) -> None:
     assert runs.load(found.folder) == found
     left = sorted(os.listdir(found.folder))
     assert left == ["baselines", "little.pt", "little.py", "little.svg", "report.json"]
+
+
+def test_it_is_no_run_of_one_model(found: DemoRun) -> None:
+    with pytest.raises(RunError, match="holds a demonstration, whose models are no runs"):
+        runs.open_run(found.folder)
 
 
 def test_its_picture(found: DemoRun) -> None:
