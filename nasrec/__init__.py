@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a t
         draw,
         environment,
         errors,
+        estimator,
         export,
         extras,
         features,
@@ -49,9 +50,11 @@ if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a t
     from nasrec.compiler import CompiledModel, compile, compile_graph
     from nasrec.draw import draw_architecture
     from nasrec.errors import (
+        BaselineError,
         CompileError,
         DataError,
         DesignError,
+        EstimatorError,
         ExportError,
         FeatureError,
         GenotypeError,
@@ -73,6 +76,7 @@ if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a t
         TrainError,
         VerifyError,
     )
+    from nasrec.estimator import CTRClassifier
     from nasrec.features import FeatureSpec
     from nasrec.genotype import Block, Genotype
     from nasrec.lowering import lower
@@ -83,30 +87,33 @@ if TYPE_CHECKING:  # for type checkers, and so are literal names in __all__; a t
     from nasrec_pim import HardwareError, MappingError
 
 __all__ = [
-    "Block", "CompileError", "CompiledModel", "DataError", "DesignError", "ExportError", "FeatureError", "FeatureSpec",
-    "Genotype", "GenotypeError", "Graph", "HardwareError", "InterpretError", "KernelError", "KernelUnavailable",
-    "MappingError", "NasrecError", "OtherRankFailed", "ParseError", "PassError", "ProfileError", "PruneError",
-    "QuantError", "RankLost", "RunError", "SearchError", "SearchSpace", "SpaceError", "StateDictError", "Supernet",
-    "TrainError", "VerifyError", "__version__", "baselines", "checks", "cli", "codesign", "compile", "compile_graph",
-    "compiler", "cost", "data", "draw", "draw_architecture", "environment", "errors", "export", "extras", "features",
-    "genotype", "graph_of", "interop", "io", "kernels", "layers", "lower", "lowering", "metrics", "presets",
-    "profiling", "progress", "prune", "quant", "rank", "reports", "runs", "search", "space", "supernet", "train",
+    "BaselineError", "Block", "CTRClassifier", "CompileError", "CompiledModel", "DataError", "DesignError",
+    "EstimatorError", "ExportError", "FeatureError", "FeatureSpec", "Genotype", "GenotypeError", "Graph",
+    "HardwareError", "InterpretError", "KernelError", "KernelUnavailable", "MappingError", "NasrecError",
+    "OtherRankFailed", "ParseError", "PassError", "ProfileError", "PruneError", "QuantError", "RankLost", "RunError",
+    "SearchError", "SearchSpace", "SpaceError", "StateDictError", "Supernet", "TrainError", "VerifyError",
+    "__version__", "baselines", "checks", "cli", "codesign", "compile", "compile_graph", "compiler", "cost", "data",
+    "draw", "draw_architecture", "environment", "errors", "estimator", "export", "extras", "features", "genotype",
+    "graph_of", "interop", "io", "kernels", "layers", "lower", "lowering", "metrics", "presets", "profiling",
+    "progress", "prune", "quant", "rank", "reports", "runs", "search", "space", "supernet", "train",
 ]  # fmt: skip
 
 _EXPORTS = {
     "nasrec": (
-        "baselines", "checks", "cli", "codesign", "compiler", "data", "draw", "environment", "errors", "export",
-        "extras", "features", "genotype", "interop", "io", "kernels", "layers", "lowering", "metrics", "presets",
-        "profiling", "progress", "prune", "quant", "rank", "reports", "runs", "search", "space", "supernet", "train",
+        "baselines", "checks", "cli", "codesign", "compiler", "data", "draw", "environment", "errors", "estimator",
+        "export", "extras", "features", "genotype", "interop", "io", "kernels", "layers", "lowering", "metrics",
+        "presets", "profiling", "progress", "prune", "quant", "rank", "reports", "runs", "search", "space", "supernet",
+        "train",
     ),
     "nasrec.compiler": ("CompiledModel", "compile", "compile_graph"),
     "nasrec.draw": ("draw_architecture",),
     "nasrec.errors": (
-        "CompileError", "DataError", "DesignError", "ExportError", "FeatureError", "GenotypeError", "InterpretError",
-        "KernelError", "KernelUnavailable", "NasrecError", "OtherRankFailed", "ParseError", "PassError", "ProfileError",
-        "PruneError", "QuantError", "RankLost", "RunError", "SearchError", "SpaceError", "StateDictError", "TrainError",
-        "VerifyError",
+        "BaselineError", "CompileError", "DataError", "DesignError", "EstimatorError", "ExportError", "FeatureError",
+        "GenotypeError", "InterpretError", "KernelError", "KernelUnavailable", "NasrecError", "OtherRankFailed",
+        "ParseError", "PassError", "ProfileError", "PruneError", "QuantError", "RankLost", "RunError", "SearchError",
+        "SpaceError", "StateDictError", "TrainError", "VerifyError",
     ),
+    "nasrec.estimator": ("CTRClassifier",),
     "nasrec.features": ("FeatureSpec",),
     "nasrec.genotype": ("Block", "Genotype"),
     "nasrec.lowering": ("lower",),

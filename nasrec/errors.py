@@ -5,9 +5,11 @@ from __future__ import annotations
 from nasrec_ir.errors import InterpretError, NasrecError, ParseError, PassError, PruneError, VerifyError
 
 __all__ = [
+    "BaselineError",
     "CompileError",
     "DataError",
     "DesignError",
+    "EstimatorError",
     "ExportError",
     "FeatureError",
     "GenotypeError",
@@ -31,6 +33,10 @@ __all__ = [
 ]
 
 
+class BaselineError(NasrecError):
+    """A hand-made model, or one of its options, is unknown or out of range; the message names it."""
+
+
 class GenotypeError(NasrecError):
     """A genotype, or a file meant to hold one, is malformed; the message names block and field."""
 
@@ -49,6 +55,10 @@ class FeatureError(NasrecError):
 
 class DataError(NasrecError):
     """Click logs cannot be read; the message names file, line and column."""
+
+
+class EstimatorError(DataError, ValueError):
+    """An estimator is used in a way that it does not serve; a `ValueError` too, as scikit-learn's tools expect."""
 
 
 class TrainError(NasrecError):

@@ -20,7 +20,8 @@ Tensor factorization_machine(const Tensor& x_any) {
   const Tensor x = torch::stable::contiguous(x_any);
   Tensor out = empty(x, {s.batch, s.channels});
   if (out.numel() == 0) return out;
-  for_type(NASREC_KERNELS(factorization_machine), x.scalar_type(), [&]<class T>(const FactorizationMachineKernels<T>& kernels) {
+  for_type(NASREC_KERNELS(factorization_machine), x.scalar_type(), [&]<class T>(
+      const FactorizationMachineKernels<T>& kernels) {
     const T* from = static_cast<const T*>(x.const_data_ptr());
     T* to = static_cast<T*>(out.mutable_data_ptr());
     team_run(team_parts(work_of(s)), [&](int part, int of) {
@@ -37,7 +38,8 @@ Tensor factorization_machine_backward(const Tensor& grad_any, const Tensor& x_an
   const Tensor grad = torch::stable::contiguous(grad_any), x = torch::stable::contiguous(x_any);
   Tensor grad_x = torch::stable::new_empty(x, x.sizes());
   if (grad_x.numel() == 0) return grad_x;
-  for_type(NASREC_KERNELS(factorization_machine), x.scalar_type(), [&]<class T>(const FactorizationMachineKernels<T>& kernels) {
+  for_type(NASREC_KERNELS(factorization_machine), x.scalar_type(), [&]<class T>(
+      const FactorizationMachineKernels<T>& kernels) {
     const T* g = static_cast<const T*>(grad.const_data_ptr());
     const T* from = static_cast<const T*>(x.const_data_ptr());
     T* to = static_cast<T*>(grad_x.mutable_data_ptr());

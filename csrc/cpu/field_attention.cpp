@@ -26,7 +26,8 @@ std::tuple<Tensor, Tensor, Tensor> field_attention(
   Tensor out = torch::stable::new_empty(x, x.sizes()), mixed = torch::stable::new_empty(x, x.sizes(), wide);
   Tensor reciprocals = empty(x, wide, {s.batch, heads, s.fields});
   if (out.numel() == 0) return {out, mixed, torch::stable::fill_(reciprocals, 1)};
-  for_type(NASREC_KERNELS(field_attention), x.scalar_type(), [&]<class T, class A>(const FieldAttentionKernels<T, A>& kernels) {
+  for_type(NASREC_KERNELS(field_attention), x.scalar_type(), [&]<class T, class A>(
+      const FieldAttentionKernels<T, A>& kernels) {
     const std::vector<const T*> data = data_of<T>(parameters);
     const T* from = static_cast<const T*>(x.const_data_ptr());
     T* to = static_cast<T*>(out.mutable_data_ptr());
@@ -56,7 +57,8 @@ std::vector<Tensor> field_attention_backward(
     for (Tensor& gradient : gradients) torch::stable::fill_(gradient, 0);
     return gradients;
   }
-  for_type(NASREC_KERNELS(field_attention), x.scalar_type(), [&]<class T, class A>(const FieldAttentionKernels<T, A>& kernels) {
+  for_type(NASREC_KERNELS(field_attention), x.scalar_type(), [&]<class T, class A>(
+      const FieldAttentionKernels<T, A>& kernels) {
     const std::vector<const T*> data = data_of<T>(parameters);
     std::vector<T*> to;
     for (Tensor& gradient : gradients) to.push_back(static_cast<T*>(gradient.mutable_data_ptr()));

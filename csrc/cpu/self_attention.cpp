@@ -22,7 +22,8 @@ std::tuple<Tensor, Tensor> self_attention(const Tensor& qkv_any, int64_t heads) 
   Tensor out = empty(qkv, {s.batch, s.fields, s.channels()});
   Tensor reciprocals = empty(qkv, accumulation_type(qkv.scalar_type()), {s.batch, heads, s.fields});
   if (out.numel() == 0) return {out, torch::stable::fill_(reciprocals, 1)};
-  for_type(NASREC_KERNELS(self_attention), qkv.scalar_type(), [&]<class T, class A>(const SelfAttentionKernels<T, A>& kernels) {
+  for_type(NASREC_KERNELS(self_attention), qkv.scalar_type(), [&]<class T, class A>(
+      const SelfAttentionKernels<T, A>& kernels) {
     const T* from = static_cast<const T*>(qkv.const_data_ptr());
     T* to = static_cast<T*>(out.mutable_data_ptr());
     A* to_reciprocals = static_cast<A*>(reciprocals.mutable_data_ptr());
@@ -46,7 +47,8 @@ Tensor self_attention_backward(
   const Tensor out = torch::stable::contiguous(out_any), reciprocals = torch::stable::contiguous(reciprocals_any);
   Tensor grad_qkv = torch::stable::new_empty(qkv, qkv.sizes());
   if (grad_qkv.numel() == 0) return grad_qkv;
-  for_type(NASREC_KERNELS(self_attention), qkv.scalar_type(), [&]<class T, class A>(const SelfAttentionKernels<T, A>& kernels) {
+  for_type(NASREC_KERNELS(self_attention), qkv.scalar_type(), [&]<class T, class A>(
+      const SelfAttentionKernels<T, A>& kernels) {
     const T* from_grad = static_cast<const T*>(grad.const_data_ptr());
     const T* from = static_cast<const T*>(qkv.const_data_ptr());
     const T* from_out = static_cast<const T*>(out.const_data_ptr());

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nasrec.checks import format_value, integer, integers, number
-from nasrec.errors import FeatureError, NasrecError
+from nasrec.errors import BaselineError, FeatureError
 from nasrec.features import FeatureSpec
 from nasrec_ir import Graph, GraphBuilder, TensorType
 from nasrec_ir.passes import OPTIMIZE
@@ -16,10 +16,6 @@ __all__ = ["BaselineError", "ModelBuilder"]
 MAX_WIDTH = 1 << 16
 MAX_LAYERS = 64
 """Bounds far above any published model, so that a mistyped option is named instead of exhausting the memory."""
-
-
-class BaselineError(NasrecError):
-    """A hand-crafted model, or one of its options, is unknown or out of range; the message names it."""
 
 
 class ModelBuilder(GraphBuilder):

@@ -70,6 +70,7 @@ def prepare_frame(
             written to, or holds other data.
     """
     columns = find_columns(frame, label, dense, categorical, ignore, weight)
+    columns.require_inputs()
     warn_left_out(columns)
     options = options or Options()
     if (valid is None) != (test is None):

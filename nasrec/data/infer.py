@@ -76,10 +76,12 @@ class Columns:
     weight: str | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def used(self) -> tuple[str, ...]:
-        """The columns that are read."""
-        return (self.label, *self.dense, *self.categorical, *((self.weight,) if self.weight else ()))
+    def require_inputs(self) -> None:
+        """Raises `DataError` if there is no categorical column."""
+        if not self.categorical:
+            raise DataError(
+                "no column of the frame is categorical; a model needs at least one: name it in categorical="
+            )
 
 
 def infer_columns(
@@ -106,6 +108,7 @@ def infer_columns(
             holds dates, times or objects.
     """
     columns = find_columns(frame, label, dense, categorical, ignore, weight)
+    columns.require_inputs()
     warn_left_out(columns)
     return columns
 
@@ -118,7 +121,7 @@ def find_columns(
     ignore: Iterable[str],
     weight: str | None,
 ) -> Columns:
-    """`infer_columns`, without its warning."""
+    """`infer_columns` without its warning, and perhaps without a categorical column."""
     names = check_frame(frame)
     given = {"label": [label], "weight": [weight] if weight else [], "dense": list(dense or ()),
              "categorical": list(categorical or ()), "ignore": list(ignore)}  # fmt: skip
@@ -137,8 +140,6 @@ def find_columns(
             else:
                 left_out[name] = reason
     found = {kind: tuple(name for name in names if kinds.get(name) == kind) for kind in ("dense", "categorical")}
-    if not found["categorical"]:
-        raise DataError("no column of the frame is categorical; a model needs at least one: name it in categorical=")
     return Columns(label, found["dense"], found["categorical"], weight, left_out)
 
 

@@ -66,9 +66,8 @@ def register(operation: str, *operators: Operator) -> bool:
 
 def is_compiled(operation: str, device: str) -> bool:
     """Whether the extension holds all kernels of an operation for a kind of device."""
-    return all(
-        extension.compiled(operator.name, device) for operator in COMPILED[operation] if device in operator.devices
-    )
+    names = [operator.name for operator in COMPILED[operation] if device in operator.devices]
+    return bool(names) and all(extension.compiled(name, device) for name in names)
 
 
 def has_kernel(operation: str, x: Tensor) -> bool:

@@ -97,7 +97,9 @@ def features_of(graph: Graph) -> FeatureSpec:
 def require_columns(graph: Graph, features: FeatureSpec) -> None:
     """Raises `FeatureError` unless a finished graph is for these columns; the message names what differs."""
     own = features_of(graph)
-    for name in ("num_dense", "num_sparse", "embedding_dim"):
+    # Tables of one channel are first-order weights: a model that has no others fits any width of an embedding.
+    names = ("num_dense", "num_sparse", *(("embedding_dim",) if own.embedding_dim > 1 else ()))
+    for name in names:
         if getattr(own, name) != getattr(features, name):
             raise FeatureError(f"graph {graph.name} is for {name} {getattr(own, name)}, not {getattr(features, name)}")
     for column, rows in table_rows(graph).items():

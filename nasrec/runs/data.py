@@ -200,7 +200,9 @@ def from_environment() -> str:
 
 def _is_frame(data: object) -> bool:
     """Without importing pandas where nothing is a DataFrame."""
-    return any(kind.__module__.startswith("pandas.") and kind.__name__ == "DataFrame" for kind in type(data).__mro__)
+    return any(
+        kind.__module__.partition(".")[0] == "pandas" and kind.__name__ == "DataFrame" for kind in type(data).__mro__
+    )
 
 
 def _chosen(text: str) -> Path:

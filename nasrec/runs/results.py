@@ -96,7 +96,7 @@ class TrainRun(RunResult):
         return self.run.model()
 
     def _statistic(self, which: str) -> dict[str, dict[str, float | None]]:
-        found = self.report.get("scores", {})
+        found = {part: scores for part, scores in self.report.get("scores", {}).items() if part in ("valid", "test")}
         if "runs" not in self.report:
             return {part: dict(scores) for part, scores in found.items()}
         return {part: {name: value[which] for name, value in scores.items()} for part, scores in found.items()}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nasrec.checks import format_path
 from nasrec.errors import StateDictError
 from nasrec.extras import install_command
+from nasrec.io.atomic import write_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
     from nasrec_ir import Graph
 
-__all__ = ["copy_into", "read", "require_scales", "save", "tables_of"]
+__all__ = ["copy_into", "copy_own", "read", "require_scales", "save", "tables_of"]
 
 RELEASE_PREFIXES = ("_embedding.", "_blocks.", "_final.")
 TABLE = re.compile(r"(?P<owner>_embedding|\w+\.tables)\.(?P<column>[0-9]{1,6})(?:\.weight)?", re.ASCII)
@@ -73,7 +74,7 @@ def copy_into(model: CompiledModel, state_dict: Mapping[str, Tensor], path: str)
 
             release.load_state_dict(model, state_dict)
         else:
-            _copy_own(model, state_dict)
+            copy_own(model, state_dict)
     except StateDictError as error:
         raise StateDictError(f"{format_path(path)}: {error}") from None
 
@@ -90,16 +91,26 @@ def require_scales(graph: Graph, state_dict: Mapping[str, Tensor] | None) -> Non
 def save(model: CompiledModel, path: str | os.PathLike[str]) -> None:
     """Writes the model's state dict, tensors only, under its own names.
 
+    Args:
+        path: ending in .pt, or in .safetensors where that package is installed.
+
     Raises:
         StateDictError: the file cannot be written.
     """
     from nasrec.io import tensors as tensorfile
 
     tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-    tensorfile.write(path, tensors, StateDictError)
+    if not os.fspath(path).endswith(".safetensors"):
+        tensorfile.write(path, tensors, StateDictError)
+        return
+    _require_safetensors(os.fspath(path))
+    from safetensors.torch import save  # type: ignore[import-not-found,unused-ignore]
+
+    write_bytes(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}), StateDictError)
 
 
-def _copy_own(model: CompiledModel, state_dict: Mapping[str, Tensor]) -> None:
+def copy_own(model: CompiledModel, state_dict: Mapping[str, Tensor]) -> None:
+    """Copies weights under the model's own names. Raises `StateDictError` naming the entry that does not fit."""
     own = model.state_dict()
     for name, tensor in own.items():
         if name not in state_dict:
@@ -125,15 +136,19 @@ def _read_torch(path: str) -> Any:
 
 
 def _read_safetensors(path: str) -> Any:
-    if importlib.util.find_spec("safetensors") is None:
-        command = install_command("safetensors")
-        raise StateDictError(f"{format_path(path)}: needs the package safetensors; run: {command}")
+    _require_safetensors(path)
     from safetensors.torch import load_file  # type: ignore[import-not-found,unused-ignore]
 
     try:
         return load_file(path)
     except Exception as error:
         raise StateDictError(f"{format_path(path)}: cannot be read as safetensors ({_first_line(error)})") from None
+
+
+def _require_safetensors(path: str) -> None:
+    if importlib.util.find_spec("safetensors") is None:
+        command = install_command("safetensors")
+        raise StateDictError(f"{format_path(path)}: needs the package safetensors; run: {command}")
 
 
 def _first_line(error: Exception) -> str:
