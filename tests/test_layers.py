@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "nasrec"
 
 LAYERS = {"cli": 3, "estimator": 2, "reports": 2, "runs": 1}
-"""Packages and modules above the domain, which is everything else (0). A module imports its own layer and those below."""
+"""What stands above the domain, which is everything else (0). A module imports its own layer and those below."""
 
 
 def imports_of(path: Path, modules: Iterable[str]) -> set[str]:

@@ -168,7 +168,6 @@ _NO_MODEL = {
     "supernet train": "holds a supernet, not one model; take one out with 'nasrec supernet extract', or search it",
     "rank": "holds a ranking study, which makes no model",
     "rank --contest": "holds a comparison of search algorithms, which makes no model",
-    "demo": "holds a demonstration, whose models are no runs of their own; train one with 'nasrec train'",
     "search": "holds no model yet; let the search come to an end",
     "retrain": "holds no chosen model yet; let its run come to an end",
     "pim simulate": "holds scores on simulated chips, and no model; give the run that was simulated",
