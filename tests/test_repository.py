@@ -67,7 +67,7 @@ def test_every_source_folder_is_a_package(package: str) -> None:
     assert (PACKAGES[package] / "py.typed").exists()
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", [*PACKAGES, "nasrec.runs", "nasrec.train", "nasrec.prune", "nasrec.quant"])
 def test_import_is_light(package: str) -> None:
     code = f"import {package}, sys; print('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(str(p.parent) for p in PACKAGES.values())}

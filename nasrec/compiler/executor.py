@@ -140,6 +140,7 @@ def _kernel(op: str) -> Execute:
 
 EXECUTE: dict[str, Execute] = {op: _kernel(op) for op in OPS if op in kernels.__all__} | {
     "embedding": lambda xs, attrs, params: kernels.embedding(xs[0], list(params.values())),
+    "numeric_embedding": lambda xs, attrs, params: kernels.numeric_embedding(xs[0], params["weight"]),
     "linear": _in_precision(_product(kernels.linear)),
     "field_linear": _in_precision(_product(kernels.field_linear)),
     "channel_linear": _in_precision(_channel_linear),

@@ -79,7 +79,9 @@ class Columns:
     def require_inputs(self) -> None:
         """Raises `DataError` if there is no categorical column."""
         if not self.categorical:
-            raise DataError("no column of the frame is categorical, and a model needs one: name it in categorical=")
+            raise DataError(
+                "no column of the frame is categorical; a model needs at least one: name it in categorical="
+            )
 
 
 def infer_columns(

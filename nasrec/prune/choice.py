@@ -90,11 +90,14 @@ def _layers(coupling: Coupling) -> list[npt.NDArray[np.int64]]:
 
 def _sizes(graph: Graph, coupling: Coupling) -> dict[str, int]:
     """Rows of the nodes that must keep some of theirs; what pads fill in may leave altogether. Of an argument only
-    those columns count that are read, whose number the structures tell."""
+    those columns count that are read, whose number the structures tell; of a product only those rows that it gives on,
+    not those that its norm alone reads."""
     sizes = {}
     for node, labels in coupling.rows.items():
-        if graph[node].op not in ("pad", "zeros"):
-            sizes[node] = int((labels != FIXED).sum()) if graph[node].op == "input" else len(labels)
+        if graph[node].op == "input":
+            sizes[node] = int((labels != FIXED).sum())
+        elif graph[node].op not in ("pad", "zeros"):
+            sizes[node] = len(labels[: dict(graph[node].attrs).get("keep")])
     return sizes
 
 

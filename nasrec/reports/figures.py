@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from nasrec.errors import TrainError
-from nasrec.io.atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "Run", "compare", "entropy_line", "figure_of", "png", "rows_seen", "save", "thousands", "zoom"]
+__all__ = ["COLOURS", "Run", "compare", "entropy_line", "figure_of", "png", "rows_seen", "thousands", "zoom"]
 
 COLOURS = ("#b2182b", "#7f7f7f", "#2166ac", "#1b7837")
 
@@ -22,19 +18,13 @@ Run = Mapping[str, Any]
 """A trained model as its report has it: `name`, `config`, `rows`, `history`, `evaluations`."""
 
 
-def compare(
-    runs: Sequence[Run], floor: float, teacher: Mapping[str, Any] | None, title: str, path: str | os.PathLike[str]
-) -> None:
+def compare(runs: Sequence[Run], floor: float, teacher: Mapping[str, Any] | None, title: str) -> bytes:
     """Draws training and validation log loss of several models over the rows seen, as PNG.
 
     Args:
         runs: trained models, the one in question first.
         floor: log loss of always predicting the click rate.
         teacher: its metrics, for synthetic rows.
-        path: the file to make or to replace.
-
-    Raises:
-        TrainError: it cannot be written.
     """
     figure = figure_of(10, 4.2)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -51,7 +41,7 @@ def compare(
     zoom(left, runs, floor, teacher)
     right.legend(fontsize="small", frameon=False)
     figure.suptitle(title, fontsize="medium")
-    save(figure, path)
+    return png(figure)
 
 
 def figure_of(width: float, height: float) -> Figure:
@@ -91,12 +81,6 @@ def zoom(axes: Axes, runs: Sequence[Run], floor: float, teacher: Mapping[str, An
     lowest = min([floor, *([teacher["log_loss"]] if teacher else []), *reached])
     span = max(floor - lowest, 0.05 * floor)
     axes.set(ylim=(floor - 1.15 * span, max(floor + 0.5 * span, *(loss + 0.2 * span for loss in reached))))
-
-
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes a PNG, whole or not at all."""
-    with replacing(path, TrainError) as file:
-        file.write_bytes(png(figure))
 
 
 def png(figure: Figure) -> bytes:

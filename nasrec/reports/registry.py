@@ -31,6 +31,7 @@ COMMANDS = {
     "rank --contest": "rank",
     "prune": "prune",
     "pim simulate": "simulate",
+    "demo": "demo",
 }
 """What a report.json may be of, and the module of this package that makes its page."""
 

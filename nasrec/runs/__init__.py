@@ -20,7 +20,8 @@ from nasrec.runs.opened import OpenedModel, open_model
 from nasrec.runs.options import TrainOptions, TuneOptions
 from nasrec.runs.prune import PruneOptions, prune
 from nasrec.runs.prune_results import PruneRun
-from nasrec.runs.quantize import QuantizeOptions, quantize
+from nasrec.runs.quantize import quantize
+from nasrec.runs.quantize_options import QuantizeOptions
 from nasrec.runs.quantize_results import QuantizeRun
 from nasrec.runs.rank import rank
 from nasrec.runs.rank_compare import compare_algorithms

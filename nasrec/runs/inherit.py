@@ -171,6 +171,7 @@ _NO_MODEL = {
     "search": "holds no model yet; let the search come to an end",
     "retrain": "holds no chosen model yet; let its run come to an end",
     "pim simulate": "holds scores on simulated chips, and no model; give the run that was simulated",
+    "demo": "holds models of a demonstration, and none by itself; train the one that you want with 'nasrec train'",
     "codesign": "holds no design yet; let the co-design come to an end",
     "prune": "holds no round of pruning yet; let it come to an end",
     "train": "holds no trained model yet; let its run come to an end",

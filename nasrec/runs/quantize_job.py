@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nasrec.compiler import CompiledModel
     from nasrec.quant import Calibration, Scheme
-    from nasrec.runs.quantize import QuantizeOptions
+    from nasrec.runs.quantize_options import QuantizeOptions
     from nasrec.runs.train import Subject
     from nasrec.train import TrainConfig
     from nasrec.train.distributed.context import DistributedContext

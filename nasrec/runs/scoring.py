@@ -17,6 +17,7 @@ from nasrec.runs.reporter import ProgressLike, reporter_of
 from nasrec.runs.subnet import ExtractOptions
 from nasrec.runs.supernet import SupernetLike
 from nasrec.runs.supernet_inputs import genotype_of, label_of, open_supernet, rows_for
+from nasrec.train.config import CHOICES
 
 __all__ = ["GenotypeScore", "ScoreOptions", "SupernetScores", "score_genotypes"]
 
@@ -37,6 +38,8 @@ class ScoreOptions(ExtractOptions):
         super().__post_init__()
         if self.valid_rows is not None and (type(self.valid_rows) is not int or self.valid_rows < 1):
             raise TrainError(f"valid_rows must be a whole number of at least 1, not {format_value(self.valid_rows)}")
+        if self.precision not in (known := CHOICES["precision"]):
+            raise TrainError(f"precision {format_value(self.precision)} is unknown; use {' or '.join(known)}")
 
 
 @dataclass(frozen=True)

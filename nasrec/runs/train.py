@@ -99,8 +99,7 @@ class Subject:
     def settings(self) -> dict[str, Any]:
         """For config.toml, see `nasrec.runs.settings`."""
         rows = self.source.settings() if self.source is not None else {}
-        flat = settings.of_run(self.model, rows, self.options)
-        return {**flat, "embedding_dim": self.features.embedding_dim}
+        return settings.of_run(self.model, rows, replace(self.options, embedding_dim=self.features.embedding_dim))
 
     def job(self, context: DistributedContext, reporter: Reporter) -> TrainingJob:
         """The training of it."""

@@ -16,9 +16,10 @@ from pathlib import Path
 # What takes long to import is imported once, not in each child.
 import torch, torch._dynamo
 import nasrec.compiler, nasrec.data, nasrec.prune, nasrec.quant, nasrec.train.journal, nasrec.train.store
-from nasrec.cli import main, report
+from nasrec import reports
+from nasrec.cli import main
 
-report.write = lambda *args: None
+reports.write = lambda *args: None
 whole, folder, arguments = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 rng = random.Random(0)
 

@@ -44,6 +44,11 @@ def test_a_study_and_the_table_it_shares(cli: Any, options: Any, tmp_path: Path,
     contest = cli("rank", "--contest", "--truth", truth, "--contest-seeds", 5, "-o", tmp_path / "c", "--json").json
     assert contest["budget"] == 2 and contest["regret"]["random search"]["mean"] >= 0
     assert (tmp_path / "c" / "contest.png").exists()
+    words = ("--compare-algorithms", "--truth", tmp_path / "a", "--comparison-seeds", 5)
+    same = cli("rank", *words, "-o", tmp_path / "d", "--json").json
+    assert same["settings"]["truth"] == str(truth) and same["curves"] == contest["curves"]
+    shown = cli("rank", *words, "-o", tmp_path / "d")
+    assert shown.status == 0 and f"{contest['regret']['random search']['mean']:.6f}" in shown.out
 
 
 def test_further_supernets_of_a_kind(cli: Any, options: Any, tmp_path: Path) -> None:
@@ -52,6 +57,19 @@ def test_further_supernets_of_a_kind(cli: Any, options: Any, tmp_path: Path) -> 
     assert second["name"] == f"{first['name']}-seed-1" and second["predicted"] != first["predicted"]
     assert [(one["trait"], one["of"], one["pairs"]) for one in report["differences"]] == [("fine-tuned", 3, 2)]
     assert "What each choice gains" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_supernet_says_what_it_is(cli: Any, options: Any, tmp_path: Path) -> None:
+    run = tmp_path / "supernet"
+    quick = (*DATA, *SPACE, "--max-steps", 2, "--batch-size", 256)
+    assert cli("supernet", "train", *quick, "-o", run).status == 0
+    known = options[len(DATA) + len(SPACE) :]
+    report = cli("rank", *known, "--supernet", run, "-o", tmp_path / "rank", "--json").json
+    assert report["settings"]["embedding_dim"] == 4 and report["data"]["rows"]["train"] == 1200
+    wrong = ("--supernet", run, "-o", tmp_path / "wrong", "--json")
+    cli("rank", *known, *wrong, "--blocks", 2).fails_with("its space has num_blocks 1, the options say 2")
+    cli("rank", *known, *wrong, "--embedding-dim", 8).fails_with("has 4 channels of an embedding")
+    cli("rank", *known, "--supernet", run / "supernet.pt", "-o", tmp_path).fails_with("--data PATH is missing")
 
 
 @pytest.mark.slow

@@ -239,7 +239,7 @@ def test_bad_folders(cli: Any, tmp_path: Path) -> None:
     for text, words in (
         ("{", "report.json: is not JSON"),
         ("[]", "is of command"),
-        ('{"command": "demo"}', "is of command 'demo'; pages are made of reports of train"),
+        ('{"command": "dance"}', "is of command 'dance'; pages are made of reports of train"),
         ('{"command": ["x"]}', "is of command"),
         ('{"command": "train"}', "is no whole report of 'nasrec train': KeyError"),
         ('{"command": "search", "settings": 3}', "is no whole report of 'nasrec search': TypeError"),

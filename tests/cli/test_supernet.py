@@ -100,6 +100,20 @@ def test_score_and_extract(cli, tmp_path: Path, trained: Path, genotypes: list[P
     assert {name for name in plain if not torch.equal(plain[name], changed[name])} == {"final.weight", "final.bias"}
 
 
+def test_rows_follow_from_the_run(cli, tmp_path: Path, trained: Path, genotypes: list[Path]) -> None:
+    stated = cli("supernet", "score", trained, genotypes[0], *ROWS, "--json").json
+    known = cli("supernet", "score", trained.parent, genotypes[0], "--json").json
+    for scores in (stated, known):
+        scores["scores"][0].pop("seconds")
+    assert known == stated
+    cli("supernet", "score", trained, genotypes[0]).fails_with("supernet.pt: does not say which rows", "give --data")
+    out = tmp_path / "subnet"
+    assert cli("supernet", "extract", trained.parent, genotypes[0], "-o", out, "--finetune", 2, "--json").status == 0
+    report = cli("train", out, "--max-steps", 1, "-o", tmp_path / "on", "--json").json
+    assert report["data"] == known["data"] and report["model"]["features"]["embedding_dim"] == 8
+    cli("supernet", "extract", trained.parent, genotypes[0], *ROWS, "-o", out).fails_with("go together")
+
+
 def test_a_run_begun_under_the_former_word_for_its_masking_goes_on(cli, tmp_path: Path) -> None:
     command = ("supernet", "train", *QUICK, "--json", "-o", tmp_path / "run")
     first = cli(*command, "--masking", "published")

@@ -162,3 +162,18 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_settings_out_of_range_are_named(given: dict[str, Any], message: str) -> None:
     with pytest.raises(PruneError, match=message):
         PruneSettings(**given)
+
+
+def test_of_rows_that_a_norm_alone_reads_none_counts_as_left() -> None:
+    """A subnet's product may be wider than what it gives on: the least that a layer keeps is of the latter."""
+    b = GraphBuilder("padded")
+    x = b.input("dense", TensorType((3,)))
+    b.input("sparse", TensorType((1,), "i64"))
+    wide = b.add("linear", [x], id="wide", out=16, norm=True, keep=4)
+    other = b.add("linear", [x], id="other", out=8)
+    graph = b.finish(b.add("reshape", [b.add("linear", [wide, other], id="last", out=1)], id="logit", shape=()))
+    figures = random_figures(graph)
+    low = {node: Importance(*(0.0 * part if node == "wide" else part for part in (found.rows, found.columns)))
+           for node, found in figures.items()}  # fmt: skip
+    small = pruned_once(graph, low, PruneSettings(share=0.3, by="structures", min_units=2)).graph
+    assert attributes(small["wide"])["keep"] == 2

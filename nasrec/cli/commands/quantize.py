@@ -19,7 +19,7 @@ from nasrec.cli.usage import INTERRUPTED
 from nasrec.io.json import json_text
 from nasrec.runs import settings
 from nasrec.runs.data import from_settings
-from nasrec.runs.quantize import OWN, QuantizeOptions
+from nasrec.runs.quantize_options import OWN, QuantizeOptions
 
 HELP = "quantise a trained model, or train it in few bits"
 

@@ -9,7 +9,7 @@ from typing import Any
 from nasrec.cli.usage import number
 from nasrec.errors import QuantError
 from nasrec.quant.settings import METHODS
-from nasrec.runs.quantize import QuantizeOptions, parse_bits, parse_kinds
+from nasrec.runs.quantize_options import QuantizeOptions, parse_bits, parse_kinds
 
 __all__ = ["add_options"]
 
