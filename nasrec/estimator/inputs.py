@@ -92,7 +92,7 @@ def read_target(y: Any, rows: int) -> Target:
         raise EstimatorError("Input y contains NaN")
     if values.dtype == object:
         values = pd.Series(values).infer_objects().to_numpy()
-    if values.dtype.kind == "f" and not (np.isfinite(values) & (values % 1 == 0)).all():
+    if values.dtype.kind == "f" and not (np.isfinite(values).all() and (values % 1 == 0).all()):
         raise EstimatorError("Unknown label type: continuous; a classifier needs a target of two classes")
     if values.dtype.kind not in "biufUO":
         raise EstimatorError(f"Unknown label type: {values.dtype}; a classifier needs a target of two classes")

@@ -126,11 +126,11 @@ class Trainer:
     def train_within(self, clock: Clock, model: Any, name: str, folder: str, *, always: bool = False) -> Candidate:
         """The same in the time that is left: with fewer steps, or, unless `always`, not at all where these would be
         fewer than a fifth of a whole training."""
+        if clock.left_s <= 0 and not always:
+            return Candidate(name, None, None, 0.0, NO_TIME)
         if clock.limit_s is None or self.steps <= 2 * PROBE_STEPS:  # a trial would take as long
             return self.train(model, name, folder)
         started = time.monotonic()
-        if clock.left_s <= 0 and not always:
-            return Candidate(name, None, None, 0.0, NO_TIME)
         fixed_s, step_s = self._pace(model, f"{folder}-trial")
         affordable = int((clock.left_s * SLACK / self.options.seeds - fixed_s) / step_s)
         least = max(PROBE_STEPS, int(self.steps * _LEAST_SHARE))
