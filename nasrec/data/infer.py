@@ -243,11 +243,12 @@ def _number_kind(name: str, values: NDArray[np.float64], counts: NDArray[np.int6
     return "dense" if middle < _HEAVY_TAIL or counts_up else "categorical"
 
 
-def warn_left_out(columns: Columns) -> None:
-    """Warns whoever called the function that calls this one, if columns are left out."""
+def warn_left_out(columns: Columns, depth: int = 1) -> None:
+    """Warns whoever called the function that calls this one, or `depth` functions further out, if columns are left
+    out."""
     if columns.left_out:
         what = ", ".join(f"{name!r} ({reason})" for name, reason in columns.left_out.items())
         warnings.warn(
             f"left out of the model: {what}; name a column in dense= or categorical= to keep it, or in ignore=",
-            stacklevel=3,
+            stacklevel=2 + depth,
         )

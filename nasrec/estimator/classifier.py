@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasrec.data.infer import warn_left_out
 from nasrec.errors import DataError, EstimatorError
 from nasrec.estimator import saved
 from nasrec.estimator.inputs import read_features, read_like, read_target, read_weights
@@ -47,7 +46,7 @@ class CTRClassifier:
         time_limit_s: no training begins that would go beyond, and trainings have fewer steps; None: 10 minutes for
             "auto", else no limit.
         embedding_dim: channels of an embedding.
-        epochs: passes over the rows; None: about 2,000 steps, 1 to 30 passes.
+        epochs: passes over the rows; None: one to four, more where there are fewer than 10,000 rows.
         batch_size: rows of a step; None: up to 512, fewer where there are few rows.
         lr: peak learning rate; None: the optimizer's usual one.
         optimizer: "adagrad", "adam" or "adamw".
@@ -126,7 +125,6 @@ class CTRClassifier:
             found = fitting.fit(self.get_params(), features, target, weights)
         except DataError as failure:
             raise _estimator_error(failure) from None
-        warn_left_out(found.columns)
         self._set(State(found.model, target.classes, features.names, features.named, found.columns, found.candidates,
                         found.chosen))  # fmt: skip
         self.folder_, self._scratch = found.folder, found.scratch
@@ -231,7 +229,7 @@ class CTRClassifier:
             estimator_type="classifier",
             target_tags=TargetTags(required=True),
             classifier_tags=ClassifierTags(multi_class=False),
-            input_tags=InputTags(allow_nan=True, string=True, categorical=True),
+            input_tags=InputTags(allow_nan=True, string=True),
         )
 
     def _fitted(self) -> State:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +20,7 @@ from nasrec import runs
 from nasrec.checks import format_value, integer, number
 from nasrec.data.encode import Encoder
 from nasrec.data.frame import prepare_frame
-from nasrec.data.infer import Columns, find_columns
+from nasrec.data.infer import Columns, find_columns, warn_left_out
 from nasrec.data.options import Options
 from nasrec.errors import EstimatorError
 from nasrec.estimator import auto
@@ -45,7 +48,7 @@ class Fit:
     """What came of it.
 
     Attributes:
-        scratch: a temporary folder that goes when this object does; None where a folder was given.
+        scratch: holds a temporary folder; None where a folder was given.
     """
 
     model: FittedModel
@@ -53,7 +56,20 @@ class Fit:
     candidates: tuple[Candidate, ...]
     chosen: int
     folder: Path
-    scratch: tempfile.TemporaryDirectory[str] | None
+    scratch: Scratch | None
+
+
+class Scratch:
+    """A temporary folder that goes when this object does, and not with a forked process."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="nasrec-"))
+        weakref.finalize(self, _remove, self.path, os.getpid())
+
+
+def _remove(path: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def fit(params: Mapping[str, Any], features: Features, target: Target, weights: NDArray[np.float64] | None) -> Fit:
@@ -73,12 +89,13 @@ def fit(params: Mapping[str, Any], features: Features, target: Target, weights: 
     seed = _seed(params["random_state"])
     train, valid = _split(target.codes, kept, params["valid_fraction"], seed)
     columns, frame = _columns(features, target, weights, params)
-    scratch = tempfile.TemporaryDirectory(prefix="nasrec-") if params["folder"] is None else None
-    place = _prepared(
-        frame.iloc[train], frame.iloc[valid], columns, params, Path(scratch.name if scratch else params["folder"])
-    )
-    given = {name: params[name] for name in ("embedding_dim", "lr", "optimizer", "seeds", "device")}
-    options = training_options(len(train), epochs=params["epochs"], batch_size=params["batch_size"], seed=seed, **given)
+    warn_left_out(columns, depth=2)
+    scratch = Scratch() if params["folder"] is None else None
+    root = scratch.path if scratch is not None else Path(params["folder"])
+    place = _prepared(frame.iloc[train], frame.iloc[valid], columns, params, root)
+    names = ("embedding_dim", "epochs", "batch_size", "lr", "optimizer", "seeds", "device")
+    given = {name: value.item() if isinstance(value := params[name], np.generic) else value for name in names}
+    options = training_options(len(train), seed=seed, **given)
     trainer = Trainer(place / "data", len(train), len(valid), place / "runs", options, bool(params["verbose"]))
     model = params["model"]
     found = auto.candidates(trainer, clock) if chooses else [
@@ -102,10 +119,23 @@ def _columns(
         frame = frame.assign(**{weight: weights})
     dense, categorical = (_named(params[kind], kind, features) for kind in ("dense", "categorical"))
     columns = find_columns(frame, label, dense, categorical, (), None if weights is None else weight)
+    for name in columns.dense:
+        _require_finite(frame[name])
     if not columns.categorical:
         frame = frame.assign(**{CONSTANT: CONSTANT})
         columns = replace(columns, categorical=(CONSTANT,))
     return columns, frame
+
+
+def _require_finite(column: pd.Series[Any]) -> None:
+    from pandas.api import types
+
+    if types.is_float_dtype(column.dtype):
+        wrong = np.flatnonzero(np.isinf(column.to_numpy(np.float64, na_value=np.nan)))
+        if len(wrong):
+            raise EstimatorError(
+                f"column {column.name!r} of X is infinite in row {wrong[0]}; replace it, or leave a gap"
+            )
 
 
 def _named(columns: Sequence[str | int] | None, kind: str, features: Features) -> list[str] | None:

@@ -69,7 +69,7 @@ def read_like(X: Any, names: tuple[str, ...], named: bool, owner: str) -> pd.Dat
         )
     if found.named != named:
         now, was = ("has", "without") if found.named else ("does not have valid", "with")
-        warnings.warn(f"X {now} feature names, but {owner} was fitted {was} feature names", stacklevel=4)
+        warnings.warn(f"X {now} feature names, but {owner} was fitted {was} feature names", stacklevel=3)
     return found.frame.set_axis(list(names), axis=1)
 
 
@@ -82,7 +82,7 @@ def read_target(y: Any, rows: int) -> Target:
     values = y.to_numpy() if hasattr(y, "to_numpy") else np.asarray(y)
     if values.ndim == 2 and values.shape[1] == 1:
         warnings.warn(
-            "A column-vector y was passed when a 1d array was expected; y is taken as y.ravel()", _conversion(), 4
+            "A column-vector y was passed when a 1d array was expected; y is taken as y.ravel()", _conversion(), 3
         )
         values = values.ravel()
     if values.ndim != 1:
@@ -94,7 +94,7 @@ def read_target(y: Any, rows: int) -> Target:
         values = pd.Series(values).infer_objects().to_numpy()
     if values.dtype.kind == "f" and not (np.isfinite(values) & (values % 1 == 0)).all():
         raise EstimatorError("Unknown label type: continuous; a classifier needs a target of two classes")
-    if values.dtype.kind not in "biufUSO":
+    if values.dtype.kind not in "biufUO":
         raise EstimatorError(f"Unknown label type: {values.dtype}; a classifier needs a target of two classes")
     try:
         classes, codes = np.unique(values, return_inverse=True)
