@@ -56,7 +56,7 @@ wheel: setup
 	USE_CUDA=$${USE_CUDA:-0} $(PIP) wheel --quiet --no-build-isolation --no-deps --wheel-dir build/wheel .
 	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" auditwheel repair --exclude 'libtorch*' --exclude 'libc10*' \
 	  --wheel-dir $(WHEELS) build/wheel/*.whl
-	$(PY) -m build --sdist --no-isolation --outdir $(WHEELS) >build/sdist.log || { cat build/sdist.log; false; }
+	$(PY) -m build --sdist --no-isolation --outdir $(WHEELS) >build/sdist.log 2>&1 || { cat build/sdist.log; false; }
 	@ls -l $(WHEELS)
 
 clean:

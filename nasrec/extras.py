@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["OPTIONAL", "Optional", "install_command", "is_checkout"]
+__all__ = ["OPTIONAL", "OptionalPackage", "install_command", "is_checkout"]
 
 TORCHREC = "pip install --no-deps torchrec==1.8.0 fbgemm-gpu-cpu==1.8.0"
 """Of TorchRec itself: with its dependencies pip would take another torch, and FBGEMM for CUDA."""
 
 
 @dataclass(frozen=True)
-class Optional:
+class OptionalPackage:
     """A package that not everyone needs.
 
     Attributes:
@@ -28,15 +28,15 @@ class Optional:
 
 
 OPTIONAL = {
-    "onnx": Optional("onnx", "ONNX export"),
-    "onnxruntime": Optional("onnx", "check of ONNX files"),
-    "onnxscript": Optional("onnx", "ONNX export"),
-    "pymoo": Optional("pareto", "search of several objectives"),
-    "ray": Optional("ray", "search on a Ray cluster"),
-    "safetensors": Optional("safetensors", "weights in .safetensors files"),
-    "shtab": Optional("completion", "completion of commands in a shell"),
-    "tensorboard": Optional("tensorboard", "curves of a training run for TensorBoard"),
-    "torchrec": Optional("torchrec", "embedding tables spread over processes"),
+    "onnx": OptionalPackage("onnx", "ONNX export"),
+    "onnxruntime": OptionalPackage("onnx", "check of ONNX files"),
+    "onnxscript": OptionalPackage("onnx", "ONNX export"),
+    "pymoo": OptionalPackage("pareto", "search of several objectives"),
+    "ray": OptionalPackage("ray", "search on a Ray cluster"),
+    "safetensors": OptionalPackage("safetensors", "weights in .safetensors files"),
+    "shtab": OptionalPackage("completion", "completion of commands in a shell"),
+    "tensorboard": OptionalPackage("tensorboard", "curves of a training run for TensorBoard"),
+    "torchrec": OptionalPackage("torchrec", "embedding tables spread over processes"),
 }
 """By the name that is imported."""
 

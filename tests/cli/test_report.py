@@ -19,6 +19,7 @@ from nasrec import Genotype, SearchSpace, draw_architecture
 from nasrec import reports as pages
 from nasrec.io.json import json_text
 from nasrec.metrics import score
+from nasrec.reports.registry import COMMANDS
 from nasrec.runs.seeds import statistics_of
 from nasrec.search import Journal, Trial
 from nasrec.search.objectives import Goal
@@ -230,6 +231,11 @@ def test_a_ranking_and_a_contest(cli: Any, tmp_path: Path) -> None:
         put(tmp_path, said | {"advantage_of_evolution": regret | {"low": low}})
         assert cli("report", tmp_path).status == 0
         assert words in read(tmp_path / "report.html")[0]
+
+
+def test_help_names_every_kind_of_run(cli: Any) -> None:
+    text = " ".join(cli("report", "--help").out.split())
+    assert all(f"nasrec {command}" in text for command in COMMANDS) and len(COMMANDS) > 10
 
 
 def test_bad_folders(cli: Any, tmp_path: Path) -> None:

@@ -161,6 +161,14 @@ def test_pim_compare(cli: Any, made: dict[str, Made], kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
+def test_pim_corrections(cli: Any, made: dict[str, Made], kind: str) -> None:
+    done = cli("pim", "corrections", made[kind].folder, "--json")
+    assert done.status == 0, done.err
+    own = estimate(map_graph(made[kind].graph, Hardware.preset("mnsim")))
+    assert (done.json["mnsim"]["latency_ns"], done.json["mnsim"]["energy_nJ"]) == (own.latency_ns, own.energy_nJ)
+
+
+@pytest.mark.parametrize("kind", MODELS)
 def test_pim_simulate(cli: Any, made: dict[str, Made], kind: str) -> None:
     run = made[kind]
     done = cli("pim", "simulate", run.folder, "--ideal-cells", "--no-noise", "--json")

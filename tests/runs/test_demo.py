@@ -37,7 +37,7 @@ def test_what_it_gives(found: DemoRun) -> None:
 
 
 def test_it_is_no_run_of_one_model(found: DemoRun) -> None:
-    with pytest.raises(RunError, match="holds a demonstration, whose models are no runs"):
+    with pytest.raises(RunError, match="holds models of a demonstration"):
         runs.open_run(found.folder)
 
 

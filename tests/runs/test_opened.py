@@ -71,7 +71,7 @@ def test_weights_tell_their_tables() -> None:
     opened = runs.open_model("dlrm", Columns(num_dense=2), weights=model.state_dict())
     assert opened.features == FEATURES
     assert all(torch.equal(a, b) for a, b in zip(opened.model().parameters(), model.parameters(), strict=True))
-    with pytest.raises(StateDictError, match="weights: .* has shape"):
+    with pytest.raises(StateDictError, match=r"weights: .* has shape"):
         runs.open_model("dlrm", Columns(num_dense=5), weights=model.state_dict()).model()
 
 
