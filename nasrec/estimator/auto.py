@@ -36,8 +36,9 @@ def candidates(trainer: Trainer, clock: Clock) -> list[Candidate]:
     """Every model that was trained, and every one that was not, with the reason."""
     found = _baselines(trainer, clock.part(BASELINE_SHARE), {}, always=True)
     started = time.monotonic()
+    training_s = max((one.seconds for one in found.values() if one.log_loss is not None), default=0.0)
     try:
-        searched = list(_searched(trainer, clock))
+        searched = list(_searched(trainer, clock, training_s))
     except NasrecError as failure:
         searched = [Candidate("search", None, None, time.monotonic() - started, f"not searched: {failure}")]
     return [*_baselines(trainer, clock, found).values(), *searched]
@@ -75,12 +76,16 @@ def best_of(found: list[Candidate]) -> Candidate:
     return found[min(trained)[1]]
 
 
-def _searched(trainer: Trainer, clock: Clock) -> Iterator[Candidate]:
-    """The best genotypes of a search, trained from scratch; what was spent before counts for the first of them."""
+def _searched(trainer: Trainer, clock: Clock, training_s: float) -> Iterator[Candidate]:
+    """The best genotypes of a search, trained from scratch; what was spent before counts for the first of them.
+
+    Args:
+        training_s: what one of these trainings takes at least, by that of the slowest baseline.
+    """
     started = time.monotonic()
     place = trainer.folder / "search"
     shutil.rmtree(place, ignore_errors=True)  # of another time limit
-    steps, why = _supernet_steps(trainer, clock)
+    steps, why = _supernet_steps(trainer, clock, training_s)
     if steps is None:
         yield Candidate("search", None, None, time.monotonic() - started, why)
         return
@@ -95,12 +100,15 @@ def _searched(trainer: Trainer, clock: Clock) -> Iterator[Candidate]:
         spent_s = 0.0
 
 
-def _supernet_steps(trainer: Trainer, clock: Clock) -> tuple[int | None, str]:
-    """How many steps a supernet can be trained, or None and why it cannot."""
+def _supernet_steps(trainer: Trainer, clock: Clock, training_s: float) -> tuple[int | None, str]:
+    """How many steps a supernet can be trained, or None and why it cannot: the time for these, or for what follows, is
+    too short."""
     if clock.limit_s is None:
         return trainer.steps, ""
     if clock.left_s <= 0:
         return None, "not searched: no time left"
+    if (needs_s := training_s / (1 - SUPERNET_SHARE - SEARCH_SHARE)) > clock.left_s:
+        return None, f"not searched: {needs_s:.1f} s at least, {clock.left_s:.1f} s left"
     started = time.monotonic()
     trial = _train_supernet(trainer, "search/supernet-trial", PROBE_STEPS)
     step_s = float(trial.report["train_s"]) / max(1, trial.report["steps"])

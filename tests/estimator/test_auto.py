@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -63,7 +64,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeTrainer:
 
 @pytest.fixture
 def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auto, "_searched", lambda trainer, clock: iter(()))
+    monkeypatch.setattr(auto, "_searched", lambda *args: iter(()))
 
 
 def clock_of(limit_s: float | None) -> Clock:
@@ -127,6 +128,15 @@ def test_settings_follow_from_the_number_of_rows(rows, batch_size, epochs, patie
     assert (found.batch_size, found.epochs, found.patience) == (batch_size, epochs, patience)
     given = training_options(rows, epochs=2, batch_size=7, lr=0.5)
     assert (given.batch_size, given.epochs, given.patience, given.lr) == (7, 2, None, 0.5)
+
+
+def test_a_search_needs_time_to_train_what_it_finds(fake) -> None:
+    """Baselines take up to ten seconds here; a search, with three tenths for trainings, more than thirty."""
+    found = {candidate.name: candidate for candidate in auto.candidates(fake, clock_of(50.0))}
+    assert found["logistic_regression"].log_loss and found["dlrm"].log_loss
+    assert found["search"].log_loss is None
+    assert re.fullmatch(r"not searched: \d\d\.\d s at least, 2\d\.\d s left", found["search"].note)
+    assert trainer.time.now <= 50
 
 
 @pytest.fixture
