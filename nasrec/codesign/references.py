@@ -1,7 +1,7 @@
-"""What found designs are held against: handcrafted in-memory designs and near-memory look-ups, as far as described.
+"""Reference designs to compare with: handcrafted in-memory designs and near-memory look-ups, as far as described.
 
 The paper names neither the model nor the chip of its "empirically handcrafted ReRAM design", nor where RecNMP computes
-its layers. So each rival says what it assumes, and there is one for every plausible reading.
+its layers. So each reference design says what it assumes, and there is one for every plausible reading.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from nasrec_ir import Graph
 from nasrec_pim import Hardware, Report, compare, estimate, map_graph
 
-__all__ = ["ReferenceDesign", "ratios", "rivals"]
+__all__ = ["ReferenceDesign", "ratios", "reference_designs"]
 
 HANDCRAFTED, RECNMP = {"speed": 1.5, "energy": 1.8}, {"speed": 1.1, "energy": 5.2}
 """By how much the paper's co-designed accelerator is said to be better than the one and the other (section 5.2)."""
@@ -24,8 +24,8 @@ class ReferenceDesign:
     """A design to compare with.
 
     Attributes:
-        name: `"handcrafted"` or `"RecNMP"`, and which.
-        assumption: what that means here.
+        name: `"handcrafted"` or `"RecNMP"`, with the variant.
+        assumption: how the paper's description is read here.
         hardware: the chip.
         claims: ratios of speed and energy that the paper claims over it.
     """
@@ -40,11 +40,11 @@ class ReferenceDesign:
         return estimate(map_graph(graph, self.hardware))
 
 
-def rivals(base: Hardware) -> tuple[ReferenceDesign, ...]:
-    """The rivals of designs whose chips are changes of a base.
+def reference_designs(base: Hardware) -> tuple[ReferenceDesign, ...]:
+    """What to compare designs with whose chips are changes of a base.
 
-    The base's digital units, mesh, buffers and memory are no genes; a rival that has them too is beaten by what a
-    search found alone.
+    The base's digital units, mesh, buffers and memory are no genes; a reference design that has them too is beaten by
+    what a search found alone.
     """
     isaac, recnmp = Hardware.preset("isaac-like"), Hardware.preset("recnmp")
     same = replace(

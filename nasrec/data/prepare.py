@@ -116,7 +116,7 @@ def _run(
 
 
 def versions() -> dict[str, str]:
-    """Of all that has a say in the bytes."""
+    """Versions of everything that determines the written bytes."""
     import numpy
     import pyarrow
 

@@ -113,13 +113,13 @@ def _report(
     handcrafted: dict[str, Architecture],
 ) -> tuple[dict[str, Any], list[SelectedDesign]]:
     from nasrec.codesign import KNEE, volume_of
-    from nasrec.codesign.references import rivals
+    from nasrec.codesign.references import reference_designs
     from nasrec.codesign.selection import choose, compare_designs, figures
     from nasrec.environment import environment
 
     chosen = choose(found, spec.goal, space, net.features, max(args.retrain, CHOSEN))
     graphs = {name: one.graph(net.features) for name, one in handcrafted.items()}
-    others = rivals(space.hardware.base)
+    others = reference_designs(space.hardware.base)
     said = {
         "command": "codesign",
         "settings": {**spec.settings(args), "supernet": args.supernet, "hardware_space": args.hardware_space},

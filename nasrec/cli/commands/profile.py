@@ -109,7 +109,10 @@ def _profile(args: argparse.Namespace, architecture: Architecture, features: Fea
     device = torch.device(args.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError("nasrec profile: this torch sees no CUDA device; leave out --device cuda")
-    options = {name: getattr(args, name) for name in ("batch", "rivals", "rounds", "seed")} | {"device": device}
+    options = {name: getattr(args, name) for name in ("batch", "rounds", "seed")} | {
+        "backends": args.rivals,
+        "device": device,
+    }
     if args.what == "supernet":
         assert architecture.genotype is not None
         return profile_genotype(architecture.genotype, features, masking=args.masking, **options)

@@ -27,7 +27,7 @@ def contest(args: argparse.Namespace, target: Path) -> dict[str, Any]:
             space, seed, population=size, sample=max(1, size // 2), iterations=50 * budget, children=1
         ),
     }
-    result = rank.contest(table, algorithms, budget=budget, seeds=args.contest_seeds)
+    result = rank.compare_algorithms(table, algorithms, budget=budget, seeds=args.contest_seeds)
     pictures.draw_contest(result, target / "contest.png")
     final = {name: result.final(name) for name in result.regret}
     advantage = result.advantage("regularized evolution", "random search")
