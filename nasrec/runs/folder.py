@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from nasrec.cli.options.model import Architecture
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory, write_text
 from nasrec.io.json import json_text, read_json
+from nasrec.io.lock import try_lock
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
@@ -141,14 +141,10 @@ def held(target: Path) -> Iterator[None]:
     """
     descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor):
             raise TrainError(
                 f"{format_path(os.fspath(target))}: another process is training there; wait for it or stop it"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
+            )
         sweep(target)
         yield
     finally:
