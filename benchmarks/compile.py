@@ -37,7 +37,7 @@ def measure(name: str, batch: int, rounds: int, device: str) -> dict[str, object
     """One row: a published genotype."""
     genotype, features = presets.load(name), presets.PRESETS[name].features()
     lowered, graph = nasrec.lower(genotype, features), nasrec.graph_of(genotype, features)
-    published, executed = nasrec.cost(genotype, features), nasrec.cost(genotype, features, optimised=True)
+    published, executed = nasrec.cost(genotype, features), nasrec.cost(genotype, features, optimized=True)
 
     weights = {
         ref.name: torch.randn(ref.shape, device=device) / ref.shape[-1] ** 0.5 for ref in lowered.parameters().values()

@@ -140,8 +140,8 @@ def least_work(model: CompiledModel, batch: Batch) -> dict[str, Work]:
     The optimiser reads gradient, weight and sum of squares and writes the latter two, of tables for the rows that the
     batch looks up.
     """
-    subject = compiled_model(model, batch, trained=True)
-    nodes = node_work(model.graph, len(batch), still(subject, subject.ours.training)).values()
+    workload = compiled_model(model, batch, trained=True)
+    nodes = node_work(model.graph, len(batch), still(workload, workload.ours.training)).values()
     forwards = sum((node.forward for node in nodes), NO_WORK)
     backwards = sum((node.backward for node in nodes), NO_WORK)
     updated = 0

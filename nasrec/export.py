@@ -161,7 +161,7 @@ def _onnx_runner(file: Path, graph: Graph) -> Run:
 
 def _compare(model: nn.Module, graph: Graph, run: Run, path: str, form: str, size_bytes: int) -> Exported:
     difference = largest = 0.0
-    quantised, rounding = rounds_operands(model), _Rounding()
+    quantized, rounding = rounds_operands(model), _Rounding()
     tolerance = TOLERANCE[next(model.parameters()).dtype]
     for batch_size in CHECKED_BATCH_SIZES:
         inputs = _inputs(model, graph, batch_size)
@@ -177,7 +177,7 @@ def _compare(model: nn.Module, graph: Graph, run: Run, path: str, form: str, siz
         # A file that gives NaN differs by infinity: comparisons with NaN are never true.
         gap = torch.nan_to_num((found - expected).abs(), nan=torch.inf)
         difference, largest = max(difference, gap.max().item()), max(largest, expected.abs().max().item())
-        if quantised:
+        if quantized:
             rounding.note(model, inputs, expected, gap)
         elif difference > tolerance * max(1.0, largest):
             raise ExportError(

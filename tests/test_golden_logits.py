@@ -109,7 +109,7 @@ def test_published_costs(dataset: str, space: str) -> None:
     cost = nasrec.cost(case.genotype, case.features)
     assert cost.macs / 1e6 == pytest.approx(PUBLISHED_MACS[dataset, space], abs=0.011)
     assert cost.live_blocks == case.genotype.live_blocks()
-    assert nasrec.cost(case.genotype, case.features, optimised=True).macs <= cost.macs
+    assert nasrec.cost(case.genotype, case.features, optimized=True).macs <= cost.macs
     assert nasrec.cost(presets.load(f"{dataset}-{space}"), case.features) == cost
 
 

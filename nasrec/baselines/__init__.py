@@ -17,7 +17,7 @@ from nasrec.baselines.attention import autoint_plus
 from nasrec.baselines.builder import BaselineError
 from nasrec.baselines.cross import dcn_v2
 from nasrec.baselines.dot import dlrm
-from nasrec.baselines.factorised import deepfm, xdeepfm
+from nasrec.baselines.factorized import deepfm, xdeepfm
 from nasrec.baselines.wide import logistic_regression, wide_and_deep
 from nasrec.checks import format_value
 from nasrec.features import FeatureSpec

@@ -49,7 +49,7 @@ def autoint_plus(
         batch_norm: whether hidden layers have batch norm before their ReLU.
     """
     b = ModelBuilder("autoint_plus", features)
-    b.regularise(dropout, batch_norm)
+    b.regularize(dropout, batch_norm)
     attention_dropout = b.rate("attention_dropout", attention_dropout)
     b.flag("layer_norm", layer_norm)
     b.flag("project_residual", project_residual)

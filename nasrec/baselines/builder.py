@@ -78,7 +78,7 @@ class ModelBuilder(GraphBuilder):
             raise BaselineError(f"{self.name}: {option} must be a number from 0 to below 1, not {format_value(value)}")
         return found
 
-    def regularise(self, dropout: Any, batch_norm: Any) -> None:
+    def regularize(self, dropout: Any, batch_norm: Any) -> None:
         """What the hidden layers of perceptrons have: dropout at this rate, and batch norm before their ReLU."""
         self._dropout, self._batch_norm = self.rate("dropout", dropout), self.flag("batch_norm", batch_norm)
 
@@ -126,7 +126,7 @@ class ModelBuilder(GraphBuilder):
     def mlp(self, scope: str, inputs: Sequence[str], hidden: Sequence[int]) -> list[str]:
         """ReLU layers over the joined inputs [B, n_j]: what the next layer should read, [B, hidden[-1]].
 
-        Without hidden layers that is the inputs themselves. `regularise` says what else the layers have.
+        Without hidden layers that is the inputs themselves. `regularize` says what else the layers have.
         """
         layer = list(inputs)
         for index, units in enumerate(hidden):

@@ -40,7 +40,7 @@ def dcn_v2(
         batch_norm: whether hidden layers have batch norm before their ReLU.
     """
     b = ModelBuilder("dcn_v2", features)
-    b.regularise(dropout, batch_norm)
+    b.regularize(dropout, batch_norm)
     layers, hidden = b.count("layers", layers, MAX_LAYERS), b.widths("hidden", hidden)
     rank = None if rank is None else b.count("rank", rank, MAX_WIDTH)
     b.choice("structure", structure, ("stacked", "parallel"))

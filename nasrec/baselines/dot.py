@@ -43,7 +43,7 @@ def dlrm(
         FeatureError: there is a single column, so that there are no pairs.
     """
     b = ModelBuilder("dlrm", features)
-    b.regularise(dropout, batch_norm)
+    b.regularize(dropout, batch_norm)
     b.choice("interaction", interaction, ("dot", "cat"))
     bottom, hidden = b.widths("bottom", bottom), b.widths("hidden", hidden)
     if interaction == "dot" and not features.num_dense and features.num_sparse < 2:

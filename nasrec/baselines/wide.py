@@ -44,7 +44,7 @@ def wide_and_deep(
         batch_norm: whether hidden layers have batch norm before their ReLU.
     """
     b = ModelBuilder("wide_and_deep", features)
-    b.regularise(dropout, batch_norm)
+    b.regularize(dropout, batch_norm)
     hidden = b.widths("hidden", hidden)
     deep = b.output(b.mlp("deep", b.raw(), hidden), id="deep.out")
     return b.model([*b.first_order(), deep])

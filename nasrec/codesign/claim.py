@@ -1,4 +1,4 @@
-"""The paper's claim for co-design, held against what was trained: faster and thriftier at equal log loss?"""
+"""The paper's claim for co-design, checked on trained designs: faster, with less energy, at equal log loss."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ Report = Mapping[str, Any]
 
 
 def claim_of(
-    trained: Sequence[Report], ratios: Sequence[Report], rivals: Sequence[Report], handcrafted: str
+    trained: Sequence[Report], ratios: Sequence[Report], references: Sequence[Report], handcrafted: str
 ) -> dict[str, Any]:
-    """Whether a trained design beats the handcrafted model on each rival's chip at equal log loss, by what is claimed.
+    """Whether a trained design beats the handcrafted model on each reference design's chip at equal log loss, by what
+    is claimed.
 
     Args:
         trained: reports of `retrain`: of designs, and of handcrafted models.
         ratios: rows of `compare_designs`.
-        rivals: their reports, with models and claims.
+        references: their reports, with models and claims.
         handcrafted: name of the handcrafted model in question.
     """
     reports = {report["name"]: report for report in trained}
     theirs = reports[handcrafted]["scores"]["test"]["log_loss"]
     designs = []
-    own = [rival for rival in rivals if rival["model"] == handcrafted]
+    own = [reference for reference in references if reference["model"] == handcrafted]
     for name, report in reports.items():
         if name not in {row["design"] for row in ratios}:
             continue
@@ -49,20 +50,22 @@ def claim_of(
         found = {"name": name, "log_loss": ours, "difference": difference, "noise": noise, "equal": equal}
         designs.append(found | {"against": _against(name, ratios, own, handcrafted)})
     holds = {
-        rival["name"]: [
+        reference["name"]: [
             design["name"]
             for design in designs
-            if design["equal"] and any(row["rival"] == rival["name"] and row["holds"] for row in design["against"])
+            if design["equal"] and any(row["rival"] == reference["name"] and row["holds"] for row in design["against"])
         ]
-        for rival in own
+        for reference in own
     }
     return {"handcrafted": handcrafted, "log_loss": theirs, "designs": designs, "holds": holds}
 
 
-def _against(name: str, ratios: Sequence[Report], rivals: Sequence[Report], handcrafted: str) -> list[dict[str, Any]]:
-    """Ratios of a design over the handcrafted model on each rival's chip, and whether those that are claimed hold."""
+def _against(
+    name: str, ratios: Sequence[Report], references: Sequence[Report], handcrafted: str
+) -> list[dict[str, Any]]:
+    """Ratios of a design over the handcrafted model on each reference design's chip, and whether those claimed hold."""
     found: dict[str, dict[str, Any]] = {}
-    claims = {rival["name"]: rival["claims"] for rival in rivals}
+    claims = {reference["name"]: reference["claims"] for reference in references}
     for row in ratios:
         meaning = MEANINGS.get(row["what"])
         if (row["design"], row["model"], row["assumption"]) == (name, handcrafted, meaning):

@@ -1,4 +1,4 @@
-"""The hardware side of co-design: a chip to start from, and the fields of its description that a search may choose."""
+"""The hardware side of co-design: a base chip, and the fields of its description that a search may set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MOST = 20_000
 
 @dataclass(frozen=True)
 class HardwareSpace:
-    """The chips that a base becomes by the choices of its genes.
+    """All chips that result from a base chip and the choices of some genes.
 
     Where the base's subarrays are as high as its crossbars, or it has a DAC for every row, they are and it has at any
     other `crossbar.size`, unless they are genes themselves. Combinations that no chip can have are left out.

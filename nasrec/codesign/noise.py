@@ -1,4 +1,4 @@
-"""Noise-aware fine-tuning: some steps see the weights as a chip's cells would hold them.
+"""Noise-aware fine-tuning: some steps run with the weights as a chip's cells would hold them.
 
 In such a step every stored matrix is quantised and written into the cells of a chip of its own, with the device's
 variation and stuck cells; the gradients that its loss gives are applied to the clean weights (straight-through). The
@@ -42,20 +42,20 @@ CELLS = Nonideal(read_noise=False, adc=False)
 
 
 UNSEEN, CHIPS = 2**31, 4
-"""Number of the first chip to look with, beyond all steps, and how many there are: single ones may be lucky."""
+"""Number of the first chip to evaluate on, beyond all steps, and how many there are: single ones may be lucky."""
 
-LOOKS, LOOKED_AT = 4, 5_000
-"""How often a fine-tuning looks at validation rows, and at how many, evenly spread."""
+EVALUATIONS, EVALUATION_ROWS = 4, 5_000
+"""How often a fine-tuning is evaluated on validation rows, and on how many, evenly spread."""
 
 
 @dataclass(frozen=True)
 class NoiseTuned:
-    """What came of a fine-tuning.
+    """The result of a noise-aware fine-tuning.
 
     Attributes:
         result: of the steps.
-        before: validation score of the weights as they were, in the cells of chips that no step sees.
-        kept: whether no look found better weights there, so that the model is as it was.
+        before: validation score of the weights as they were, in the cells of chips that no step uses.
+        kept: whether no evaluation found better weights there, so that the model is as it was.
     """
 
     result: TrainResult
@@ -65,9 +65,9 @@ class NoiseTuned:
 
 @dataclass(frozen=True)
 class NoiseTuning:
-    """How a trained model is fine-tuned. Raises `TrainError` naming the field on a value out of range.
+    """Settings of a noise-aware fine-tuning. Raises `TrainError` naming the field on a value out of range.
 
-    - `steps`: of fine-tuning; `share`: of them that see noise, every other one by default, none with 0.
+    - `steps`: of fine-tuning; `share`: of the steps that run with noise, every other one by default, none with 0.
     - `rate`: peak learning rate as a share of the training's; it falls along a cosine.
     - `cells`: effects on cells.
     """
@@ -89,7 +89,7 @@ class NoiseTuning:
         """Settings of the fine-tuning, from those of the training."""
         return replace(
             training, lr=self.rate * training.peak_lr, max_steps=self.steps, epochs=self.steps, schedule="cosine",
-            warmup=0.0, monitor="log_loss", patience=None, eval_every=-(-self.steps // LOOKS),
+            warmup=0.0, monitor="log_loss", patience=None, eval_every=-(-self.steps // EVALUATIONS),
         )  # fmt: skip
 
 
@@ -107,8 +107,8 @@ def tune_for_noise(
 ) -> NoiseTuned:
     """Fine-tunes a trained model in place, but for its tables, for the cells of a chip.
 
-    Validation rows, scored by weights in the cells of further chips, choose among looks at them and the weights as they
-    were: training on can do harm, whatever the noise, where a model has seen its rows often enough.
+    Validation rows, scored by weights in the cells of further chips, choose among the weights at each evaluation and
+    those from before: training on can do harm, whatever the noise, where a model has seen its rows often enough.
 
     Args:
         model: trained.
@@ -129,7 +129,7 @@ def tune_for_noise(
     with _fixed_tables(model):
         learner = NoisyLearner(model, config, mapping, settings)
         few = valid_log.take(
-            np.linspace(0, valid_log.num_rows - 1, min(LOOKED_AT, valid_log.num_rows)).astype(np.int64)
+            np.linspace(0, valid_log.num_rows - 1, min(EVALUATION_ROWS, valid_log.num_rows)).astype(np.int64)
         )
         first = {name: weight.clone() for name, weight in learner.weights().items()}
         before = learner.evaluate(few, config.eval_batch_size)

@@ -1,4 +1,4 @@
-"""A trained model on simulated crossbars: does it keep its accuracy on the chip that it was costed on?"""
+"""Accuracy of a trained model on simulated crossbars."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ CONVERTERS = Nonideal(variation=False, stuck=False, read_noise=False)
 
 @dataclass(frozen=True)
 class OnChip:
-    """Scores of the same rows.
+    """Metrics of the same rows, with more and more of the hardware simulated.
 
     Attributes:
-        model: by the model as it is.
-        quantised: weights and activations in their precisions, sums exact.
-        converters: on crossbars with exact cells: what converters clip and round.
-        chips: on chips whose cells vary, stick and are read with noise, one after the other.
+        model: of the model itself.
+        quantized: with weights and activations in their precisions, and exact sums.
+        converters: on crossbars with exact cells, whose converters clip and round.
+        chips: on chips with variation, stuck cells and read noise, one entry a chip.
     """
 
     model: Metrics
-    quantised: Metrics
+    quantized: Metrics
     converters: Metrics
     chips: tuple[Metrics, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        named = {"model": self.model, "quantised": self.quantised, "converters": self.converters}
+        named = {"model": self.model, "quantised": self.quantized, "converters": self.converters}
         return {name: found.to_dict() for name, found in named.items()} | {"chips": [c.to_dict() for c in self.chips]}
 
 
@@ -61,7 +61,7 @@ def run_on_chip(
     nonideal: Nonideal | None = None,
     seed: int = 0,
 ) -> OnChip:
-    """Maps a model and simulates it.
+    """Maps a model onto a chip and simulates it there.
 
     Args:
         model: trained.
@@ -80,7 +80,7 @@ def run_on_chip(
     faulty = [rows.chip(nonideal or Nonideal(), seed + number).predict(rows.inputs) for number in range(chips)]
     return OnChip(
         model=predict(model, log, BATCH).score(),
-        quantised=rows.score(exact.quantized(rows.inputs)),
+        quantized=rows.score(exact.quantized(rows.inputs)),
         converters=rows.score(exact.predict(rows.inputs)),
         chips=tuple(map(rows.score, faulty)),
     )

@@ -1,7 +1,7 @@
-"""What found designs are held against: handcrafted in-memory designs and near-memory look-ups, as far as described.
+"""Reference designs to compare with: handcrafted in-memory designs and near-memory look-ups, as far as described.
 
 The paper names neither the model nor the chip of its "empirically handcrafted ReRAM design", nor where RecNMP computes
-its layers. So each rival says what it assumes, and there is one for every plausible reading.
+its layers. So each reference design says what it assumes, and there is one for every plausible reading.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class ReferenceDesign:
     """A design to compare with.
 
     Attributes:
-        name: `"handcrafted"` or `"RecNMP"`, and which.
-        assumption: what that means here.
+        name: `"handcrafted"` or `"RecNMP"`, with the variant.
+        assumption: how the paper's description is read here.
         hardware: the chip.
         claims: ratios of speed and energy that the paper claims over it.
     """
@@ -41,10 +41,10 @@ class ReferenceDesign:
 
 
 def reference_designs(base: Hardware) -> tuple[ReferenceDesign, ...]:
-    """The rivals of designs whose chips are changes of a base.
+    """What to compare designs with whose chips are changes of a base.
 
-    The base's digital units, mesh, buffers and memory are no genes; a rival that has them too is beaten by what a
-    search found alone.
+    The base's digital units, mesh, buffers and memory are no genes; a reference design that has them too is beaten by
+    what a search found alone.
     """
     isaac, recnmp = Hardware.preset("isaac-like"), Hardware.preset("recnmp")
     same = replace(

@@ -1,4 +1,4 @@
-"""Log loss of shared weights as a chip would compute it, which tells chips that cost little from those that err."""
+"""Log loss of a supernet's paths as a chip would compute it, so that cheap but inaccurate chips are recognized."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Designs of a front that stand out, as files and as figures against rivals."""
+"""Designs of a front that stand out, as files and as figures against reference designs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SelectedDesign:
 
     @property
     def name(self) -> str:
-        """Of its files and folders."""
+        """Name of its files and folders."""
         return f"design-{self.number}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def choose(
     for objective in goal.objectives:
         end = min(found.front, key=lambda trial: objective.of(trial.values), default=None)
         if end is not None:
-            roles.setdefault(end.number, []).append(_role(objective.name, objective.maximise))
+            roles.setdefault(end.number, []).append(_role(objective.name, objective.maximize))
     along = sorted(found.front, key=lambda trial: first.of(trial.values))
     for trial in _spread([trial for trial in along if trial.number not in roles], count - len(roles)):
         roles[trial.number] = ["between"]
@@ -97,10 +97,10 @@ def _without_precisions(genotype: Genotype) -> Genotype:
     )
 
 
-def _role(name: str, maximise: bool) -> str:
+def _role(name: str, maximize: bool) -> str:
     known = {"pim.latency_ns": "fastest", "pim.energy_nJ": "least energy", "pim.area_mm2": "smallest"}
     words = name.removeprefix("chip.").replace("_", " ")
-    return known.get(name, f"{'largest' if maximise else 'best' if 'log loss' in words else 'smallest'} {words}")
+    return known.get(name, f"{'largest' if maximize else 'best' if 'log loss' in words else 'smallest'} {words}")
 
 
 def _spread(trials: Sequence[Trial[Design]], count: int) -> list[Trial[Design]]:
@@ -127,23 +127,23 @@ def figures(report: Report) -> dict[str, Any]:
 
 
 def compare_designs(
-    chosen: Sequence[SelectedDesign], rivals: Iterable[ReferenceDesign], models: dict[str, Graph]
+    chosen: Sequence[SelectedDesign], references: Iterable[ReferenceDesign], models: dict[str, Graph]
 ) -> list[dict[str, Any]]:
-    """Ratios of every chosen design over every rival, with a handcrafted model there and with its own.
+    """Ratios of every chosen design over every reference design, with a handcrafted model there and with its own.
 
     Args:
         chosen: designs.
-        rivals: the other chips.
+        references: the other chips.
         models: handcrafted models by name.
     """
     rows = []
-    for rival in rivals:
-        reports = {name: rival.report(graph) for name, graph in models.items()}
+    for reference in references:
+        reports = {name: reference.report(graph) for name, graph in models.items()}
         for ours in chosen:
-            own = rival.report(ours.plain)
+            own = reference.report(ours.plain)
             for model, theirs in {**reports, "the same, 8 bits": own}.items():
                 for row in ratios(ours.report, theirs):
-                    rows.append({"design": ours.name, "rival": rival.name, "model": model, **row})
+                    rows.append({"design": ours.name, "rival": reference.name, "model": model, **row})
     return rows
 
 

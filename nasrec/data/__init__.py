@@ -1,4 +1,4 @@
-"""Click logs: raw files to prepared rows, on disk or in memory, and a synthetic twin of each public data set.
+"""Click logs: raw files to prepared rows, on disk or in memory, and synthetic logs in the manner of public data sets.
 
 prepare(["train.txt"], "criteo")       # bounded memory, whatever the size of the file
 data = open("criteo")                  # memory-mapped

@@ -121,8 +121,8 @@ def _or_nothing(name: str, form: Format) -> str:
 def _wrong_count(found: int, layout: Layout) -> str:
     form, wanted = layout.format, len(layout.columns)
     separator = _SEPARATORS.get(form.delimiter, repr(form.delimiter))
-    unlabelled = f" ({form.unlabelled})" if found == wanted - 1 and form.exact else ""
-    return f"{found} columns, {form.title} has {wanted} separated by {separator}{unlabelled}; mend or remove the line"
+    unlabeled = f" ({form.unlabeled})" if found == wanted - 1 and form.exact else ""
+    return f"{found} columns, {form.title} has {wanted} separated by {separator}{unlabeled}; mend or remove the line"
 
 
 def _fault_of_clock(fields: list[str], layout: Layout) -> tuple[str, str] | None:

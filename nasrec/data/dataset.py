@@ -1,4 +1,4 @@
-"""Prepared click logs: what all of them offer, and the one that lies in memory."""
+"""Prepared click logs: the interface of all of them, and the one in memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Batch: TypeAlias = "tuple[Tensor, Tensor, Tensor]"
 
 
 class BatchSource(Protocol):
-    """What training and evaluation read; every `Log` is one."""
+    """The interface that training and evaluation read; every `Log` has it."""
 
     @property
     def schema(self) -> Schema: ...
@@ -43,7 +43,7 @@ class BatchSource(Protocol):
 
 
 class Log(ABC):
-    """Impressions with prepared columns, wherever they lie. `source` says in words where they come from."""
+    """Impressions with prepared columns, in memory or on disk. `source` says where they come from, for messages."""
 
     schema: Schema
     source: str
@@ -59,7 +59,7 @@ class Log(ABC):
     @property
     @abstractmethod
     def weighted(self) -> bool:
-        """Do rows carry weights?"""
+        """Whether rows have weights."""
 
     @property
     @abstractmethod
@@ -79,7 +79,7 @@ class Log(ABC):
         return self.clicks / self.num_rows
 
     def features(self, embedding_dim: int = 16) -> FeatureSpec:
-        """What a model for these columns is compiled for; `embedding_dim` channels for each table."""
+        """The features that a model for these columns is compiled for, with `embedding_dim` channels for each table."""
         return self.schema.features(embedding_dim)
 
     def to_frame(self) -> pd.DataFrame:
@@ -115,7 +115,7 @@ class Log(ABC):
     def reader(
         self, batch_size: int, *, shuffle: str = "exact", seed: int = 0, rank: int = 0, world_size: int = 1
     ) -> Reader:
-        """Batches for a training run that can be shared out among ranks and resumed; see `Reader`."""
+        """Batches for a training run, divisible among processes and resumable; see `Reader`."""
         return Reader(self, batch_size, shuffle=shuffle, seed=seed, rank=rank, world_size=world_size)
 
 
@@ -176,7 +176,7 @@ class ClickLog(Log):
     def split(
         self, *, by: str = "random", fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 2018
     ) -> Splits[ClickLog]:
-        """Cut into train, valid and test.
+        """Splits into train, valid and test.
 
         `by="random"` draws within each class, so that all parts keep the click rate; `by="time"` cuts in row order.
         The ids are not learnt anew: for raw files use `load_logs`, which builds vocabularies from training rows only.

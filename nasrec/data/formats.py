@@ -32,7 +32,7 @@ class Format:
         dropped: read past, never an input: a row id tells nothing about a new row.
         min_count: default frequency cut.
         files: usual file names, looked for in a folder (plain or packed).
-        unlabelled: how the published file without labels is told apart, for the message.
+        unlabeled: how the published file without labels is told apart, for the message.
         weight: a column of positive row weights.
         missing: texts that stand for a missing value.
         columns_in_file: all columns in order where no header names them; None = dropped, label, dense, sparse.
@@ -49,7 +49,7 @@ class Format:
     dropped: tuple[str, ...] = ()
     min_count: int = 1
     files: tuple[str, ...] = ()
-    unlabelled: str = "a file without labels cannot train"
+    unlabeled: str = "a file without labels cannot train"
     weight: str | None = None
     missing: tuple[str, ...] = MISSING_TEXTS
     columns_in_file: tuple[str, ...] | None = None
@@ -101,21 +101,21 @@ FORMATS: dict[str, Format] = {
     "criteo": Format(
         "criteo", "Criteo Display Advertising train.txt", "\t", False, "label", _CRITEO_DENSE, _CRITEO_SPARSE,
         min_count=10, files=("train.txt", "train.tsv", "criteo_sample.tsv"),
-        unlabelled="test.txt has 39 columns and no label",
+        unlabeled="test.txt has 39 columns and no label",
     ),
     "criteo-kaggle": Format(
         "criteo-kaggle", "Criteo csv of the Kaggle contest", ",", True, "Label", _CRITEO_DENSE, _CRITEO_SPARSE,
-        dropped=("Id",), min_count=10, files=("train.csv",), unlabelled="the test file has no Label column",
+        dropped=("Id",), min_count=10, files=("train.csv",), unlabeled="the test file has no Label column",
     ),
     "avazu": Format(
         "avazu", "Avazu train.csv", ",", True, "click", (), _AVAZU_SPARSE, dropped=("id",), min_count=2,
-        files=("train.csv", "avazu_sample.csv"), unlabelled="the test file has no click column",
+        files=("train.csv", "avazu_sample.csv"), unlabeled="the test file has no click column",
     ),
     "kdd": Format(
         "kdd", "KDD Cup 2012 track 2 training.txt", "\t", False, "click", ("impression", "depth", "position"),
         ("display_url", "ad_id", "advertiser_id", "query_id", "keyword_id", "title_id", "description_id", "user_id"),
         min_count=2, files=("training.txt",), columns_in_file=_KDD_COLUMNS,
-        unlabelled="test.txt has 10 columns, without clicks and impressions",
+        unlabeled="test.txt has 10 columns, without clicks and impressions",
     ),
     "frappe": Format(
         "frappe", "Frappe_x1 csv", ",", True, "label", (), _FRAPPE_SPARSE, files=("frappe.csv", "train.csv"),
@@ -148,7 +148,7 @@ def layout_of(path: Path, forms: Sequence[Format]) -> Layout:
         known = set(form.columns) if form.exact else set(form.used)
         if len(set(header)) == len(header) and known <= set(header) and not (form.exact and set(header) - known):
             return Layout(form, tuple(header))
-    raise _unrecognised(path, lines[0], forms)
+    raise _unrecognized(path, lines[0], forms)
 
 
 def split_line(line: str, form: Format) -> list[str]:
@@ -175,12 +175,12 @@ def _head(path: Path) -> list[str]:
     return [line for line in whole if line.strip()][:20]
 
 
-def _unrecognised(path: Path, first: str, forms: Sequence[Format]) -> DataError:
+def _unrecognized(path: Path, first: str, forms: Sequence[Format]) -> DataError:
     if len(forms) == 1:
         return _wrong_header(path, first, forms[0])
     tabs = first.count("\t") + 1
     if tabs == 39:
-        hint = f"39 tab-separated columns: {FORMATS['criteo'].unlabelled}"
+        hint = f"39 tab-separated columns: {FORMATS['criteo'].unlabeled}"
     elif tabs > 1:
         hint = f"{tabs} tab-separated columns, Criteo has 40, KDD Cup 2012 12"
     else:
@@ -202,5 +202,5 @@ def _wrong_header(path: Path, first: str, form: Format) -> DataError:
         if names
     )
     return DataError(
-        f"{path}, line 1: the header is not that of {form.title}{wrong or '; a column comes twice'} ({form.unlabelled})"
+        f"{path}, line 1: the header is not that of {form.title}{wrong or '; a column comes twice'} ({form.unlabeled})"
     )

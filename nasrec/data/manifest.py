@@ -1,4 +1,4 @@
-"""manifest.json: what a prepared folder holds, where it came from, and a checksum of every file in it."""
+"""manifest.json: the contents of a prepared folder, their origin, and a checksum of every file."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that is known of a prepared folder.
+    """Description of a prepared folder.
 
     Attributes:
         dataset: criteo, avazu, kdd, frappe or table; title: in words.
-        synthetic: rows of a synthetic twin, whose ids begin at 1 and know no unknown text.
+        synthetic: rows of a synthetic log, whose ids begin at 1 and know no unknown text.
         label, dense, columns: names; `columns` are the categorical ones.
         weighted: rows carry weights.
         options: how it was prepared. sources: files with size, SHA-256, rows. bad_rows: what was left out.

@@ -13,7 +13,6 @@ the same bytes as one that was never stopped.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -34,10 +33,10 @@ from nasrec.data.reader import Rows
 from nasrec.data.shards import shard_bytes
 from nasrec.data.sources import Source
 from nasrec.data.splits import PARTS, Splitter, check_parts
-from nasrec.data.staging import FULL, Staging, remove, staging, unwritable
+from nasrec.data.staging import FULL, SCRATCH, Staging, remove, staging, unwritable
 from nasrec.data.vocabulary import FIRST, MISSING, rank_column
 from nasrec.errors import DataError
-from nasrec.io.atomic import write_bytes
+from nasrec.io.atomic import remove_partial_files, replacing, write_bytes
 
 __all__ = ["Job", "run"]
 
@@ -46,7 +45,7 @@ Records = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be made.
+    """A preparation to run.
 
     Attributes:
         target: the folder.
@@ -75,10 +74,10 @@ class Job:
 
 
 def run(job: Job, progress: Progress) -> Manifest:
-    """Does the work, or what is left of it. Raises `DataError`; an interrupt keeps what is done."""
+    """Runs the job, or what is left of it. Raises `DataError`; what was done before an interrupt is kept."""
     try:
         with staging(job.target, job.plan) as work, _interrupts_heard():
-            _sweep(job.target)
+            _remove_partial_files(job.target)
             _read(job, work, progress)
             blocks = [record for record in work.done("read") if record["rows"]]
             _tally(job, work, blocks, progress)
@@ -202,16 +201,14 @@ def _rank(job: Job, work: Staging, blocks: Records, progress: Progress) -> None:
             continue
         progress.advance(j, 0)
         ids, vocabulary = work.path / f"ids{j}", folder / f"{j:02d}-{_file_name(name)}.arrow"
-        temporary = ids.with_suffix(".tmp"), vocabulary.with_suffix(".tmp")
-        ranking = rank_column(
-            [partial(_words, _stem(work, record["block"]), j) for record in blocks],
-            *temporary,
-            min_count=job.min_count,
-            max_rows=job.options.max_table_rows,
-        )
-        for written, final in zip(temporary, (ids, vocabulary), strict=True):
-            _sync(written)
-            os.replace(written, final)
+        with replacing(ids, DataError) as new_ids, replacing(vocabulary, DataError) as new_vocabulary:
+            ranking = rank_column(
+                [partial(_words, _stem(work, record["block"]), j) for record in blocks],
+                new_ids,
+                new_vocabulary,
+                min_count=job.min_count,
+                max_rows=job.options.max_table_rows,
+            )
         file = _file(job.target, vocabulary, ranking.size)
         work.record("rank", column=name, file=asdict(file), **asdict(ranking))
     progress.advance(len(job.sparse_names), 0)
@@ -315,14 +312,11 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _sweep(target: Path) -> None:
-    """Removes files that a process which died was writing."""
-    for path in (*target.glob("*/*.tmp"), *target.glob(f".{NAME}*.tmp"), *target.glob(".nasrec-*.tmp")):
+def _remove_partial_files(target: Path) -> None:
+    """Removes what a process which died was writing."""
+    for folder in (target, *filter(Path.is_dir, target.iterdir())):
+        remove_partial_files(folder, keep=SCRATCH)
+    for path in (*target.glob("*/*.tmp"), *target.glob(f".{NAME}*.tmp")):  # as earlier versions called them
         path.unlink(missing_ok=True)
 
 

@@ -121,7 +121,7 @@ def missing_option(form: Format) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of all that has a say in the bytes."""
+    """Versions of everything that determines the written bytes."""
     import numpy
     import pyarrow
 

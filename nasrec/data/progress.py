@@ -1,4 +1,4 @@
-"""Watching a preparation. It is silent unless it is handed a `Progress`."""
+"""Progress reports of a preparation. It is silent unless it is given a `Progress`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Reports nothing."""
+    """Ignores all events."""
 
     def begin(self, step: str, total: int, unit: str) -> None:
         pass

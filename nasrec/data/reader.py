@@ -1,4 +1,4 @@
-"""Batches of a log for a training run: shuffled, shared out among ranks, and resumable at the very batch."""
+"""Batches of a log for a training run: shuffled, divided among processes, and resumable at any batch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _POOL_ROWS = 1 << 16
 
 
 class RowSource(Protocol):
-    """What batches are made of: a log, in memory or on disk."""
+    """What a reader reads: a log, in memory or on disk."""
 
     @property
     def schema(self) -> Schema: ...
@@ -119,7 +119,7 @@ def batches(
 
 
 class Reader:
-    """Endless batches of a log over its epochs, one process's share of them.
+    """Batches of a log, epoch after epoch, or one process's share of them.
 
         reader = data.train.reader(512, seed=0)
         for dense, sparse, label in reader.epoch():    # what is left of the current epoch
@@ -169,11 +169,11 @@ class Reader:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values: where reading stands (`epoch`, `position` in batches) and what makes the order."""
+        """Plain values: the position (`epoch`, and `position` in batches) and the settings that determine the order."""
         return {"epoch": self.epoch_number, "position": self.position, **self._identity()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `state` was taken. Raises `DataError` if it belongs to other rows or another order."""
+        """Continues where `state` was taken. Raises `DataError` if it belongs to other rows or another order."""
         for key, value in self._identity().items():
             if key not in state or state[key] != value:
                 raise DataError(

@@ -40,5 +40,5 @@ class Schema:
         return len(self.sparse_names)
 
     def features(self, embedding_dim: int = 16) -> FeatureSpec:
-        """What a model for these columns is compiled for; `embedding_dim` channels for each table."""
+        """The features that a model for these columns is compiled for, with `embedding_dim` channels for each table."""
         return FeatureSpec(self.num_dense, self.cardinalities, embedding_dim)

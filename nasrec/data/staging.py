@@ -7,7 +7,6 @@ files without a line, which are written anew, and half a last line, which is cut
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -18,8 +17,10 @@ from typing import Any
 
 from nasrec.checks import format_value
 from nasrec.errors import DataError
+from nasrec.io.append import append
 from nasrec.io.atomic import write_text
 from nasrec.io.json import read_json
+from nasrec.io.lock import try_lock
 
 __all__ = ["FULL", "SCRATCH", "Staging", "remove", "staging", "unwritable"]
 
@@ -53,10 +54,7 @@ class Staging:
         record = {"step": step, **values}
         line = json.dumps(record, separators=(",", ":"), ensure_ascii=False) + "\n"
         try:
-            data = memoryview(line.encode())
-            while len(data):
-                data = data[os.write(self._journal, data) :]
-            os.fsync(self._journal)
+            append(self._journal, line.encode(), durable=True)
         except OSError as failure:
             raise unwritable(self.path, failure) from failure
         self.records.append(record)
@@ -97,10 +95,8 @@ def staging(target: Path, plan: Record) -> Iterator[Staging]:
     except OSError as failure:
         raise unwritable(target, failure) from failure
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DataError(f"{target}: another process is preparing data there; wait for it or stop it") from None
+        if not try_lock(lock):
+            raise DataError(f"{target}: another process is preparing data there; wait for it or stop it")
         _agree(scratch, plan)
         work = Staging(scratch)
         try:

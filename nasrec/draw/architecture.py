@@ -141,8 +141,8 @@ class _Place:
         bottom = shape.bottoms[side] - PAD
         yield Rectangle(left, top, plan.region, bottom, hue.fill if live else "#fafbfc", hue.of(live), 5)
         anchor, at = ("start", left + 8) if side == "dense" else ("end", left + plan.region - 8)
-        colour = hue.line if live else PALE
-        yield Text(at, top + 15, width_text(block, side), PLAIN, colour, True, anchor)
+        color = hue.line if live else PALE
+        yield Text(at, top + 15, width_text(block, side), PLAIN, color, True, anchor)
         bits = block.precisions
         for card in cards:
             y = top - PAD + card.top
@@ -235,9 +235,9 @@ class _Place:
         return self.x + self.plan.width / 2 - 44, 88.0
 
 
-def _merger(start: float, end: float, y: float, words: str, colour: str, live: bool) -> list[Shape]:
-    line = Line(((start, y), (end, y)), colour, _thick(live), True)
-    return [line, Text((start + end) / 2, y - 4, words, SMALL, colour if live else PALE, live, "middle")]
+def _merger(start: float, end: float, y: float, words: str, color: str, live: bool) -> list[Shape]:
+    line = Line(((start, y), (end, y)), color, _thick(live), True)
+    return [line, Text((start + end) / 2, y - 4, words, SMALL, color if live else PALE, live, "middle")]
 
 
 def _header(name: str, about: str, width: float) -> Group:
@@ -254,8 +254,8 @@ def _legend(x: float, y: float) -> Group:
         (PALE, 1.2, "no live operator reads it"),
     )
     here = x
-    for colour, thick, words in entries:
-        shapes.append(Line(((here, y), (here + 18, y)), colour, thick))
+    for color, thick, words in entries:
+        shapes.append(Line(((here, y), (here + 18, y)), color, thick))
         shapes.append(Text(here + 24, y + 3.5, words, SMALL, QUIET))
         here += 24 + text_width(words, SMALL) + 14
     return Group(shapes)

@@ -44,7 +44,7 @@ class Line:
     """Along points; with an arrowhead at the end, or a white edge that sets it off from what it crosses."""
 
     points: tuple[Point, ...]
-    colour: str
+    color: str
     width: float
     arrow: bool = False
     edged: bool = False
@@ -57,7 +57,7 @@ class Dot:
     x: float
     y: float
     radius: float
-    colour: str
+    color: str
     marks: Marks = field(default_factory=dict)
 
 
@@ -69,7 +69,7 @@ class Text:
     y: float
     text: str
     size: float
-    colour: str
+    color: str
     bold: bool = False
     anchor: str = "start"
 
@@ -146,21 +146,21 @@ def _svg(shape: Shape) -> str:
             )
         case Line():
             path = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in _shaft(shape))
-            line = f'<path d="{path}" fill="none" stroke="{shape.colour}" stroke-width="{_n(shape.width)}"/>'
+            line = f'<path d="{path}" fill="none" stroke="{shape.color}" stroke-width="{_n(shape.width)}"/>'
             if shape.edged:
                 line = f'<path d="{path}" fill="none" stroke="#ffffff" stroke-width="{_n(shape.width + 3)}"/>{line}'
             if shape.arrow:
                 head = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in _head(shape))
-                line += f'<path d="{head}z" fill="{shape.colour}"/>'
+                line += f'<path d="{head}z" fill="{shape.color}"/>'
             return line
         case Dot():
             place = f'cx="{_n(shape.x)}" cy="{_n(shape.y)}" r="{_n(shape.radius)}"'
-            return f'<circle {place} fill="{shape.colour}"{_data(shape.marks)}/>'
+            return f'<circle {place} fill="{shape.color}"{_data(shape.marks)}/>'
         case Text():
             bold = ' font-weight="bold"' if shape.bold else ""
             anchor = f' text-anchor="{shape.anchor}"' if shape.anchor != "start" else ""
             return (
-                f'<text x="{_n(shape.x)}" y="{_n(shape.y)}" font-size="{_n(shape.size)}" fill="{shape.colour}"'
+                f'<text x="{_n(shape.x)}" y="{_n(shape.y)}" font-size="{_n(shape.size)}" fill="{shape.color}"'
                 f"{bold}{anchor}>{escape(shape.text)}</text>"
             )
 
@@ -214,17 +214,17 @@ def _artists(shape: Shape) -> Sequence[Artist]:
             found: list[Artist] = []
             if shape.edged:
                 found.append(Line2D(xs, ys, color="#ffffff", linewidth=points(shape.width + 3)))
-            found.append(Line2D(xs, ys, color=shape.colour, linewidth=points(shape.width)))
+            found.append(Line2D(xs, ys, color=shape.color, linewidth=points(shape.width)))
             if shape.arrow:
-                found.append(Polygon(_head(shape), closed=True, facecolor=shape.colour, edgecolor="none"))
+                found.append(Polygon(_head(shape), closed=True, facecolor=shape.color, edgecolor="none"))
             return found
         case Dot():
-            return [Circle((shape.x, shape.y), shape.radius, facecolor=shape.colour, edgecolor="none")]
+            return [Circle((shape.x, shape.y), shape.radius, facecolor=shape.color, edgecolor="none")]
         case Text():
             weight = "bold" if shape.bold else "normal"
             return [
                 Words(
-                    shape.x, shape.y, shape.text.replace("$", r"\$"), color=shape.colour, fontsize=points(shape.size),
+                    shape.x, shape.y, shape.text.replace("$", r"\$"), color=shape.color, fontsize=points(shape.size),
                     fontweight=weight, ha=_ANCHORS[shape.anchor], va="baseline",
                 )
             ]  # fmt: skip

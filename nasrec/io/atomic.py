@@ -16,7 +16,18 @@ from typing import Any
 from nasrec.checks import format_path, format_value
 from nasrec.errors import NasrecError
 
-__all__ = ["checked_path", "ensure_directory", "failure_reason", "replacing", "write_bytes", "write_text"]
+__all__ = [
+    "checked_path",
+    "ensure_directory",
+    "failure_reason",
+    "remove_partial_files",
+    "replacing",
+    "write_bytes",
+    "write_text",
+]
+
+_PARTIAL = ".nasrec-"
+"""How the names of files begin that are being written."""
 
 
 @contextmanager
@@ -24,7 +35,7 @@ def replacing(path: str | os.PathLike[str], error: type[NasrecError]) -> Iterato
     """A path to write to; what is there when the block ends takes the place of `path`, on an exception nothing does.
 
     The path lies in a folder of its own beside the target. Other files that the block leaves there, such as weights
-    that a format keeps apart, are moved first.
+    that a format keeps apart, are moved first. All are on the disk before any is moved.
 
     Args:
         path: the file to make or to replace.
@@ -35,11 +46,13 @@ def replacing(path: str | os.PathLike[str], error: type[NasrecError]) -> Iterato
         target = Path(os.path.realpath(path))
         if target.exists() and not target.is_file():
             raise error(f"{shown}: is not a regular file; give a file name")
-        scratch = Path(tempfile.mkdtemp(prefix=".nasrec-", dir=target.parent))
+        scratch = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=target.parent))
     except (OSError, ValueError) as failure:
         raise error(f"{shown}: cannot be written: {failure_reason(failure)}") from None
     try:
         yield scratch / target.name
+        for written in scratch.iterdir():
+            _sync(written)
         for written in sorted(scratch.iterdir(), key=lambda file: file.name == target.name):
             os.replace(written, target.parent / written.name)
     except OSError as failure:
@@ -61,7 +74,7 @@ def write_bytes(path: Any, data: bytes | memoryview, error: type[NasrecError]) -
         target = os.path.realpath(name)
         if os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode):
             raise error(f"{format_path(name)}: is not a regular file; give a file name")
-        temporary = os.path.join(os.path.dirname(target), f".nasrec-{secrets.token_hex(8)}.tmp")
+        temporary = os.path.join(os.path.dirname(target), f"{_PARTIAL}{secrets.token_hex(8)}.tmp")
         try:
             with open(temporary, "xb", buffering=0) as file:
                 view = memoryview(data).cast("B")
@@ -77,6 +90,18 @@ def write_bytes(path: Any, data: bytes | memoryview, error: type[NasrecError]) -
         raise error(f"{format_path(name)}: cannot be written: {failure_reason(failure)}") from None
 
 
+def remove_partial_files(folder: Path, keep: str | None = None) -> None:
+    """Removes what processes that were killed left half written in a folder, of which no other may write there now.
+
+    Args:
+        folder: where `replacing` and `write_bytes` wrote.
+        keep: a name that stays, although it looks like such a file.
+    """
+    for left in folder.glob(f"{_PARTIAL}*"):
+        if left.name != keep:
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
 def write_text(path: Any, text: str, error: type[NasrecError]) -> None:
     """`write_bytes` of a text in UTF-8. Raises `error` too where the text has no such bytes."""
     try:
@@ -84,6 +109,12 @@ def write_text(path: Any, text: str, error: type[NasrecError]) -> None:
     except UnicodeEncodeError:
         raise error(f"{format_path(checked_path(path, error))}: cannot be written: holds half of a character") from None
     write_bytes(path, data, error)
+
+
+def _sync(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def checked_path(path: Any, error: type[NasrecError]) -> str:

@@ -5,8 +5,6 @@ The first line says what the file is. A last line that a kill cut short is dropp
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -16,7 +14,9 @@ from typing import Any, Generic, TypeVar
 
 from nasrec.checks import first_difference, format_path, format_value
 from nasrec.errors import NasrecError
+from nasrec.io.append import append
 from nasrec.io.json import parse_json
+from nasrec.io.lock import try_lock
 
 __all__ = ["JsonLinesLog", "read_lines"]
 
@@ -52,7 +52,8 @@ class JsonLinesLog(Generic[Entry]):
         header = {"format": kind, "version": VERSION, "identity": json.loads(json.dumps(identity))}
         try:
             self._file = self.path.open("r+b" if self.path.exists() else "x+b", buffering=0)
-            self._hold()
+            if not try_lock(self._file.fileno()):
+                raise error(f"{_name(self.path)}: another process is writing it; wait for it or stop it")
             found, end = _read(self.path, kind, parse, error)
             if found is None and not _line(header).startswith(self.path.read_bytes()):
                 raise error(f"{_name(self.path)}: is no {kind} file; give another name")
@@ -60,7 +61,6 @@ class JsonLinesLog(Generic[Entry]):
                 self._require_same(found[0], header["identity"])
                 self.entries = found[1]
             self._file.truncate(end)
-            self._file.seek(end)
             if found is None:
                 self._append(header)
         except OSError as failure:
@@ -87,25 +87,7 @@ class JsonLinesLog(Generic[Entry]):
         self.close()
 
     def _append(self, value: Mapping[str, Any]) -> None:
-        start = self._file.tell()
-        data = _line(value)
-        try:
-            while data:
-                data = data[self._file.write(data) :]
-            os.fsync(self._file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):  # half a line, where the disk is full
-                self._file.truncate(start)
-                self._file.seek(start)
-            raise
-
-    def _hold(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise self._error(f"{_name(self.path)}: another process is writing it; wait for it or stop it") from None
-        except OSError:  # a file system without locks
-            pass
+        append(self._file.fileno(), _line(value), durable=True)
 
     def _require_same(self, saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
         if (difference := first_difference(saved, own)) is not None:

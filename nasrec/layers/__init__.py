@@ -7,7 +7,7 @@ embedding tables.
 from __future__ import annotations
 
 from nasrec.layers.norms import BatchNorm, Embedding, LayerNorm, NumericEmbedding, SelfAttention, Take
-from nasrec.layers.products import ChannelLinear, FieldAttention, FieldLinear, Linear, Quantisable
+from nasrec.layers.products import ChannelLinear, FieldAttention, FieldLinear, Linear, Quantizable
 
 __all__ = [
     "BatchNorm",
@@ -18,7 +18,7 @@ __all__ = [
     "LayerNorm",
     "Linear",
     "NumericEmbedding",
-    "Quantisable",
+    "Quantizable",
     "SelfAttention",
     "Take",
 ]

@@ -13,10 +13,10 @@ from nasrec.kernels.fake_quantize import fake_quantize_inputs, fake_quantize_mat
 from nasrec.kernels.reference import FIELD_ATTENTION_ROLES
 from nasrec.layers.initial import xavier_uniform
 
-__all__ = ["ChannelLinear", "FieldAttention", "FieldLinear", "Linear", "Quantisable"]
+__all__ = ["ChannelLinear", "FieldAttention", "FieldLinear", "Linear", "Quantizable"]
 
 
-class Quantisable(nn.Module):
+class Quantizable(nn.Module):
     """A layer with a stored matrix, and the precision it computes in.
 
     Attributes:
@@ -65,7 +65,7 @@ class Quantisable(nn.Module):
         return [f"{letter}{bits}" for letter, bits in named if bits is not None]
 
 
-class _Product(Quantisable):
+class _Product(Quantizable):
     """A stored matrix over several inputs joined along axis 1, with what follows it.
 
     Args:
@@ -75,7 +75,7 @@ class _Product(Quantisable):
         norm: whether layer norm over the `out` units follows.
         activation: `"none"`, `"relu"` or `"sigmoid"`.
         keep: how many leading units are returned; all by default.
-        weight_bits, act_bits, per_tensor, static_scale: see `Quantisable`.
+        weight_bits, act_bits, per_tensor, static_scale: see `Quantizable`.
     """
 
     operation: ClassVar[Callable[..., Tensor]]
@@ -153,7 +153,7 @@ class FieldLinear(_Product):
     operation = staticmethod(kernels.field_linear)
 
 
-class ChannelLinear(Quantisable):
+class ChannelLinear(Quantizable):
     """A linear layer over the channels of every field: [B, f, channels] -> [B, f, out]."""
 
     def __init__(

@@ -44,20 +44,20 @@ def graph_of(
     return dropped
 
 
-def cost(genotype: Genotype, features: FeatureSpec, *, optimised: bool = False) -> Cost:
+def cost(genotype: Genotype, features: FeatureSpec, *, optimized: bool = False) -> Cost:
     """Cost of a genotype per sample; no model is built.
 
     Args:
         genotype: the architecture.
         features: the data's columns.
-        optimised: count what the compiled model runs. Default: what the live operators are defined to do, as the
+        optimized: count what the compiled model runs. Default: what the live operators are defined to do, as the
             paper counts (Table 5): dead blocks pruned, padded sides of gating and sum at their padded width.
 
     Raises:
         FeatureError: the features do not fit the genotype.
     """
     lowered = lower(genotype, features)
-    return nasrec_ir.cost(OPTIMIZE.run(lowered) if optimised else PruneDead().apply(lowered))
+    return nasrec_ir.cost(OPTIMIZE.run(lowered) if optimized else PruneDead().apply(lowered))
 
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:

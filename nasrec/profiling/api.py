@@ -32,7 +32,7 @@ def profile_graph(
     what: What = "forward",
     *,
     batch: int = 512,
-    rivals: Sequence[str] = ("eager",),
+    backends: Sequence[str] = ("eager",),
     rounds: int | None = None,
     device: str | torch.device = "cpu",
     seed: int = 0,
@@ -45,7 +45,7 @@ def profile_graph(
         features: the data's columns.
         what: `"forward"`, a pass without gradients, or `"train"`, a step with backward and optimiser.
         batch: rows.
-        rivals: what to time beside it, some of `BACKENDS`.
+        backends: what else to time, some of `BACKENDS`.
         rounds: how often each is timed; default: for about 4 seconds.
         device: where.
         seed: of weights and rows.
@@ -55,7 +55,7 @@ def profile_graph(
         ProfileError: an argument makes no sense, or there is not memory enough.
         CompileError: the parameters alone do not fit into memory.
     """
-    place = _checked(batch, rivals, rounds, device)
+    place = _checked(batch, backends, rounds, device)
     if what not in ("forward", "train"):
         raise ProfileError(f"what must be 'forward' or 'train', not {what!r}; profile_genotype takes a supernet's step")
     trained = what == "train"
@@ -67,7 +67,7 @@ def profile_graph(
             prepare(model)
         model = model.to(place)
         rows = Batch.random(features, batch, device=place, seed=seed)
-        return profile(compiled_model(model, rows, trained=trained), what, rivals=rivals, rounds=rounds)
+        return profile(compiled_model(model, rows, trained=trained), what, backends=backends, rounds=rounds)
 
 
 def profile_genotype(
@@ -76,7 +76,7 @@ def profile_genotype(
     *,
     masking: Masking = "full_width",
     batch: int = 512,
-    rivals: Sequence[str] = ("eager",),
+    backends: Sequence[str] = ("eager",),
     rounds: int | None = None,
     device: str | torch.device = "cpu",
     seed: int = 0,
@@ -86,7 +86,7 @@ def profile_genotype(
     Lowering the path, which every step with a new path begins with, is part of it. Arguments and errors are as in
     `profile_graph`; `masking` is the supernet's.
     """
-    place, masking = _checked(batch, rivals, rounds, device), masking_of(masking)
+    place, masking = _checked(batch, backends, rounds, device), masking_of(masking)
     space = space_of(genotype)
     path = OPTIMIZE.run(lower_path(genotype, space, features, masking))
     shapes = store_parameters(space, features, masking, layer_norm=genotype.layer_norm).values()
@@ -94,8 +94,8 @@ def profile_genotype(
     with refusals(batch):
         net = Supernet(space, features, masking=masking, layer_norm=genotype.layer_norm, seed=seed).to(place)
         rows = Batch.random(features, batch, device=place, seed=seed)
-        subject = supernet_path(net, genotype, rows)
-        return profile(subject, "supernet", rivals=rivals, rounds=rounds, masking=masking)
+        workload = supernet_path(net, genotype, rows)
+        return profile(workload, "supernet", backends=backends, rounds=rounds, masking=masking)
 
 
 def space_of(genotype: Genotype) -> SearchSpace:
@@ -116,13 +116,13 @@ def space_of(genotype: Genotype) -> SearchSpace:
     )
 
 
-def _checked(batch: int, rivals: Sequence[str], rounds: int | None, device: str | torch.device) -> torch.device:
+def _checked(batch: int, backends: Sequence[str], rounds: int | None, device: str | torch.device) -> torch.device:
     for name, value in (("batch", batch), ("rounds", 1 if rounds is None else rounds)):
         if type(value) is not int or value < 1:
             raise ProfileError(f"{name} must be a whole number of at least 1, not {value!r}")
-    for rival in rivals:
-        if rival not in BACKENDS:
-            raise ProfileError(f"rivals may name {', '.join(BACKENDS)}, not {rival!r}")
+    for name in backends:
+        if name not in BACKENDS:
+            raise ProfileError(f"backends may name {', '.join(BACKENDS)}, not {name!r}")
     try:
         place = torch.device(device)
     except (RuntimeError, TypeError):

@@ -49,7 +49,7 @@ class Box:
         return (self.x1 - self.x0) * (self.y1 - self.y0)
 
 
-def label_spots(axes: Axes, spots: Sequence[Spot], count: int, colour: str) -> None:
+def label_spots(axes: Axes, spots: Sequence[Spot], count: int, color: str) -> None:
     """Writes the names of the first `count` spots, with a thin line to the dot where the name had to go far."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
@@ -70,9 +70,9 @@ def label_spots(axes: Axes, spots: Sequence[Spot], count: int, colour: str) -> N
         near = (min(max(spot.x, box.x0), box.x1), min(max(spot.y, box.y0), box.y1))
         if max(abs(near[0] - spot.x), abs(near[1] - spot.y)) > spot.radius + 2 * GAP:
             ends = to_data.transform([(spot.x, spot.y), near])
-            axes.plot(ends[:, 0], ends[:, 1], color=colour, linewidth=0.6, alpha=0.6, zorder=4)
+            axes.plot(ends[:, 0], ends[:, 1], color=color, linewidth=0.6, alpha=0.6, zorder=4)
         x, y = map(float, to_data.transform(middle))
-        axes.text(x, y, spot.text, fontsize=size, color=colour, ha="center", va="center", zorder=5)
+        axes.text(x, y, spot.text, fontsize=size, color=color, ha="center", va="center", zorder=5)
 
 
 def place(spots: Sequence[Spot], sizes: Sequence[tuple[float, float]], frame: Box) -> list[Box]:

@@ -1,4 +1,4 @@
-"""Runs sweeps, the untouched model and its rivals in turns, and takes medians."""
+"""Times the nodes, the untouched model and other backends in turns, and takes medians."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from nasrec import kernels
 from nasrec.lowering.masking import Masking
 from nasrec.profiling.clock import Clock, clock_of, quiet
-from nasrec.profiling.node_timing import Lap, Part, forward_sweep, step_sweep, still
+from nasrec.profiling.node_timing import Lap, Part, still, time_forward_nodes, time_step_nodes
 from nasrec.profiling.peaks import measure_peaks
 from nasrec.profiling.result import Event, NodeProfile, Profile, Total, What
 from nasrec.profiling.work import NO_WORK, NodeWork, node_work
@@ -34,30 +34,31 @@ _BUDGET_S = 4.0
 
 
 def profile(
-    subject: Workload,
+    workload: Workload,
     what: What,
     *,
-    rivals: Sequence[str] = ("eager",),
+    backends: Sequence[str] = ("eager",),
     rounds: int | None = None,
     masking: Masking | None = None,
 ) -> Profile:
-    """Times every node of a subject, and the whole of it beside its rivals.
+    """Times every node of a workload, the whole of it, and the whole by other backends.
 
-    Each round runs the untouched model, each rival and one sweep, so that a change of the machine's speed meets all.
+    Each round runs the untouched model, each backend and one timing of the nodes, so that a change of the machine's
+    speed meets all.
 
     Args:
-        subject: a model or a supernet's path, with a batch.
-        what: `"forward"`, or a step (`"train"` and `"supernet"` differ in their subject alone).
-        rivals: some of `BACKENDS`.
+        workload: a model or a supernet's path, with a batch.
+        what: `"forward"`, or a step (`"train"` and `"supernet"` differ in the workload alone).
+        backends: some of `BACKENDS`.
         rounds: how often each is timed. Default: for about 4 seconds, 7 to 200 times.
         masking: of the supernet, for the record.
     """
-    device = subject.batch.dense.device
+    device = workload.batch.dense.device
     clock = clock_of(device)
     measure_peaks(device)
-    runs = _prepared(subject, rivals, clock)
-    sweep = _Run("sweep", functools.partial(_sweep, subject), [])
-    ready = [sweep, *(run for run in runs if run.failure is None)]
+    runs = _prepared(workload, backends, clock)
+    by_node = _Run("nodes", functools.partial(_time_nodes, workload), [])
+    ready = [by_node, *(run for run in runs if run.failure is None)]
     with quiet():
         started = time.perf_counter()
         for run in ready:
@@ -73,17 +74,17 @@ def profile(
                 run.laps.append(run.once(clock))
             clock.wait()
     return Profile(
-        graph=subject.graph,
+        graph=workload.graph,
         what=what,
-        batch=len(subject.batch),
+        batch=len(workload.batch),
         masking=masking,
         peaks=measure_peaks(device, again=True),  # a busy moment at the start would lower the roof
-        nodes=_nodes(subject, sweep.laps, clock),
-        other_s=_other(sweep.laps, clock),
+        nodes=_nodes(workload, by_node.laps, clock),
+        other_s=_other(by_node.laps, clock),
         ours=_total(runs[0], clock),
-        rivals=tuple(_total(run, clock) for run in runs[1:]),
+        backends=tuple(_total(run, clock) for run in runs[1:]),
         rounds=count,
-        events=_events(sweep.laps, clock),
+        events=_events(by_node.laps, clock),
     )
 
 
@@ -98,19 +99,19 @@ class _Run:
     failure: str | None = None
 
 
-def _sweep(subject: Workload, clock: Clock) -> list[Lap]:
-    training = subject.ours.training
-    return (forward_sweep(subject, clock) if training is None else step_sweep(subject, training, clock))[0]
+def _time_nodes(workload: Workload, clock: Clock) -> list[Lap]:
+    training = workload.ours.training
+    return (time_forward_nodes(workload, clock) if training is None else time_step_nodes(workload, training, clock))[0]
 
 
-def _prepared(subject: Workload, rivals: Sequence[str], clock: Clock) -> list[_Run]:
-    """Ours and the rivals, warmed up."""
-    ours = _Run("ours", _whole(subject, subject.ours), [])
+def _prepared(workload: Workload, backends: Sequence[str], clock: Clock) -> list[_Run]:
+    """Ours and the other backends, warmed up."""
+    ours = _Run("ours", _whole(workload, workload.ours), [])
     _warm_up(ours, clock)
     runs = [ours]
-    for name in rivals:
-        way = subject.rivals[name]()
-        run = _Run(name, _whole(subject, way), [])
+    for name in backends:
+        way = workload.backends[name]()
+        run = _Run(name, _whole(workload, way), [])
         runs.append(run)
         if name == "eager":
             run.once = _plain(run.once)
@@ -140,29 +141,29 @@ def _warm_up(run: _Run, clock: Clock) -> None:
     clock.wait()
 
 
-def _whole(subject: Workload, way: Way) -> Callable[[Clock], list[Lap]]:
+def _whole(workload: Workload, way: Way) -> Callable[[Clock], list[Lap]]:
     """A pass, or a step where the way is trained."""
-    run = functools.partial(_pass, subject, way.model)
-    return run if way.training is None else functools.partial(_step, subject, way.model, way.training)
+    run = functools.partial(_pass, workload, way.model)
+    return run if way.training is None else functools.partial(_step, workload, way.model, way.training)
 
 
-def _pass(subject: Workload, model: Callable[[Tensor, Tensor], Tensor], clock: Clock) -> list[Lap]:
+def _pass(workload: Workload, model: Callable[[Tensor, Tensor], Tensor], clock: Clock) -> list[Lap]:
     with torch.no_grad():
         first = clock.mark()
-        model(subject.batch.dense, subject.batch.sparse)
+        model(workload.batch.dense, workload.batch.sparse)
         return [Lap("forward", "forward", first, clock.mark())]
 
 
-def _step(subject: Workload, model: Callable[[Tensor, Tensor], Tensor], training: Training, clock: Clock) -> list[Lap]:
+def _step(workload: Workload, model: Callable[[Tensor, Tensor], Tensor], training: Training, clock: Clock) -> list[Lap]:
     marks = [clock.mark()]
     training.forget()
     marks.append(clock.mark())
     if training.lower is not None:
         training.lower()
     marks.append(clock.mark())
-    logits = model(subject.batch.dense, subject.batch.sparse)
+    logits = model(workload.batch.dense, workload.batch.sparse)
     marks.append(clock.mark())
-    loss = binary_cross_entropy_with_logits(logits, subject.batch.label)
+    loss = binary_cross_entropy_with_logits(logits, workload.batch.label)
     marks.append(clock.mark())
     loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
     marks.append(clock.mark())
@@ -191,19 +192,19 @@ def _parts(rounds: Sequence[Sequence[Lap]], clock: Clock) -> dict[Part, float]:
     return {part: statistics.median(found[part] for found in sums) for part in sums[0]}
 
 
-def _other(sweeps: Sequence[Sequence[Lap]], clock: Clock) -> dict[Part, float]:
-    return {part: s for part, s in _parts(sweeps, clock).items() if part not in ("forward", "backward")}
+def _other(rounds: Sequence[Sequence[Lap]], clock: Clock) -> dict[Part, float]:
+    return {part: s for part, s in _parts(rounds, clock).items() if part not in ("forward", "backward")}
 
 
-def _nodes(subject: Workload, sweeps: Sequence[Sequence[Lap]], clock: Clock) -> tuple[NodeProfile, ...]:
+def _nodes(workload: Workload, rounds: Sequence[Sequence[Lap]], clock: Clock) -> tuple[NodeProfile, ...]:
     found: dict[tuple[Part, str], list[float]] = {}
-    for laps in sweeps:
+    for laps in rounds:
         for lap in laps:
             found.setdefault((lap.part, lap.name), []).append(clock.seconds(lap.first, lap.last))
     times = {key: statistics.median(values) for key, values in found.items()}
-    work = node_work(subject.graph, len(subject.batch), still(subject, subject.ours.training))
+    work = node_work(workload.graph, len(workload.batch), still(workload, workload.ours.training))
     rows = []
-    for node in (bound.node for bound in subject.nodes):
+    for node in (bound.node for bound in workload.nodes):
         forward, backward = times["forward", node.id], times.get(("backward", node.id))
         # Without a backward of its own, as embeddings on a path: their gradient is the optimiser's affair.
         own = NodeWork(work[node.id].forward, NO_WORK) if backward is None else work[node.id]
@@ -211,8 +212,8 @@ def _nodes(subject: Workload, sweeps: Sequence[Sequence[Lap]], clock: Clock) -> 
     return tuple(rows)
 
 
-def _events(sweeps: Sequence[Sequence[Lap]], clock: Clock) -> tuple[Event, ...]:
-    by_length = sorted(sweeps, key=lambda laps: clock.seconds(laps[0].first, laps[-1].last))
+def _events(rounds: Sequence[Sequence[Lap]], clock: Clock) -> tuple[Event, ...]:
+    by_length = sorted(rounds, key=lambda laps: clock.seconds(laps[0].first, laps[-1].last))
     laps = by_length[len(by_length) // 2]
     begin = laps[0].first
     return tuple(

@@ -1,7 +1,7 @@
 """One pass or one training step, node by node, with a mark before and after each.
 
-The values flow as in the untouched model: a sweep computes the same logits and the same gradients, and every node
-finds the caches in the state in which the model's nodes find them.
+The values flow as in the untouched model: timing the nodes computes the same logits and the same gradients, and every
+node finds the caches in the state in which the model's nodes find them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from nasrec.profiling.clock import Clock, clock_of
 from nasrec.profiling.workload import BoundNode, Training, Workload
 
-__all__ = ["Lap", "Part", "forward_sweep", "step_sweep", "still"]
+__all__ = ["Lap", "Part", "still", "time_forward_nodes", "time_step_nodes"]
 
 Part = Literal["forward", "backward", "loss", "gradient sums", "optimiser", "lowering"]
 """What a lap belongs to; only the first two are of nodes."""
@@ -25,7 +25,7 @@ Part = Literal["forward", "backward", "loss", "gradient sums", "optimiser", "low
 
 @dataclass(frozen=True)
 class Lap:
-    """A timed piece of a sweep.
+    """A timed piece of a pass or step.
 
     Attributes:
         part: which part of the step.
@@ -50,20 +50,20 @@ class _Course:
         self.laps.append(Lap(part, name or part, first, self.clock.mark()))
 
 
-def forward_sweep(subject: Workload, clock: Clock) -> tuple[list[Lap], Tensor]:
+def time_forward_nodes(workload: Workload, clock: Clock) -> tuple[list[Lap], Tensor]:
     """The laps of one pass without gradients, and its logits."""
     course = _Course(clock)
-    values = subject.inputs
+    values = workload.inputs
     with torch.no_grad():
-        for bound in subject.nodes:
+        for bound in workload.nodes:
             operands = [values[operand] for operand in bound.node.inputs]
             first = clock.mark()
             values[bound.node.id] = bound.run(operands)
             course.lap("forward", first, bound.node.id)
-    return course.laps, values[subject.graph.output]
+    return course.laps, values[workload.graph.output]
 
 
-def step_sweep(subject: Workload, training: Training, clock: Clock) -> tuple[list[Lap], Tensor]:
+def time_step_nodes(workload: Workload, training: Training, clock: Clock) -> tuple[list[Lap], Tensor]:
     """The laps of one training step, and its logits. Gradients are left in the parameters, as in any step."""
     course = _Course(clock)
     first = clock.mark()
@@ -73,50 +73,50 @@ def step_sweep(subject: Workload, training: Training, clock: Clock) -> tuple[lis
         first = clock.mark()
         training.lower()
         course.lap("lowering", first)
-    leaves, results = _recorded_forward(subject, course)
-    logits = leaves[subject.graph.output]
-    _backward(subject, course, leaves, results, _loss_gradient(subject, course, logits))
+    leaves, results = _recorded_forward(workload, course)
+    logits = leaves[workload.graph.output]
+    _backward(workload, course, leaves, results, _loss_gradient(workload, course, logits))
     first = clock.mark()
     training.update()
     course.lap("optimiser", first)
     return course.laps, logits.detach()
 
 
-def still(subject: Workload, training: Training | None) -> tuple[set[str], set[str]]:
+def still(workload: Workload, training: Training | None) -> tuple[set[str], set[str]]:
     """The nodes that move nothing, found by running them.
 
     Returns:
         Those whose result is another name for an operand's memory, and those whose operands' gradients are other
         names for the result's (as of a sum); the latter only in training.
     """
-    course = _Course(clock_of(subject.batch.dense.device))
+    course = _Course(clock_of(workload.batch.dense.device))
     with torch.set_grad_enabled(training is not None):
-        leaves, results = _recorded_forward(subject, course)
+        leaves, results = _recorded_forward(workload, course)
     forward = {
         bound.node.id
-        for bound in subject.nodes
+        for bound in workload.nodes
         if any(_shared(results[bound.node.id], leaves[operand]) for operand in bound.node.inputs)
     }
     backward: set[str] = set()
 
-    def look(bound: BoundNode, arriving: Tensor, found: Sequence[Tensor | None]) -> None:
+    def on_gradients(bound: BoundNode, arriving: Tensor, found: Sequence[Tensor | None]) -> None:
         passed_on = [gradient is not None and _shared(gradient, arriving) for gradient in found]
         if passed_on and all(passed_on) and not bound.parameters:
             backward.add(bound.node.id)
 
     if training is not None:
         training.forget()
-        gradient = _loss_gradient(subject, course, leaves[subject.graph.output])
-        _backward(subject, course, leaves, results, gradient, look)
+        gradient = _loss_gradient(workload, course, leaves[workload.graph.output])
+        _backward(workload, course, leaves, results, gradient, on_gradients)
         training.forget()
     return forward, backward
 
 
-def _recorded_forward(subject: Workload, course: _Course) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _recorded_forward(workload: Workload, course: _Course) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Every node recorded on its own: what the next nodes read is cut off from what the node wrote."""
-    leaves: dict[str, Tensor] = subject.inputs
+    leaves: dict[str, Tensor] = workload.inputs
     results: dict[str, Tensor] = {}
-    for bound in subject.nodes:
+    for bound in workload.nodes:
         operands = [leaves[operand] for operand in bound.node.inputs]
         first = course.clock.mark()
         result = bound.run(operands)
@@ -126,9 +126,9 @@ def _recorded_forward(subject: Workload, course: _Course) -> tuple[dict[str, Ten
     return leaves, results
 
 
-def _loss_gradient(subject: Workload, course: _Course, logits: Tensor) -> Tensor:
+def _loss_gradient(workload: Workload, course: _Course, logits: Tensor) -> Tensor:
     first = course.clock.mark()
-    loss = binary_cross_entropy_with_logits(logits, subject.batch.label)
+    loss = binary_cross_entropy_with_logits(logits, workload.batch.label)
     (gradient,) = torch.autograd.grad(loss, logits)
     course.lap("loss", first)
     return gradient
@@ -139,15 +139,15 @@ def _shared(one: Tensor, other: Tensor) -> bool:
 
 
 def _backward(
-    subject: Workload,
+    workload: Workload,
     course: _Course,
     leaves: dict[str, Tensor],
     results: dict[str, Tensor],
     gradient: Tensor,
-    look: Callable[[BoundNode, Tensor, Sequence[Tensor | None]], None] = lambda *_: None,
+    on_gradients: Callable[[BoundNode, Tensor, Sequence[Tensor | None]], None] = lambda *_: None,
 ) -> None:
-    gradients = {subject.graph.output: gradient}
-    for bound in reversed(subject.nodes):
+    gradients = {workload.graph.output: gradient}
+    for bound in reversed(workload.nodes):
         node_id = bound.node.id
         result, arriving = results.pop(node_id), gradients.pop(node_id, None)
         if arriving is None or not result.requires_grad:
@@ -160,7 +160,7 @@ def _backward(
         first = course.clock.mark()
         found = torch.autograd.grad(result, wanted, arriving, allow_unused=True)
         course.lap("backward", first, node_id)
-        look(bound, arriving, found)
+        on_gradients(bound, arriving, found)
         del result, arriving
         first = course.clock.mark()
         _add_up(gradients, operands, found)

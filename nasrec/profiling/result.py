@@ -115,7 +115,7 @@ class Total:
 
 @dataclass(frozen=True)
 class Event:
-    """A lap of the sweep whose duration is the median of all sweeps; `start_s` counts from its begin."""
+    """A lap of the node timing of median duration; `start_s` counts from its begin."""
 
     part: Part
     name: str
@@ -136,9 +136,9 @@ class Profile:
         nodes: in the graph's order.
         other_s: time of what is no node's: loss, gradient sums, optimiser, lowering.
         ours: the untouched model, kernels as they are.
-        rivals: other ways to run the same.
+        backends: other ways to run the same graph, some of `BACKENDS`.
         rounds: how often each was timed.
-        events: one sweep.
+        events: the node timing of median duration, lap by lap.
     """
 
     graph: Graph
@@ -149,7 +149,7 @@ class Profile:
     nodes: tuple[NodeProfile, ...]
     other_s: dict[Part, float]
     ours: Total
-    rivals: tuple[Total, ...]
+    backends: tuple[Total, ...]
     rounds: int
     events: tuple[Event, ...]
 
@@ -197,7 +197,7 @@ class Profile:
                 "macs": self.work.macs,
                 "bytes": self.work.moved_bytes,
             },
-            "rivals": {total.name: total.to_dict() for total in (self.ours, *self.rivals)},
+            "rivals": {total.name: total.to_dict() for total in (self.ours, *self.backends)},
         }
 
     def _node(self, node: NodeProfile) -> dict[str, Any]:

@@ -20,7 +20,7 @@ __all__ = ["FORMATS", "roofline"]
 
 FORMATS = ("svg", "png")
 
-COLOURS = {
+COLORS = {
     "linear": "#0072b2",
     "field_linear": "#e69f00",
     "channel_linear": "#56b4e9",
@@ -28,7 +28,7 @@ COLOURS = {
     "self_attention": "#cc79a7",
     "pairwise_dot": "#009e73",
 }
-"""Okabe and Ito's, which people with any colour vision tell apart; an op has the same in every picture."""
+"""Okabe and Ito's, which people with any color vision tell apart; an op has the same in every picture."""
 
 OTHER = "#999999"
 """Of any other op with matrix products."""
@@ -38,7 +38,7 @@ DASHED = (0, (4, 3))
 LARGEST_DOT, SMALLEST_DOT = 2200.0, 14.0
 """Areas in square points: of a node that takes all of the time, and the least that is seen."""
 
-LEAST_LABELLED = 0.01
+LEAST_LABELED = 0.01
 """Share of the time."""
 
 
@@ -81,7 +81,7 @@ class _Dot:
     x: float
     y: float
     share: float
-    colour: str
+    color: str
 
     @property
     def area(self) -> float:
@@ -103,9 +103,9 @@ def _compose(figure: Figure, profile: Profile, title: str, machine: str) -> None
 
 def _products(axes: Axes, profile: Profile) -> None:
     peaks = profile.peaks
-    colours = _colours(profile)
+    colors = _colors(profile)
     dots = [
-        _Dot(node, node.intensity, node.gflops, _share(profile, node), colours[node.op])
+        _Dot(node, node.intensity, node.gflops, _share(profile, node), colors[node.op])
         for node in profile.nodes
         if node.intensity and node.gflops
     ]
@@ -116,12 +116,12 @@ def _products(axes: Axes, profile: Profile) -> None:
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(bottom, peaks.gemm_gflops * 2.2))
     axes.set(xlabel="FLOP per byte that must move", ylabel="GFLOP/s")
     _finish(axes, "With matrix products")
-    for bandwidth, colour, style, name in _roofs(profile):
+    for bandwidth, color, style, name in _roofs(profile):
         bend = peaks.gemm_gflops / bandwidth
-        axes.plot([low, bend, high], [low * bandwidth, *2 * [peaks.gemm_gflops]], color=colour, ls=style, zorder=1)
+        axes.plot([low, bend, high], [low * bandwidth, *2 * [peaks.gemm_gflops]], color=color, ls=style, zorder=1)
         start = max(low * 1.1, bottom * 1.35 / bandwidth)
         _along(
-            axes, (start, start * bandwidth), (start * 2, start * 2 * bandwidth), f"{name} {bandwidth:.0f} GB/s", colour
+            axes, (start, start * bandwidth), (start * 2, start * 2 * bandwidth), f"{name} {bandwidth:.0f} GB/s", color
         )
     axes.annotate(f"matrix products {peaks.gemm_gflops:.0f} GFLOP/s", (high, peaks.gemm_gflops), xytext=(-6, 5),
                   textcoords="offset points", ha="right", color=MEMORY, fontsize=8.5)  # fmt: skip
@@ -130,8 +130,8 @@ def _products(axes: Axes, profile: Profile) -> None:
     if whole and profile.work.moved_bytes:
         axes.plot([whole / profile.work.moved_bytes], [1e-9 * whole / profile.ours.seconds], "D", color=INK, ms=7,
                   markeredgecolor="white", zorder=4, label="the whole")  # fmt: skip
-    for op, colour in colours.items():
-        axes.scatter([], [], s=40, color=colour, alpha=0.75, label=op)
+    for op, color in colors.items():
+        axes.scatter([], [], s=40, color=color, alpha=0.75, label=op)
     if dots:
         axes.legend(loc="lower right", frameon=False, fontsize=8.5, labelcolor=INK)
 
@@ -148,10 +148,10 @@ def _movers(axes: Axes, profile: Profile) -> None:
     axes.set(yscale="log", xlim=(-0.08 * count, 1.08 * count), xticks=[])
     axes.set(ylim=(min(rates) / 2, top), xlabel="in the graph's order", ylabel="GB/s")
     _finish(axes, "Without matrix products")
-    for bandwidth, colour, style, name in _roofs(profile):
-        axes.axhline(bandwidth, color=colour, ls=style, zorder=1)
+    for bandwidth, color, style, name in _roofs(profile):
+        axes.axhline(bandwidth, color=color, ls=style, zorder=1)
         axes.annotate(name, (1, bandwidth), xycoords=("axes fraction", "data"), xytext=(-3, 3), ha="right",
-                      textcoords="offset points", color=colour, fontsize=8.5)  # fmt: skip
+                      textcoords="offset points", color=color, fontsize=8.5)  # fmt: skip
     _scatter(axes, dots, most=4)
 
 
@@ -163,22 +163,22 @@ def _roofs(profile: Profile) -> tuple[tuple[float, str, object, str], ...]:
 def _scatter(axes: Axes, dots: Sequence[_Dot], most: int) -> None:
     ordered = sorted(dots, key=lambda dot: -dot.share)  # small ones on top
     axes.scatter([d.x for d in ordered], [d.y for d in ordered], s=[d.area for d in ordered],
-                 c=[d.colour for d in ordered], alpha=0.75, edgecolors="white", linewidths=0.8, zorder=3)  # fmt: skip
+                 c=[d.color for d in ordered], alpha=0.75, edgecolors="white", linewidths=0.8, zorder=3)  # fmt: skip
     points: Any = axes.transData.transform([(d.x, d.y) for d in ordered]) if ordered else []
     pixels = axes.get_figure(root=True).dpi / 72  # type: ignore[union-attr]
     spots = [
         Spot(x, y, math.sqrt(dot.area / math.pi) * pixels, f"{dot.node.id} {dot.share:.0%}")
         for dot, (x, y) in zip(ordered, points, strict=True)
     ]
-    labelled = sum(dot.share >= LEAST_LABELLED for dot in ordered[:most])
-    label_spots(axes, spots, labelled, INK)
+    labeled = sum(dot.share >= LEAST_LABELED for dot in ordered[:most])
+    label_spots(axes, spots, labeled, INK)
 
 
-def _along(axes: Axes, first: tuple[float, float], second: tuple[float, float], text: str, colour: str) -> None:
+def _along(axes: Axes, first: tuple[float, float], second: tuple[float, float], text: str, color: str) -> None:
     (x0, y0), (x1, y1) = axes.transData.transform([first, second])
     angle = math.degrees(math.atan2(y1 - y0, x1 - x0))
     axes.annotate(text, first, xytext=(0, 4), textcoords="offset points", rotation=angle, rotation_mode="anchor",
-                  color=colour, fontsize=8.5)  # fmt: skip
+                  color=color, fontsize=8.5)  # fmt: skip
 
 
 def _finish(axes: Axes, title: str) -> None:
@@ -191,13 +191,13 @@ def _finish(axes: Axes, title: str) -> None:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
-def _colours(profile: Profile) -> dict[str, str]:
+def _colors(profile: Profile) -> dict[str, str]:
     """Of each op with products in the graph, those of more time first."""
     spent: dict[str, float] = {}
     for node in profile.nodes:
         if node.intensity:
             spent[node.op] = spent.get(node.op, 0.0) + node.seconds
-    return {op: COLOURS.get(op, OTHER) for op in sorted(spent, key=lambda op: -spent[op])}
+    return {op: COLORS.get(op, OTHER) for op in sorted(spent, key=lambda op: -spent[op])}
 
 
 def _share(profile: Profile, node: NodeProfile) -> float:

@@ -1,4 +1,4 @@
-"""A sweep as a file that chrome://tracing and Perfetto open."""
+"""The timing of every node as a file that chrome://tracing and Perfetto open."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROCESS, _THREAD = 1, 1
 def chrome_trace(profile: Profile, *, title: str, machine: dict[str, Any]) -> dict[str, Any]:
     """The Trace Event Format's JSON object: parts of the step, within them blocks, within them nodes.
 
-    Times are of one sweep, that of median duration; the medians of every node stand in its arguments.
+    Times are of one node timing, that of median duration; the medians of every node stand in its arguments.
 
     Args:
         profile: what was measured.
@@ -24,7 +24,7 @@ def chrome_trace(profile: Profile, *, title: str, machine: dict[str, Any]) -> di
         machine: plain values that say where.
     """
     nodes = {node.id: node for node in profile.nodes}
-    events = [_named("process_name", title), _named("thread_name", "one sweep, node by node")]
+    events = [_named("process_name", title), _named("thread_name", "one pass or step, node by node")]
     for part, laps in _runs(profile.events, lambda event: _part(event)):
         events.append(_slice(part, "part", laps, {}))
         for block, inner in _runs(laps, lambda event: event.name.split(".", 1)[0]):

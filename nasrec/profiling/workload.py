@@ -68,14 +68,14 @@ class Workload:
         nodes: all but the inputs, in the graph's order.
         batch: what it runs on.
         ours: the untouched model; without `training` where only passes are timed.
-        rivals: other ways by name, each made when it is called for.
+        backends: other ways to run it, by name; each is made when it is called for.
     """
 
     graph: Graph
     nodes: tuple[BoundNode, ...]
     batch: Batch
     ours: Way
-    rivals: dict[str, Callable[[], Way]]
+    backends: dict[str, Callable[[], Way]]
 
     @property
     def inputs(self) -> dict[str, Tensor]:
@@ -93,16 +93,16 @@ def compiled_model(model: CompiledModel, batch: Batch, *, trained: bool) -> Work
     def training(kind: Callable[..., torch.optim.Optimizer], **options: bool | None) -> Training | None:
         if not trained:
             return None
-        optimiser = kind(model.parameters(), lr=0.0, eps=TrainConfig().denominator_eps, **options)
-        return Training(optimiser.zero_grad, optimiser.step)
+        optimizer = kind(model.parameters(), lr=0.0, eps=TrainConfig().denominator_eps, **options)
+        return Training(optimizer.zero_grad, optimizer.step)
 
     ours = Way(model, training(Adagrad))
     fused = batch.dense.device.type == "cpu" or None  # not every torch that we run on has it for GPUs
-    rivals = {
+    backends = {
         "eager": lambda: Way(model, training(torch.optim.Adagrad, fused=fused)),
         "compile": lambda: Way(torch.compile(model, fullgraph=True), ours.training),
     }
-    return Workload(model.graph, _bound(model.graph, parameters, batch), batch, ours, rivals)
+    return Workload(model.graph, _bound(model.graph, parameters, batch), batch, ours, backends)
 
 
 def supernet_path(net: Supernet, genotype: Genotype, batch: Batch) -> Workload:
@@ -111,19 +111,19 @@ def supernet_path(net: Supernet, genotype: Genotype, batch: Batch) -> Workload:
     Raises:
         SpaceError: the genotype is not in the supernet's space.
     """
-    path, optimiser = net.path(genotype), PathAdagrad(net, lr=0.0)
+    path, optimizer = net.path(genotype), PathAdagrad(net, lr=0.0)
 
     def lower() -> None:
         net.lower(genotype)
         net.path(genotype)  # of the graph that the supernet remembers: this takes the slices
 
-    training = Training(path.forget, lambda: optimiser.step(path), lower)
-    rivals = {
+    training = Training(path.forget, lambda: optimizer.step(path), lower)
+    backends = {
         "eager": lambda: Way(path, training),
         "compile": lambda: Way(_compiled_path(path), training),
     }
     nodes = _bound(path.graph, path.parameters, batch, path.look_up)
-    return Workload(path.graph, nodes, batch, Way(path, training), rivals)
+    return Workload(path.graph, nodes, batch, Way(path, training), backends)
 
 
 def _compiled_path(path: Path) -> Callable[[Tensor, Tensor], Tensor]:

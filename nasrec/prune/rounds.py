@@ -110,6 +110,6 @@ def _child(pruned: Pruned, parent: CompiledModel) -> CompiledModel:
 
 
 def _copy(model: CompiledModel) -> CompiledModel:
-    twin = compile_graph(model.graph, seed=0).to(device_of(model))
-    twin.load_state_dict(model.state_dict())
-    return twin
+    duplicate = compile_graph(model.graph, seed=0).to(device_of(model))
+    duplicate.load_state_dict(model.state_dict())
+    return duplicate

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nasrec.compiler.modes import evaluating
 from nasrec.data.dataset import Log
 from nasrec.errors import QuantError
-from nasrec.layers import Quantisable
+from nasrec.layers import Quantizable
 from nasrec.quant.model import in_floats
 from nasrec.quant.settings import Calibration
 from nasrec.train.prediction import device_of, forward
@@ -41,7 +41,7 @@ def calibrate(model: nn.Module, log: Log, calibration: Calibration | None = None
         QuantError: an operand is not finite.
     """
     how = calibration or Calibration()
-    layers = {name: m for name, m in model.named_modules() if isinstance(m, Quantisable) and m.act_scale is not None}
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, Quantizable) and m.act_scale is not None}
     if not layers:
         return {}
     rows = log.take(np.linspace(0, len(log) - 1, min(how.rows, len(log))).astype(np.int64))
@@ -64,7 +64,7 @@ def calibrate(model: nn.Module, log: Log, calibration: Calibration | None = None
 
 
 def _chosen(
-    model: nn.Module, layers: dict[str, Quantisable], rows: Log, how: Calibration, largest: dict[str, float]
+    model: nn.Module, layers: dict[str, Quantizable], rows: Log, how: Calibration, largest: dict[str, float]
 ) -> dict[str, float]:
     """Ranges by the distribution of the magnitudes, counted in a second pass over the rows."""
     counts = {name: torch.zeros(_BINS, dtype=torch.float64) for name in layers}
@@ -95,16 +95,16 @@ def _percentile(histogram: NDArray[np.float64], most: float, percentile: float) 
 
 def _least_error(histogram: NDArray[np.float64], most: float, bits: int) -> float:
     """The range whose rounding and clipping of the bins' centres costs least."""
-    centres = (np.arange(_BINS) + 0.5) * most / _BINS
+    centers = (np.arange(_BINS) + 0.5) * most / _BINS
     top = largest_integer(bits)
     ranges = most * np.arange(1, _CANDIDATES + 1) / _CANDIDATES
     scales = (ranges / top)[:, None]
-    errors = (np.minimum(np.rint(centres / scales), top) * scales - centres) ** 2
+    errors = (np.minimum(np.rint(centers / scales), top) * scales - centers) ** 2
     return float(ranges[int(np.argmin(errors @ histogram))])
 
 
 def _observe(
-    model: nn.Module, layers: dict[str, Quantisable], rows: Log, batch_size: int, see: Callable[[str, Tensor], None]
+    model: nn.Module, layers: dict[str, Quantizable], rows: Log, batch_size: int, see: Callable[[str, Tensor], None]
 ) -> None:
     """Shows the magnitudes of every operand of some layers, batch by batch, as the model computes in floats."""
 

@@ -10,7 +10,7 @@ from torch import nn
 from nasrec.compiler import CompiledModel, compile_graph, tensor_of
 from nasrec.compiler.modes import temporarily_set
 from nasrec.errors import QuantError
-from nasrec.layers import FieldAttention, Quantisable
+from nasrec.layers import FieldAttention, Quantizable
 from nasrec.quant.scheme import Scheme, annotate
 from nasrec_ir import Graph, ParamRef
 from nasrec_ir.ops import OPS
@@ -53,7 +53,7 @@ def with_graph(model: CompiledModel, graph: Graph) -> CompiledModel:
 
 def in_floats(model: nn.Module) -> AbstractContextManager[None]:
     """Within the block a quantised model computes with its float weights and activations."""
-    layers = [module for module in model.modules() if isinstance(module, (Quantisable, FieldAttention))]
+    layers = [module for module in model.modules() if isinstance(module, (Quantizable, FieldAttention))]
     return temporarily_set(layers, "floating")
 
 

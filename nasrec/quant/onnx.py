@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nasrec.errors import ExportError
 from nasrec.kernels.fake_quantize import input_scale, weight_scale
 from nasrec.kernels.reference import FIELD_ATTENTION_ROLES
-from nasrec.layers import FieldAttention, Quantisable
+from nasrec.layers import FieldAttention, Quantizable
 from nasrec_ir.quantize import largest_integer
 
 __all__ = ["RUNTIME_OPTIONS", "integer_form", "opset_of", "rounds_operands"]
@@ -57,16 +57,16 @@ def integer_form(model: nn.Module) -> Iterator[None]:
         yield
 
 
-def _layers(model: nn.Module) -> Iterator[Quantisable | FieldAttention]:
+def _layers(model: nn.Module) -> Iterator[Quantizable | FieldAttention]:
     for module in model.modules():
-        if not isinstance(module, (Quantisable, FieldAttention)) or module.floating:
+        if not isinstance(module, (Quantizable, FieldAttention)) or module.floating:
             continue
         if module.weight_bits is not None or getattr(module, "act_bits", None) is not None:
             yield module
 
 
 @contextmanager
-def _integers_in(layer: Quantisable | FieldAttention, operator: Operator) -> Iterator[None]:
+def _integers_in(layer: Quantizable | FieldAttention, operator: Operator) -> Iterator[None]:
     parameters, buffers = layer._parameters, layer._buffers
     layer._parameters, layer._buffers = dict(parameters), dict(buffers)
     own = dict(vars(layer))
@@ -78,7 +78,7 @@ def _integers_in(layer: Quantisable | FieldAttention, operator: Operator) -> Ite
                 _set(layer, "quantized_parameters", _reader(layer, stored))
             else:
                 _set(layer, "quantized_weight", stored["weight"])
-        if isinstance(layer, Quantisable) and layer.act_bits is not None:
+        if isinstance(layer, Quantizable) and layer.act_bits is not None:
             zero = f"{_PREFIX}zero"
             layer.register_buffer(zero, torch.zeros((), dtype=_container(layer.act_bits)))
             _set(layer, "quantized_inputs", lambda inputs: _rounded(layer, inputs, getattr(layer, zero), operator))
@@ -102,7 +102,7 @@ def _set(layer: nn.Module, name: str, method: Callable[..., Any]) -> None:
     vars(layer)[name] = method
 
 
-def _store(layer: Quantisable | FieldAttention, name: str, operator: Operator) -> Callable[[], Tensor]:
+def _store(layer: Quantizable | FieldAttention, name: str, operator: Operator) -> Callable[[], Tensor]:
     """Replaces a matrix by its integers and scales; gives what reads them."""
     weight, bits = getattr(layer, name), layer.weight_bits
     assert bits is not None
@@ -123,7 +123,7 @@ def _store(layer: Quantisable | FieldAttention, name: str, operator: Operator) -
     return read
 
 
-def _rounded(layer: Quantisable, inputs: Sequence[Tensor], zero: Tensor, operator: Operator) -> list[Tensor]:
+def _rounded(layer: Quantizable, inputs: Sequence[Tensor], zero: Tensor, operator: Operator) -> list[Tensor]:
     """Operands through integers and back."""
     assert layer.act_bits is not None
     top, static = largest_integer(layer.act_bits), layer.act_scale is not None

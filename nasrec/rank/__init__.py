@@ -1,10 +1,10 @@
-"""How well scores from shared weights rank architectures, and a table of trained ones to try searches on."""
+"""How well supernet scores rank architectures, and tables of trained architectures to benchmark searches on."""
 
 from __future__ import annotations
 
 from nasrec.rank.agreement import STATISTICS, Agreement, Interval, agreement
 from nasrec.rank.table import Entry, Table, TableFile
-from nasrec.rank.tabular import AlgorithmComparison, TabularSpace, contest
+from nasrec.rank.tabular import AlgorithmComparison, TabularSpace, compare_algorithms
 
 __all__ = [
     "STATISTICS",
@@ -16,5 +16,5 @@ __all__ = [
     "TableFile",
     "TabularSpace",
     "agreement",
-    "contest",
+    "compare_algorithms",
 ]

@@ -1,4 +1,4 @@
-"""The ablation of the paper's Tables 2 and 6: supernets trained in different ways, and how well each of them ranks."""
+"""The ablation of the paper's Tables 2 and 6: supernets trained in different ways, and how well each ranks."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Variant:
 
     @property
     def traits(self) -> dict[str, str | int]:
-        """By what variants are told apart."""
+        """What distinguishes variants, by name, as written in reports."""
         dot = "balanced" if self.balanced_dot else "unbalanced"
         return {"paths": self.strategy, "masking": written_word(self.masking), "dot-product": dot, "seed": self.seed}
 
@@ -80,7 +80,7 @@ class Ranked:
 def matrix(
     maskings: Sequence[Masking] = ("sliced", "full_width"), balanced: Sequence[bool] = (True,), seeds: int = 1
 ) -> list[Variant]:
-    """All strategies with all of these."""
+    """Variants of all sampling strategies, with all of these maskings, balances and seeds."""
     return [Variant(*choice) for choice in itertools.product(STRATEGIES, maskings, balanced, range(seeds))]
 
 
@@ -93,7 +93,7 @@ def trained(
     target: Path,
     progress: Progress | None = None,
 ) -> Supernet:
-    """The supernet of a variant: trained now, gone on with, or read from the folder where it is finished.
+    """The supernet of a variant: trained, resumed, or read from its folder where it is finished.
 
     Args:
         target: supernets lie in it, each in a folder of its variant's name.

@@ -1,4 +1,4 @@
-"""The truth about architectures: how good they are when trained from scratch, kept in a file that grows.
+"""Ground truth: the scores of architectures trained from scratch, in a file that grows.
 
 A table is open text: a first line that says how its entries were trained, then one line of JSON an entry. It serves as
 a tabular benchmark: a search algorithm that asks it for scores runs in milliseconds.
@@ -33,7 +33,7 @@ class Entry:
         seed: of the run.
         valid: scores of the best weights on validation rows.
         test: the same weights on test rows.
-        curve: looks at the validation rows: (rows read, log loss, AUC).
+        curve: evaluations on the validation rows: (rows read, log loss, AUC).
         cost: of the model, per sample: macs, parameters (without tables), live_blocks.
         train_s: seconds in training steps.
     """
@@ -53,7 +53,7 @@ class Entry:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Entry:
-        """The way back. Raises `SearchError` where it is none."""
+        """The inverse of `to_dict`. Raises `SearchError` where the value is no entry."""
         try:
             return cls(
                 genotype=Genotype.from_dict(value["genotype"]),
@@ -78,7 +78,7 @@ def _metrics(values: Mapping[str, float | None]) -> Metrics:
 
 
 class TableFile:
-    """A table that is being filled; a context manager.
+    """A table file open for writing; a context manager.
 
     Args:
         path: the file; made if it is not there.
@@ -93,7 +93,7 @@ class TableFile:
         self._entries = {(entry.genotype, entry.seed): entry for entry in self._file.entries}
 
     def get(self, genotype: Genotype, seed: int) -> Entry | None:
-        """What is known of an architecture."""
+        """The training of an architecture with a seed; None if the table lacks it."""
         return self._entries.get((genotype, seed))
 
     def add(self, entry: Entry) -> None:
@@ -110,7 +110,7 @@ class TableFile:
 
 @dataclass(frozen=True)
 class Table:
-    """A table to ask.
+    """A table of trained architectures to query.
 
     table = Table.load("truth.jsonl")
     table.query(genotype).test.log_loss
@@ -125,7 +125,7 @@ class Table:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Table:
-        """Reads a file. Raises `SearchError` where it is no table."""
+        """Reads a table from a file. Raises `SearchError` where it is none."""
         identity, entries = read_lines(path, KIND, Entry.from_dict, SearchError)
         return cls(identity, tuple({(entry.genotype, entry.seed): entry for entry in entries}.values()))
 

@@ -1,4 +1,4 @@
-"""Search algorithms on a table of architectures that are trained already: hundreds of searches in seconds."""
+"""Search algorithms compared on a table of trained architectures: hundreds of searches in seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nasrec.rank.table import Table
 from nasrec.search.algorithm import Algorithm, Score
 from nasrec.space import SearchSpace
 
-__all__ = ["AlgorithmComparison", "TabularSpace", "contest"]
+__all__ = ["AlgorithmComparison", "TabularSpace", "compare_algorithms"]
 
 Floats = NDArray[np.float64]
 Make = Callable[[SearchSpace, int], Algorithm[Genotype]]
@@ -39,11 +39,11 @@ class TabularSpace:
         self._near: dict[int, NDArray[np.int64]] = {}
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Any of them."""
+        """A random architecture of the table, each with equal probability."""
         return self.genotypes[int(rng.integers(len(self.genotypes)))]
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """A nearest one. Raises `SearchError` if the table lacks the parent."""
+        """A random nearest neighbor. Raises `SearchError` if the table lacks the parent."""
         place = self._places.get(genotype)
         if place is None:
             raise SearchError("the table has no such architecture to mutate")
@@ -84,17 +84,31 @@ class AlgorithmComparison:
         return _mean_and_interval(self.regret[over][:, -1] - self.regret[name][:, -1], level)
 
 
-def contest(table: Table, algorithms: Mapping[str, Make], *, budget: int, seeds: int = 100) -> AlgorithmComparison:
+def compare_algorithms(
+    table: Table, algorithms: Mapping[str, Make], *, budget: int, seeds: int = 100
+) -> AlgorithmComparison:
     """Runs each algorithm on the table with each seed, all with the same budget of distinct architectures.
 
     An architecture that a search asks for again costs nothing, as in a search with a journal.
+
+        algorithms = {
+            "random": lambda space, seed: RandomSearch(space, seed, evaluations=500, batch=1),
+            "evolution": lambda space, seed: RegularizedEvolution(space, seed, population=32, sample=16),
+        }
+        compare_algorithms(Table.load("truth.jsonl"), algorithms, budget=100).advantage("evolution", "random")
+
+    Args:
+        table: trained architectures of one space.
+        algorithms: by name, a function of a space and a seed.
+        budget: distinct architectures that each search may ask for.
+        seeds: searches with each algorithm.
 
     Raises:
         SearchError: the budget is larger than the table, or there are too few seeds for an interval.
     """
     if not 1 <= budget <= len(table) or seeds < 2:
         raise SearchError(
-            f"a contest needs a budget from 1 to the table's {len(table)} architectures and at least 2 seeds, got "
+            f"a comparison needs a budget from 1 to the table's {len(table)} architectures and at least 2 seeds, got "
             f"{budget} and {seeds}"
         )
     space = TabularSpace(table)

@@ -111,7 +111,7 @@ def _drawings(found: Report, goal: Goal, trials: Sequence[Trial[Genotype]]) -> l
     roles.setdefault(found["best"]["number"], []).append(f"best {_words(goal.objectives[0].name)} by shared weights")
     for objective in goal.objectives[1:]:
         end = min((trial["number"] for trial in found["front"]), key=lambda n: objective.of(known[n].values))
-        way = "largest" if objective.maximise else "smallest"
+        way = "largest" if objective.maximize else "smallest"
         roles.setdefault(end, []).append(f"{way} {_words(objective.name)} of the front")
     pictures = []
     for number, words in roles.items():

@@ -36,7 +36,7 @@ def draw_history(trials: Sequence[Trial[C]], goal: Goal) -> bytes:
     best: list[float] = []
     for value, kept in zip(values, allowed, strict=True):
         before = best[-1] if best else math.nan
-        better = max if objective.maximise else min
+        better = max if objective.maximize else min
         best.append(before if not kept else value if math.isnan(before) else better(before, value))
     axes.step(places, best, where="post", color=_LINE, linewidth=1.6, label="best so far")
     _zoom(axes, [value for value, kept in zip(values, allowed, strict=True) if kept] or values)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from nasrec.checks import format_path
 from nasrec.errors import TrainError
 from nasrec.io.atomic import ensure_directory, write_text
 from nasrec.io.json import json_text, read_json
+from nasrec.io.lock import try_lock
 
 if TYPE_CHECKING:
     from nasrec.compiler import CompiledModel
@@ -158,14 +158,10 @@ def locked(target: Path) -> Iterator[None]:
     """
     descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor):
             raise TrainError(
                 f"{format_path(os.fspath(target))}: another process is training there; wait for it or stop it"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
+            )
         remove_partial_files(target)
         yield
     finally:

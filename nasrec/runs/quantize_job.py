@@ -74,7 +74,7 @@ class QuantizeJob(TrainingJob):
 
     def model(self, seed: int) -> CompiledModel:
         """Quantised and calibrated, with the weights of the file, or else with initial ones."""
-        from nasrec.layers import Quantisable
+        from nasrec.layers import Quantizable
         from nasrec.quant import calibrate
         from nasrec.quant.model import with_graph
 
@@ -82,7 +82,7 @@ class QuantizeJob(TrainingJob):
         calibrate(model, self.data.splits.train, self.calibration)
         if self.start is None:  # what the initial weights give says little about those to come
             for layer in model.modules():
-                if isinstance(layer, Quantisable):
+                if isinstance(layer, Quantizable):
                     layer.observing = True
         return model
 

@@ -79,7 +79,7 @@ def _report(table: Table, path: str | None, options: ComparisonOptions) -> dict[
     budget = options.budget or max(2, len(table) // 4)
     size = max(2, budget // 4)
     evolution, drawing = "regularized evolution", "random search"
-    result = rank.contest(
+    result = rank.compare_algorithms(
         table,
         {
             drawing: lambda space, seed: RandomSearch(space, seed, evaluations=50 * budget, batch=1),

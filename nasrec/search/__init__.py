@@ -1,4 +1,4 @@
-"""Search of a space: algorithms, what they optimise, and a journal that lets them go on after a break."""
+"""Search of a space: algorithms, objectives and limits, and a journal from which interrupted searches resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search algorithms: each asks for candidates, such as genotypes, and is told how good they are."""
+"""Search algorithms with an ask-and-tell interface: `ask` gives candidates to evaluate, `tell` takes their scores."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ _TRIES = 50
 
 @dataclass(frozen=True)
 class Score:
-    """How good a candidate is: objectives, all to be minimised, and by how much it breaks hard limits."""
+    """The score of a candidate: objectives, all to be minimized, and by how much it violates hard limits."""
 
     objectives: tuple[float, ...]
     violation: float = 0.0
 
     @property
     def allowed(self) -> bool:
-        """Are all limits kept and all objectives known?"""
+        """Whether all limits are kept and all objectives known."""
         return not self.violation and not any(map(math.isnan, self.objectives))
 
     @property
     def key(self) -> tuple[float, ...]:
-        """By this one compares: what keeps the limits first, then the objectives in order; NaN is worst."""
+        """Sort key: candidates that keep the limits first, then by the objectives in order; NaN is worst."""
         return (self.violation, *(math.inf if math.isnan(value) else value for value in self.objectives))
 
 
 class Algorithm(ABC, Generic[C]):
-    """What a search asks for next depends on its seed and on what it was told, and on nothing else: told the same, it
-    goes on in the same way, which is how an interrupted search is resumed."""
+    """Base of search algorithms. What `ask` gives depends on the seed and on the scores told so far alone, so that an
+    interrupted search resumes by telling it the same scores again."""
 
     @abstractmethod
     def ask(self) -> list[C]:
-        """Candidates to score now, in any order; none when the search is over."""
+        """Candidates to evaluate next, in any order; none when the search is over."""
 
     @abstractmethod
     def tell(self, scores: Sequence[Score]) -> None:
-        """The scores of what was asked for last, in that order."""
+        """Takes the scores of the candidates that `ask` gave last, in that order."""
 
     @property
     @abstractmethod
     def budget(self) -> int:
-        """How many candidates it asks for in all."""
+        """Number of candidates that it asks for in all."""
 
 
 class RandomSearch(Algorithm[C]):
@@ -85,7 +85,8 @@ class RandomSearch(Algorithm[C]):
 
 
 class RegularizedEvolution(Algorithm[C]):
-    """Evolution that removes the oldest (Real et al., AAAI 2019), with the settings of the paper's section 5.1.
+    """Regularized evolution, which removes the oldest members (Real et al., AAAI 2019), with the settings of the
+    paper's section 5.1.
 
     A population of random candidates; then in each iteration the best of a random sample of it is the parent of
     `children`, which take the places of as many oldest members.

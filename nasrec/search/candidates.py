@@ -1,4 +1,4 @@
-"""What searches handle: anything that a space can draw and change, and that can be written down."""
+"""Interfaces of what is searched: candidates, the spaces that draw and change them, and their written form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["GENOTYPE", "Candidate", "CrossingSpace", "Form", "Space"]
 
 
 class Candidate(Protocol):
-    """What is searched for: hashable, and equal where it would be evaluated alike."""
+    """A candidate: hashable, and equal to candidates that would be evaluated alike."""
 
     def __hash__(self) -> int: ...
 
@@ -26,17 +26,17 @@ C = TypeVar("C", bound=Candidate)
 
 
 class Space(Protocol[C]):
-    """What random search and evolution ask of a space; `nasrec.SearchSpace` is one, of genotypes."""
+    """The interface that random search and evolution need; `nasrec.SearchSpace` has it, for genotypes."""
 
     def sample(self, rng: np.random.Generator, /) -> C:
         """A random member."""
 
     def mutate(self, candidate: C, rng: np.random.Generator, /) -> C:
-        """A neighbour of a member."""
+        """A random neighbor of a member."""
 
 
 class CrossingSpace(Space[C], Protocol[C]):
-    """What NSGA-II asks for besides."""
+    """The interface that NSGA-II needs."""
 
     def cross(self, one: C, other: C, rng: np.random.Generator, /) -> tuple[C, C]:
         """Two children of two members; what the one has of the first parent, the other has of the second."""
@@ -44,7 +44,7 @@ class CrossingSpace(Space[C], Protocol[C]):
 
 @dataclass(frozen=True)
 class Form(Generic[C]):
-    """How candidates of a kind are written down.
+    """The written form of candidates of one kind.
 
     Attributes:
         kind: the word that stands for them.

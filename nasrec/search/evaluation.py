@@ -1,4 +1,4 @@
-"""A search as it runs: what evaluates its candidates, and what is shown of it."""
+"""Running a search: evaluation here or by workers, and progress on the console."""
 
 from __future__ import annotations
 

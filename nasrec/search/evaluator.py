@@ -1,4 +1,4 @@
-"""What a search measures of a genotype: cost, latency here, in-memory figures, scores, or a user's own function."""
+"""Values of a genotype that a search optimizes: cost, latency, in-memory figures, scores, or a user's own function."""
 
 from __future__ import annotations
 

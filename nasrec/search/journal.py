@@ -48,7 +48,7 @@ class Trial(Generic[C]):
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any], form: Form[C]) -> Trial[C]:
-        """The way back. Raises `SearchError` where it is none."""
+        """The inverse of `to_dict`. Raises `SearchError` where the value is no trial."""
         try:
             values = {str(name): float(number) for name, number in value["values"].items()}
             return cls(int(value["number"]), form.parse(value[form.kind]), values, float(value["seconds"]))

@@ -1,4 +1,4 @@
-"""What a search minimises or maximises, and the hard limits that it keeps."""
+"""Objectives of a search, and the hard limits that it keeps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nasrec.search.algorithm import Score
 
 __all__ = ["Goal", "Limit", "Objective", "parse_goal", "parse_limit", "parse_objective"]
 
-MAXIMISED = frozenset({"auc"})
+MAXIMIZED = frozenset({"auc"})
 """Values that are better when larger; all others are better when smaller, unless it is said otherwise."""
 
 _LIMIT = re.compile(r"\s*(?P<name>[^<>=\s]+)\s*(?P<sign><=|>=)\s*(?P<bound>[^<>=\s]+)\s*")
@@ -21,18 +21,18 @@ _LIMIT = re.compile(r"\s*(?P<name>[^<>=\s]+)\s*(?P<sign><=|>=)\s*(?P<bound>[^<>=
 
 @dataclass(frozen=True)
 class Objective:
-    """A measured value to make small, or large."""
+    """A measured value to minimize, or to maximize."""
 
     name: str
-    maximise: bool = False
+    maximize: bool = False
 
     def of(self, values: Mapping[str, float]) -> float:
-        """To be minimised; NaN where it was not measured."""
+        """The value to minimize; NaN where it was not measured."""
         value = values.get(self.name, math.nan)
-        return -value if self.maximise else value
+        return -value if self.maximize else value
 
     def __str__(self) -> str:
-        return f"{'largest' if self.maximise else 'smallest'} {self.name}"
+        return f"{'largest' if self.maximize else 'smallest'} {self.name}"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Goal:
-    """Objectives in the order of their weight where only one counts, and limits."""
+    """Objectives and limits of a search. Algorithms with one objective take the first; the others break ties."""
 
     objectives: tuple[Objective, ...]
     limits: tuple[Limit, ...] = ()
@@ -71,7 +71,7 @@ class Goal:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All values that must be measured."""
+        """Names of all values that must be measured."""
         return tuple(dict.fromkeys([*(o.name for o in self.objectives), *(limit.name for limit in self.limits)]))
 
     def settings(self) -> dict[str, list[str]]:
@@ -88,11 +88,11 @@ class Goal:
         return cls(tuple(objectives), tuple(parse_limit(text) for text in values["limits"]))
 
     def violation(self, values: Mapping[str, float]) -> float:
-        """By how much what is known breaks the limits."""
+        """By how much the known values violate the limits."""
         return sum(limit.violation(values) for limit in self.limits)
 
     def score(self, values: Mapping[str, float]) -> Score:
-        """What a search algorithm is told."""
+        """The score that a search algorithm is told."""
         return Score(tuple(objective.of(values) for objective in self.objectives), self.violation(values))
 
     def front(self, values: Sequence[Mapping[str, float]]) -> list[int]:
@@ -128,7 +128,7 @@ def parse_objective(text: str) -> Objective:
     """
     way, _, name = text.partition(":")
     if way not in ("max", "min"):
-        way, name = "max" if text in MAXIMISED else "min", text
+        way, name = "max" if text in MAXIMIZED else "min", text
     if not name:
         raise SearchError(f"objective {text!r} has no name; give one such as log_loss or max:auc")
     return Objective(name, way == "max")

@@ -1,4 +1,4 @@
-"""Runs a search: asks an algorithm, evaluates, journals, tells; and goes on where a journal ends."""
+"""Runs a search: asks an algorithm, evaluates, journals and tells the scores; resumes where a journal ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Evaluate = Callable[[Sequence[C]], Iterable[tuple[int, Mapping[str, float], floa
 
 
 class Watch(Protocol[C]):
-    """What watches a search."""
+    """Receives the events of a search."""
 
     def begin(self, budget: int, done: int) -> None:
         """`done` of `budget` evaluations are in the journal."""
@@ -53,7 +53,7 @@ def run_search(
         evaluate: see `Evaluate`; its values follow from the candidate alone.
         goal: objectives and limits.
         journal: where trials are written as they are done.
-        watch: is told of every evaluation.
+        watch: receives every evaluation.
     """
     state = _State(goal, journal)
     if watch is not None:
@@ -71,7 +71,7 @@ def run_search(
 
 
 def serial(one: Callable[[C], Mapping[str, float]]) -> Evaluate[C]:
-    """One candidate after the other, in this process."""
+    """Evaluates one candidate after the other, in this process."""
 
     def evaluate(candidates: Sequence[C]) -> Iterator[tuple[int, Mapping[str, float], float]]:
         for place, candidate in enumerate(candidates):

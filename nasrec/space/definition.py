@@ -82,8 +82,8 @@ class SearchSpace(Choices):
     ) -> SearchSpace:
         """The model side of hardware co-design: NASRec-Small, one operator a branch, weights of 4 or 8 bits each,
         multiplied with activations of 8 bits."""
-        quantised = {"operator_bits": (4, 8), "activation_bits": (8,), "operators_per_branch": "single"}
-        return cls.small(num_blocks, dense_dims, sparse_dims, **(quantised | overrides))
+        quantized = {"operator_bits": (4, 8), "activation_bits": (8,), "operators_per_branch": "single"}
+        return cls.small(num_blocks, dense_dims, sparse_dims, **(quantized | overrides))
 
     def __contains__(self, genotype: object) -> bool:
         return membership.violation(self, genotype) is None

@@ -37,14 +37,14 @@ class SupernetLearner(Learner):
     """Trains the shared weights along sampled paths with Adagrad (section 4.1).
 
     A step's work, its gradients and its update are those of the path's slices and the batch's embeddings. With several
-    ranks all take the same path, and only what it touches is exchanged.
+    processes all take the same path, and only its gradients are exchanged.
 
     Args:
         net: the supernet.
         config: of the run. The optimiser is Adagrad, decay leaves embedding tables alone.
         sampling: how paths are drawn.
         total_steps: of the run, see `TrainConfig.total_steps`.
-        ranks: the processes that train together.
+        context: the processes that train together.
 
     Raises:
         TrainError: the configuration names another optimiser, or decay of the tables.

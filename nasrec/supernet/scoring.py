@@ -1,4 +1,4 @@
-"""Scores of genotypes from the shared weights: what ranks and searches them."""
+"""Scores of genotypes by the shared weights, for ranking and search."""
 
 from __future__ import annotations
 

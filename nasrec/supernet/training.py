@@ -36,16 +36,16 @@ def train(
     """Trains the shared weights in place, each step along a path drawn by its number (section 4.1).
 
     On a CPU two runs with equal weights, rows and settings give equal results. Ctrl-C ends the run between two steps
-    and returns what was done. The last weights stay; those of the best look at the validation log are restored only
-    where `config.patience` asks for early stopping.
+    and returns what was done. The last weights stay; those of the best evaluation on the validation log are
+    restored only where `config.patience` asks for early stopping.
 
     Args:
-        valid_log: scored along a few fixed paths; default: no looks.
+        valid_log: scored along a few fixed paths; default: no evaluations.
         config: of the run; default: the paper's rate, other settings as everywhere.
         sampling: how paths are drawn; default: single operator, any connections.
         store: where checkpoints are kept; if it holds one of this run, the run goes on from there, and ends as it
             would have ended without a break. Default: none are kept.
-        ranks: the processes that train together, see `nasrec.train.distributed.context.joined`.
+        context: the processes that train together, see `nasrec.train.distributed.context.joined`.
 
     Raises:
         TrainError: the loss is not finite, the store holds another run, or the configuration does not suit supernets.

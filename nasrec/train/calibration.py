@@ -78,5 +78,5 @@ def _bin(p: np.ndarray, y: np.ndarray, w: np.ndarray) -> ReliabilityBin:
 def _wilson(rate: float, rows: float) -> tuple[float, float]:
     """`rows`: of equal weight that would tell as much."""
     spread = _Z * math.sqrt(rate * (1 - rate) / rows + _Z**2 / (4 * rows**2))
-    centre, scale = rate + _Z**2 / (2 * rows), 1 + _Z**2 / rows
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    center, scale = rate + _Z**2 / (2 * rows), 1 + _Z**2 / rows
+    return max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale)

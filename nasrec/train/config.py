@@ -1,4 +1,4 @@
-"""How to train: optimiser, schedule, when to look and when to stop."""
+"""How to train: optimiser, schedule, when to evaluate and when to stop."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class TrainConfig:
     - `sparse_embeddings`: tables of compiled models get sparse gradients, and only the rows that a batch names are
       updated: the same result, but time and memory of a step do not grow with the tables. For Adagrad without decay.
     - `schedule`: "cosine" falls to 0 over the run, "constant" stays, "plateau" is multiplied by `plateau_factor` at
-      every look at the validation log that is not a new best; `warmup`: share of the steps over which the rate rises
-      linearly from 0 before.
+      every evaluation on the validation log that is not a new best; `warmup`: share of the steps over which the rate
+      rises linearly from 0 before.
     - `clip_norm`: largest global gradient norm, None = no clipping.
-    - `eval_every`: steps between looks at the validation log, None = after every epoch only.
-    - `monitor`: "log_loss" or "auc", what picks the best weights; `patience`: looks without a new best before stopping,
-      None = never stop early.
+    - `eval_every`: steps between evaluations on the validation log, None = after every epoch only.
+    - `monitor`: "log_loss" or "auc", what picks the best weights; `patience`: evaluations without a new best before
+      stopping, None = never stop early.
     - `log_every`: steps between history points. `eval_batch_size`: rows of an evaluation batch.
     - `seed`: of shuffling and of what the model draws (dropout); the initial weights are the caller's.
     """

@@ -1,4 +1,4 @@
-"""What makes a run this run and no other: plain values that a checkpoint, or a report, must have in common with it."""
+"""What identifies a run: plain values that a checkpoint, or a report, must have in common with it."""
 
 from __future__ import annotations
 

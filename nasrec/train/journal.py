@@ -1,13 +1,12 @@
 """Curves of a run as files: CSV and JSONL always, TensorBoard's event files where they are asked for.
 
-A line is written when its point is known. A run that goes on after a break begins with the curves of its checkpoint:
-what was written after that is taken back, since the same steps are made once more.
+A line is written when its point is known. A run that goes on after a break starts from the curves of its checkpoint:
+what was written after that is dropped, since the same steps are made again.
 """
 
 from __future__ import annotations
 
 import csv
-import errno
 import importlib.util
 import io
 import json
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from nasrec.checks import format_path
 from nasrec.errors import TrainError
 from nasrec.extras import install_command
+from nasrec.io.append import append
 from nasrec.io.atomic import ensure_directory, write_text
 from nasrec.train.progress import Silent
 from nasrec.train.result import Evaluation, HistoryPoint
@@ -66,12 +66,9 @@ class Journal(Silent):
     def _append(self, name: str, line: str) -> None:
         path = self.path / name
         try:
-            # One call to the system a line: a process that is killed leaves a whole line or none.
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
-                data = line.encode()
-                if os.write(descriptor, data) < len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                append(descriptor, line.encode(), durable=False)
             finally:
                 os.close(descriptor)
         except OSError as failure:

@@ -1,4 +1,4 @@
-"""What the training loop trains: a model of its own, or through the same interface a supernet."""
+"""What the training loop trains: a single model or, through the same interface, a supernet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from nasrec.compiler.modes import temporarily_set
 from nasrec.data.dataset import Log
 from nasrec.errors import TrainError
-from nasrec.layers import Embedding, Quantisable
+from nasrec.layers import Embedding, Quantizable
 from nasrec.metrics import Metrics
 from nasrec.train.config import TrainConfig
 from nasrec.train.distributed.context import SINGLE_PROCESS, DistributedContext
@@ -52,7 +52,7 @@ class Learner(ABC):
     device: torch.device
     context: DistributedContext
     keeps_best: bool = True
-    """Are the weights of the best look at the validation log what a run gives? Else the last ones are."""
+    """Are the weights of the best evaluation on the validation log what a run gives? Else the last ones are."""
 
     def running(self) -> AbstractContextManager[None]:
         """Around a whole run: modes that training needs, put back afterwards."""
@@ -103,7 +103,7 @@ class ModelLearner(Learner):
         if not self.parameters:
             raise TrainError("the model has no trainable weights; nothing to train")
         self._statistics = [buffer for name, buffer in self.model.named_buffers() if name.endswith(RUNNING)]
-        layers = [module for module in self.model.modules() if isinstance(module, Quantisable) and module.observing]
+        layers = [module for module in self.model.modules() if isinstance(module, Quantizable) and module.observing]
         self._statistics += [layer.act_scale for layer in layers if layer.act_scale is not None]
         self._optimizer = self._make_optimizer()
 

@@ -1,4 +1,4 @@
-"""The training loop: reads rows, steps a learner, looks at the validation log, and keeps checkpoints."""
+"""The training loop: reads rows, steps a learner, evaluates on the validation log, and keeps checkpoints."""
 
 from __future__ import annotations
 
@@ -45,16 +45,21 @@ def train(
     context: DistributedContext = SINGLE_PROCESS,
     shard_tables: str | None = None,
 ) -> TrainResult:
-    """Minimise binary cross-entropy in place, on the device where the model is.
+    """Minimizes binary cross-entropy in place, on the device where the model is.
 
     The weights with the best validation score are restored at the end. Global random state is left as it was found;
     on a CPU two runs with equal weights, rows and settings give equal results. Ctrl-C ends the run between two steps
     and returns what was done.
 
     Args:
+        model: what to train; `model(dense, sparse)` gives logits [B].
+        train_log: rows to train on.
+        valid_log: rows to evaluate on; default: none, and the last weights stay.
+        config: settings; default: those of `TrainConfig()`.
+        progress: is called back during the run.
         store: where checkpoints are kept; if it holds one of this run, the run goes on from there, and ends as it
             would have ended without a break. Default: none are kept.
-        ranks: the processes that train together, see `nasrec.train.distributed.context.joined`. All call this with
+        context: the processes that train together, see `nasrec.train.distributed.context.joined`. All call this with
             equal arguments, and end with equal weights; only the first one's `progress` and `store` are used.
         shard_tables: "table" or "row": during the run embedding tables, or the rows of each, are spread over the ranks
             instead of being on all of them; see `nasrec.train.distributed.sharded.ShardedLearner`.
@@ -78,7 +83,11 @@ def run(
     store: Store | None = None,
     identity: Mapping[str, Any] | None = None,
 ) -> TrainResult:
-    """`train` for any learner; `identity`: further plain values that a run must have in common with its checkpoint."""
+    """Trains any learner; arguments and errors as for `train`.
+
+    Args:
+        identity: further plain values that identify the run: a checkpoint with others is refused.
+    """
     loop = _Loop(learner, train_log, valid_log, config, progress or Silent(), store or MemoryStore(), identity or {})
     interrupted = False
     devices = [learner.device] if learner.device.type == "cuda" else []
@@ -163,13 +172,13 @@ class _Loop:
         state = self.state
         if state.finished:
             return
-        self._look_if_due(guard)
+        self._evaluate_if_due(guard)
         while not self._is_over():
             for batch in self.reader.epoch():
                 rows, total, save = self._agree(batch, guard)
                 with guard.step():
                     self._step(batch, rows, total)
-                self._look_if_due(guard)
+                self._evaluate_if_due(guard)
                 if self._is_over():
                     break
                 if save:
@@ -288,11 +297,11 @@ class _Loop:
                 "lengthen the warm-up or clip gradients (clip_norm)"
             )
 
-    def _look_if_due(self, guard: InterruptGuard) -> None:
+    def _evaluate_if_due(self, guard: InterruptGuard) -> None:
         """After an epoch, after `eval_every` steps and at the end: score the validation log."""
         state, every = self.state, self.config.eval_every
-        looked_at = state.evaluations[-1].step if state.evaluations else 0
-        if self.valid_log is None or looked_at == state.steps:
+        last = state.evaluations[-1].step if state.evaluations else 0
+        if self.valid_log is None or last == state.steps:
             return
         if self.reader.position == 0 or self._is_over() or (every and state.steps % every == 0):
             metrics = self.learner.evaluate(self.valid_log, self.config.eval_batch_size)

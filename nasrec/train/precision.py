@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nasrec.layers import Embedding, Quantisable
+from nasrec.layers import Embedding, Quantizable
 
 if TYPE_CHECKING:
     from nasrec.train.config import TrainConfig
@@ -34,7 +34,7 @@ def in_precision(model: nn.Module, config: TrainConfig) -> Iterator[Forward]:
     kept = {id(table) for module in tables for table in module.parameters()}
     for module in model.modules():
         floats = any(buffer.is_floating_point() for buffer in module.buffers(recurse=False))
-        if floats and not isinstance(module, Quantisable):
+        if floats and not isinstance(module, Quantizable):
             kept |= {id(weight) for weight in module.parameters(recurse=False)}  # of the buffers' type
     # By every name that it has, so that a weight which two modules share is rounded for both.
     named = model.named_parameters(remove_duplicate=False)

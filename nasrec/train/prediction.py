@@ -1,4 +1,4 @@
-"""A model over a log, without gradients."""
+"""Predictions of a model on a log, and their scores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Predictions(NamedTuple):
 def evaluate(
     model: nn.Module, log: Log, batch_size: int = 4096, *, context: DistributedContext = SINGLE_PROCESS
 ) -> Metrics:
-    """Score a model on all rows of a log, in evaluation mode; the model's mode is put back afterwards.
+    """Scores a model on all rows of a log, in evaluation mode; the model's mode is put back afterwards.
 
     Raises `TrainError` when the model's output has another shape than [B] or is not finite.
     """

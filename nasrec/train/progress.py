@@ -1,4 +1,4 @@
-"""Watching a run. Training is silent unless it is handed a `Progress`."""
+"""Progress reports of a run. Training is silent unless it is given a `Progress`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["MeterProgress", "Progress", "Several", "Silent", "console_progress"]
 
 
 class Progress(Protocol):
-    """What a run reports, in order: `begin`, any number of the others, `end` (after errors too)."""
+    """Receives the events of a run, in order: `begin`, any number of the others, `end` (after errors too)."""
 
     def begin(self, total_rows: int, state: State) -> None:
-        """`total_rows` would be read if nothing stopped the run early; `state` is where it goes on from."""
+        """`total_rows` are read unless the run stops early; `state` is where it starts, or resumes."""
 
     def advance(self, rows: int, loss: float) -> None:
         """After each step: its rows, and the running mean of the training loss. Must be quick."""
@@ -26,13 +26,13 @@ class Progress(Protocol):
         """After each point of the history."""
 
     def evaluated(self, evaluation: Evaluation, is_best: bool) -> None:
-        """After each look at the validation log."""
+        """After each evaluation on the validation log."""
 
     def end(self) -> None: ...
 
 
 class Silent:
-    """Reports nothing."""
+    """Ignores all events."""
 
     def begin(self, total_rows: int, state: State) -> None:
         pass
@@ -51,7 +51,7 @@ class Silent:
 
 
 class Several:
-    """Reports to each of several."""
+    """Passes events on to several receivers."""
 
     def __init__(self, *receivers: Progress) -> None:
         self._receivers = receivers

@@ -1,4 +1,4 @@
-"""What a training run hands back."""
+"""The result of a training run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HistoryPoint:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A look at the validation log after `step` steps."""
+    """Metrics on the validation log after `step` steps."""
 
     step: int
     epoch: int
@@ -33,7 +33,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run did. The model holds the weights of `best` if the validation log was looked at, else the last ones.
+    """The result of a run. The model holds the weights of `best` if there was a validation log, else the last ones.
 
     `rows_per_s` is over training steps alone, without evaluations. `interrupted`: Ctrl-C ended the run;
     `stopped_early`: `patience` did.

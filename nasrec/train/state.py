@@ -1,4 +1,4 @@
-"""What changes during a run besides weights and optimiser."""
+"""The state of a run besides weights and optimizer."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Window:
 
 @dataclass
 class State:
-    """Where a run stands, after a whole number of steps.
+    """The progress of a run after a whole number of steps.
 
     Attributes:
         steps: updates done; rows: rows read for them, by all ranks.
         train_s: seconds in steps.
         rate_cuts: how often a plateau has lowered the learning rate.
         evaluations_since_best: evaluations on the validation log since the best one.
-        reader: where reading stands, see `Reader.state_dict`.
+        reader: position of the reader, see `Reader.state_dict`.
     """
 
     steps: int = 0
@@ -61,13 +61,13 @@ class State:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> State:
-        """The way back. Raises `TrainError` where the values are not such a state."""
+        """The inverse of `to_dict`. Raises `TrainError` where the values are not such a state."""
         try:
             known = dict(values)
             if "looks_since_best" in known:  # as versions before 0.2 wrote it
                 known["evaluations_since_best"] = known.pop("looks_since_best")
             known["history"] = [HistoryPoint(**point) for point in known["history"]]
-            known["evaluations"] = [_evaluation(look) for look in known["evaluations"]]
+            known["evaluations"] = [_evaluation(values) for values in known["evaluations"]]
             known["best"] = None if known["best"] is None else _evaluation(known["best"])
             known["window"] = Window(**known["window"])
             return cls(**known)

@@ -1,4 +1,4 @@
-"""Where a run keeps its checkpoints: the last one, to go on from, and the best weights."""
+"""Where a run keeps its checkpoints: the last one, to resume from, and the best weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LARGEST_SHARE = 0.05
 
 
 class Store(Protocol):
-    """What the loop asks of it."""
+    """The interface that the training loop uses."""
 
     def due(self, steps: int) -> bool:
         """Is it time for a checkpoint, `steps` steps after the start of the run?"""

@@ -37,7 +37,7 @@ def load_module(path: Path) -> Any:
 
 def test_prints_live_blocks_and_cost(cli: Any, own: Path, columns: Any) -> None:
     done = cli("compile", own, *columns)
-    cost = nasrec.cost(Genotype.load(own), FEATURES, optimised=True)
+    cost = nasrec.cost(Genotype.load(own), FEATURES, optimized=True)
     assert done.status == 0 and done.err == ""
     assert "little: 2 of 3 blocks are live (0 and 2)" in done.out
     assert f"{cost.macs:,} per sample" in done.out
@@ -46,7 +46,7 @@ def test_prints_live_blocks_and_cost(cli: Any, own: Path, columns: Any) -> None:
 
 def test_json_is_pure_and_complete(cli: Any, own: Path, columns: Any) -> None:
     found = cli("compile", own, *columns, "--json").json
-    cost = nasrec.cost(Genotype.load(own), FEATURES, optimised=True)
+    cost = nasrec.cost(Genotype.load(own), FEATURES, optimized=True)
     assert found["live_blocks"] == [0, 2] and found["blocks"] == 3
     assert (found["macs"], found["parameters"]) == (cost.macs, cost.parameters)
     assert found["macs_as_published"] == nasrec.cost(Genotype.load(own), FEATURES).macs

@@ -54,8 +54,8 @@ def test_a_name_that_is_a_path_stays_a_name(cli: Any, own: Path, tiny: Any, tmp_
 
 def test_report_agrees_with_the_rows(cli: Any, tiny: Any) -> None:
     report = cli("demo", *tiny, "--json", "--seed", 3).json
-    twin = synthesize("criteo", 2000, 3)
-    splits = twin.log.split()
+    synthetic = synthesize("criteo", 2000, 3)
+    splits = synthetic.log.split()
     assert report["data"]["rows"] == {"train": 1600, "valid": 200, "test": 200}
     assert [model["name"] for model in report["models"]] == ["little", "logistic_regression", "dlrm"]
     assert report["click_rate_entropy"] == pytest.approx(entropy(splits.test.click_rate))

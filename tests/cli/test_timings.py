@@ -43,17 +43,17 @@ def test_a_busy_machine_is_told(found: Profile) -> None:
     assert "50% of the median" in note
 
 
-def test_a_rival_that_failed_is_told(found: Profile) -> None:
+def test_a_backend_that_failed_is_told(found: Profile) -> None:
     failed = Total("compile", 0.0, (0.0, 0.0), {}, failure="no compiler")
-    profile = replace(found, rivals=(*found.rivals, failed))
+    profile = replace(found, backends=(*found.backends, failed))
     assert notes(profile) == ["note: torch.compile of ours failed: no compiler"]
     assert "torch.compile of ours  " not in timings.text("little", profile, MACHINE)
 
 
-def test_rivals_are_compared_with_ours(found: Profile) -> None:
-    eager = replace(found.rivals[0], seconds=2.5 * found.ours.seconds)
+def test_backends_are_compared_with_ours(found: Profile) -> None:
+    eager = replace(found.backends[0], seconds=2.5 * found.ours.seconds)
     compiled = replace(eager, name="compile", seconds=0.5 * found.ours.seconds, prepare_s=31.4)
-    lines = timings.text("little", replace(found, rivals=(eager, compiled)), MACHINE).splitlines()
+    lines = timings.text("little", replace(found, backends=(eager, compiled)), MACHINE).splitlines()
     assert any(line.startswith("plain PyTorch") and line.endswith("2.50x") for line in lines)
     assert any(line.startswith("torch.compile of ours (31 s to compile)") and line.endswith("0.50x") for line in lines)
 

@@ -42,12 +42,12 @@ def test_scores_on_the_chip(model: CompiledModel, splits: Any) -> None:
     fine = CHIP.override("adc.choice=1")
     rows = splits.valid
     found = run_on_chip(model, fine, splits.train, rows, chips=2, seed=5)
-    assert found.model.rows == found.quantised.rows == rows.num_rows
-    assert abs(found.quantised.log_loss - found.model.log_loss) < 2e-3
-    assert abs(found.converters.log_loss - found.quantised.log_loss) < 2e-3
+    assert found.model.rows == found.quantized.rows == rows.num_rows
+    assert abs(found.quantized.log_loss - found.model.log_loss) < 2e-3
+    assert abs(found.converters.log_loss - found.quantized.log_loss) < 2e-3
     one, other = found.chips
-    assert one != other and abs(one.log_loss - found.quantised.log_loss) > abs(
-        found.converters.log_loss - found.quantised.log_loss
+    assert one != other and abs(one.log_loss - found.quantized.log_loss) > abs(
+        found.converters.log_loss - found.quantized.log_loss
     )
     again = run_on_chip(model, fine, splits.train, rows, chips=1, seed=6)
     assert again.chips == (other,) and again.to_dict()["chips"][0]["log_loss"] == other.log_loss
@@ -185,9 +185,9 @@ def test_tuning_for_noise_helps_under_noise(splits: Any) -> None:
     assert np.mean(losses[1.0]) < np.mean(losses[0.0]) - 0.01
 
 
-def test_rivals_say_what_they_assume(splits: Any) -> None:
+def test_reference_designs_say_what_they_assume(splits: Any) -> None:
     base = Hardware.preset("default")
-    known = {rival.name: rival for rival in reference_designs(base)}
+    known = {one.name: one for one in reference_designs(base)}
     isaac = Hardware.preset("isaac-like")
     assert known["handcrafted"].hardware == isaac
     same = known["handcrafted, same surroundings"].hardware

@@ -287,7 +287,7 @@ def test_only_executable_graphs_are_compiled() -> None:
 
 
 def test_cost_needs_no_model_and_agrees_with_one(model: CompiledModel) -> None:
-    cost = nasrec.cost(GENOTYPE, FEATURES, optimised=True)
+    cost = nasrec.cost(GENOTYPE, FEATURES, optimized=True)
     assert cost == nasrec_ir.cost(model.graph)
     assert cost.live_blocks == GENOTYPE.live_blocks()
     assert cost.macs <= nasrec.cost(GENOTYPE, FEATURES).macs

@@ -112,9 +112,9 @@ def test_twins_are_synthetic_rows_on_disk(tmp_path) -> None:
     """The rows of `synthesize`, cut as `split` cuts, in as many rows as asked for."""
     for rows in (1_000, 140_000):
         manifest = prepare_synthetic("kdd", rows, tmp_path / str(rows), seed=5, max_cardinality=50)
-        twin = nasrec.data.synthesize("kdd", rows, 5, max_cardinality=50)
-        assert manifest.rows == rows and manifest.schema == twin.log.schema
-        for one, two in zip(nasrec.data.open(tmp_path / str(rows)), twin.log.split(), strict=True):
+        synthetic = nasrec.data.synthesize("kdd", rows, 5, max_cardinality=50)
+        assert manifest.rows == rows and manifest.schema == synthetic.log.schema
+        for one, two in zip(nasrec.data.open(tmp_path / str(rows)), synthetic.log.split(), strict=True):
             found = one.fetch(slice(None))
             assert (found.sparse == two.sparse).all() and (found.dense == two.dense).all()
             assert (found.label == two.label).all()

@@ -1,4 +1,4 @@
-"""A whole profile: every node in it, sums that add up, rivals side by side, clear refusals."""
+"""A whole profile: every node in it, sums that add up, backends side by side, clear refusals."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def test_what_is_left_over_adds_up(found: Profile) -> None:
 
 
 def test_rivals_stand_beside_ours(found: Profile) -> None:
-    assert found.ours.name == "ours" and [rival.name for rival in found.rivals] == ["eager"]
-    for total in (found.ours, *found.rivals):
+    assert found.ours.name == "ours" and [rival.name for rival in found.backends] == ["eager"]
+    for total in (found.ours, *found.backends):
         low, high = total.quartiles_s
         assert 0 < low <= total.seconds <= high
         assert set(total.parts) == (
@@ -92,23 +92,23 @@ def test_eager_runs_the_reference_and_ours_does_not(
     compiled_model = entry.compiled_model
 
     def watched(*args: Any, **options: Any) -> Any:
-        subject = compiled_model(*args, **options)
+        workload = compiled_model(*args, **options)
 
         def model(dense: torch.Tensor, sparse: torch.Tensor) -> torch.Tensor:
             forced.append(extension.reference_forced())
-            return subject.ours.model(dense, sparse)
+            return workload.ours.model(dense, sparse)
 
         return replace(
-            subject,
-            ours=replace(subject.ours, model=model),
-            rivals={"eager": lambda: replace(subject.rivals["eager"](), model=model)},
+            workload,
+            ours=replace(workload.ours, model=model),
+            backends={"eager": lambda: replace(workload.backends["eager"](), model=model)},
         )
 
     monkeypatch.setattr(entry, "compiled_model", watched)
-    little(genotype, features, "forward", rounds=4, rivals=())
+    little(genotype, features, "forward", rounds=4, backends=())
     assert forced and not any(forced)
     forced.clear()
-    little(genotype, features, "forward", rounds=4, rivals=("eager",))
+    little(genotype, features, "forward", rounds=4, backends=("eager",))
     assert forced.count(True) == forced.count(False) > 4
 
 
@@ -122,8 +122,8 @@ def test_a_compiler_that_fails_leaves_the_rest(
         return fail
 
     monkeypatch.setattr(torch, "compile", no_compiler)
-    found = little(genotype, features, "train", rivals=("compile", "eager"))
-    failed, eager = found.rivals
+    found = little(genotype, features, "train", backends=("compile", "eager"))
+    failed, eager = found.backends
     assert (failed.name, failed.failure) == ("compile", "no compiler found")
     assert failed.to_dict()["us"] is None
     assert eager.failure is None and eager.seconds > 0
@@ -133,16 +133,16 @@ def test_a_compiler_that_fails_leaves_the_rest(
 @pytest.mark.parametrize("what", ["train", "supernet"])
 def test_torch_compile_runs(what: str) -> None:
     tiny = Genotype((Block(("fc", "efc"), 16, 16, (0,), (0,), (0,), (0,), False, False),))
-    (compiled,) = little(tiny, FeatureSpec(2, [3]), what, rivals=("compile",)).rivals
+    (compiled,) = little(tiny, FeatureSpec(2, [3]), what, backends=("compile",)).backends
     assert compiled.failure is None and compiled.seconds > 0
     assert compiled.prepare_s is not None and compiled.prepare_s > compiled.seconds
 
 
 def test_masking_is_the_supernets(genotype: Genotype, features: FeatureSpec) -> None:
-    full = little(genotype, features, "supernet", masking="full_width", rivals=())
-    sliced = little(genotype, features, "supernet", masking="sliced", rivals=())
+    full = little(genotype, features, "supernet", masking="full_width", backends=())
+    sliced = little(genotype, features, "supernet", masking="sliced", backends=())
     assert (full.masking, sliced.masking) == ("full_width", "sliced")
-    former = little(genotype, features, "supernet", masking="published", rivals=())
+    former = little(genotype, features, "supernet", masking="published", backends=())
     assert former.masking == "full_width" and former.graph == full.graph
     assert sliced.work.macs < full.work.macs
 
@@ -150,7 +150,7 @@ def test_masking_is_the_supernets(genotype: Genotype, features: FeatureSpec) -> 
 @pytest.mark.parametrize("name", BASELINES)
 def test_baselines(name: str, features: FeatureSpec) -> None:
     graph = baselines.build(name, features)
-    found = profile_graph(graph, features, "train", batch=4, rounds=1, rivals=())
+    found = profile_graph(graph, features, "train", batch=4, rounds=1, backends=())
     assert [node.id for node in found.nodes] == [node.id for node in graph if node.op != "input"]
 
 
@@ -175,7 +175,7 @@ def test_space_of_a_genotype(genotype: Genotype) -> None:
         ({"batch": -3}, "batch must be"),
         ({"batch": True}, "batch must be"),
         ({"rounds": 0}, "rounds must be"),
-        ({"rivals": ("onnx",)}, "rivals may name eager, compile"),
+        ({"backends": ("onnx",)}, "backends may name eager, compile"),
         ({"device": "meta"}, "device must be cpu or cuda"),
         ({"device": "abacus"}, "device must be cpu or cuda"),
     ],

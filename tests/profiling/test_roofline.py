@@ -19,7 +19,7 @@ from nasrec.profiling.labels import Box, Spot, place
 def found() -> Profile:
     features = FeatureSpec(3, [11, 7, 5, 9])
     graph = nasrec.graph_of(nasrec.presets.load("criteo-full"), features)
-    return profile_graph(graph, features, batch=4, rounds=1, rivals=())
+    return profile_graph(graph, features, batch=4, rounds=1, backends=())
 
 
 def test_svg_shows_roofs_and_names(found: Profile) -> None:
@@ -64,7 +64,7 @@ def test_unknown_form(found: Profile) -> None:
 
 
 def test_a_graph_without_movers_or_hardly_any_node(features: FeatureSpec) -> None:
-    found = profile_graph(baselines.build("logistic_regression", features), features, batch=2, rounds=1, rivals=())
+    found = profile_graph(baselines.build("logistic_regression", features), features, batch=2, rounds=1, backends=())
     for nodes in (found.nodes, found.nodes[:1], ()):
         assert roofline(replace(found, nodes=tuple(nodes)), "png", title="t", machine="m")
 

@@ -17,7 +17,7 @@ from nasrec.compiler import CompiledModel
 from nasrec.data import synthesize
 from nasrec.errors import ExportError
 from nasrec.export import export_onnx, export_pt2
-from nasrec.layers import Quantisable
+from nasrec.layers import Quantizable
 from nasrec_ir import GraphBuilder, ParamRef, TensorType
 
 onnx = pytest.importorskip("onnx")
@@ -68,7 +68,7 @@ def test_an_operand_of_two_products_is_clipped_for_each(tmp_path: Path) -> None:
     final = b.add("linear", [*units, flat], params={"weight": ParamRef("final.weight", (1, 16))}, out=1)
     graph = b.finish(b.add("reshape", [final], id="logit", shape=()))
     model = quant.quantize(nasrec.compile_graph(graph, seed=0), quant.Scheme())
-    for place, layer in enumerate(module for module in model.modules() if isinstance(module, Quantisable)):
+    for place, layer in enumerate(module for module in model.modules() if isinstance(module, Quantizable)):
         assert layer.act_scale is not None
         layer.act_scale.fill_(0.01 + 0.01 * place)
     assert export_onnx(model, tmp_path / "m.onnx").max_difference < 0.05
@@ -95,7 +95,7 @@ def test_a_genotype_with_attention(tmp_path: Path) -> None:
     for scheme, most in ((quant.Scheme(8, 8), 0.2), (quant.Scheme(4, None), 1e-4)):
         model = quant.quantize(nasrec.compile(genotype, FeatureSpec(3, [10] * 4, 16), seed=0), scheme)
         for layer in model.modules():
-            if isinstance(layer, Quantisable) and layer.act_scale is not None:
+            if isinstance(layer, Quantizable) and layer.act_scale is not None:
                 layer.act_scale.fill_(0.03)
         assert any(node.op == "field_attention" for node in model.graph) is (scheme.act_bits is None)
         assert export_onnx(model, tmp_path / "m.onnx").max_difference < most

@@ -15,7 +15,7 @@ from nasrec.codesign.onchip import stored_parameters
 from nasrec.compiler import CompiledModel
 from nasrec.data import synthesize
 from nasrec.errors import QuantError
-from nasrec.layers import Quantisable
+from nasrec.layers import Quantizable
 from nasrec.quant.calibration import _least_error, _percentile
 from nasrec.train import TrainConfig, train
 from nasrec.train.prediction import evaluate
@@ -43,7 +43,7 @@ def test_module_oracle_and_crossbars_agree(name: str) -> None:
     model = trained(name)
     small = quant.quantize(model, quant.Scheme(4, 8))
     scales = quant.calibrate(small, SPLITS.train, quant.Calibration("max", rows=500))
-    layers = [m for m in small.modules() if isinstance(m, Quantisable)]
+    layers = [m for m in small.modules() if isinstance(m, Quantizable)]
     assert len(scales) == len(layers) and all(scale > 0 for scale in scales.values())
     floats = evaluate(model, SPLITS.test)
     with quant.in_floats(small):

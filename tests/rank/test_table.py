@@ -11,7 +11,7 @@ import pytest
 from nasrec import Genotype, SearchSpace
 from nasrec.errors import SearchError
 from nasrec.metrics import Metrics
-from nasrec.rank import Entry, Table, TableFile, TabularSpace, contest
+from nasrec.rank import Entry, Table, TableFile, TabularSpace, compare_algorithms
 from nasrec.search import RandomSearch, RegularizedEvolution
 
 SPACE = SearchSpace.small(
@@ -82,8 +82,8 @@ def test_mutations_go_to_nearest_entries(table) -> None:
         space.mutate(SearchSpace.small(2).sample(rng), rng)
 
 
-def test_evolution_wins_the_contest_where_neighbours_are_alike(table) -> None:
-    result = contest(
+def test_evolution_wins_where_neighbours_are_alike(table) -> None:
+    result = compare_algorithms(
         table,
         {
             "random": lambda space, seed: RandomSearch(space, seed, evaluations=len(table) * 5, batch=4),
@@ -103,6 +103,6 @@ def test_evolution_wins_the_contest_where_neighbours_are_alike(table) -> None:
 
 
 @pytest.mark.parametrize(("budget", "seeds"), [(0, 5), (10**6, 5), (5, 1)])
-def test_contests_that_make_no_sense(table, budget, seeds) -> None:
-    with pytest.raises(SearchError, match="a contest needs"):
-        contest(table, {}, budget=budget, seeds=seeds)
+def test_comparisons_that_make_no_sense(table, budget, seeds) -> None:
+    with pytest.raises(SearchError, match="a comparison needs"):
+        compare_algorithms(table, {}, budget=budget, seeds=seeds)

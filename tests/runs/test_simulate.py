@@ -33,7 +33,7 @@ def test_a_run_is_all_it_needs(trained: runs.TrainRun, capfd: pytest.CaptureFixt
     assert found.scores["full precision"]["log_loss"] == pytest.approx(trained.scores["valid"]["log_loss"], rel=1e-6)
     alike = run_on_chip(model, CHIP, splits.train, splits.valid, chips=2, seed=3)
     assert [found.scores[f"chip {i}"]["log_loss"] for i in (1, 2)] == [one.log_loss for one in alike.chips]
-    assert found.scores["quantised"]["log_loss"] == alike.quantised.log_loss
+    assert found.scores["quantised"]["log_loss"] == alike.quantized.log_loss
     cost = estimate(map_graph(model.graph, CHIP))
     assert (found.energy_nJ, found.latency_ns, found.area_mm2) == (cost.energy_nJ, cost.latency_ns, cost.area_mm2)
     assert (found.name, found.hardware, found.rows) == ("dlrm", CHIP.name, len(splits.valid))

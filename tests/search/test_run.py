@@ -224,7 +224,7 @@ def test_values_that_json_lacks() -> None:
 def test_directions_of_objectives() -> None:
     assert str(parse_objective("log_loss")) == "smallest log_loss" and str(parse_objective("auc")) == "largest auc"
     assert str(parse_objective("max:macs")) == "largest macs" and str(parse_objective("min:auc")) == "smallest auc"
-    assert parse_objective("max:my.module:f").name == "my.module:f" and not parse_objective("my.module:f").maximise
+    assert parse_objective("max:my.module:f").name == "my.module:f" and not parse_objective("my.module:f").maximize
     for text in ("", "max:"):
         with pytest.raises(SearchError, match="has no name"):
             parse_objective(text)

@@ -100,7 +100,9 @@ def test_a_resumed_run_ends_like_an_unbroken_one(
     resumed = make_net(seed=9)
     result = train(resumed, splits.train, splits.valid, CONFIG, store=FolderStore(tmp_path / "run", every))
     assert same(whole, resumed) and losses(result) == losses(want)
-    assert [look.metrics for look in result.evaluations] == [look.metrics for look in want.evaluations]
+    assert [evaluation.metrics for evaluation in result.evaluations] == [
+        evaluation.metrics for evaluation in want.evaluations
+    ]
     ends = [FolderStore(tmp_path / name).load() for name in ("whole", "run")]
     sums = [end["optimizer"]["sums"] for end in ends if end is not None]
     assert all(torch.equal(value, sums[1][name]) for name, value in sums[0].items())

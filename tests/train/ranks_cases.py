@@ -20,7 +20,7 @@ import nasrec
 from nasrec import quant
 from nasrec.baselines import build
 from nasrec.data import ClickLog, Splits, synthesize
-from nasrec.layers import Quantisable
+from nasrec.layers import Quantizable
 from nasrec.train import TrainConfig, TrainResult, evaluate, train
 from nasrec.train import prediction as predict
 from nasrec.train.distributed.context import DistributedContext, joined
@@ -53,7 +53,7 @@ def outcome(model: nn.Module, result: TrainResult) -> dict[str, Any]:
     return {
         "weights": {name: tensor.clone() for name, tensor in model.state_dict().items()},
         "losses": torch.tensor([point.loss for point in result.history]),
-        "scores": torch.tensor([[look.metrics.log_loss, look.metrics.auc] for look in result.evaluations]),
+        "scores": torch.tensor([[one.metrics.log_loss, one.metrics.auc] for one in result.evaluations]),
         "counts": [result.steps, result.rows, result.stopped_early, result.interrupted],
         "best": result.best and result.best.step,
     }
@@ -134,7 +134,7 @@ def few_bits(context: DistributedContext, folder: Path, observing: bool = False)
     splits = rows(601)
     graph = build("dlrm", splits.train.features(4), bottom=(8,), hidden=(8,))
     model = quant.quantize(nasrec.compile_graph(graph, seed=context.rank).double(), quant.Scheme(4, 6))
-    for layer in (layer for layer in model.modules() if isinstance(layer, Quantisable)):
+    for layer in (layer for layer in model.modules() if isinstance(layer, Quantizable)):
         layer.observing = observing
     quant.calibrate(model, splits.train)
     config = TrainConfig(epochs=2, batch_size=64, lr=0.1, log_every=3)

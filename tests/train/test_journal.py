@@ -47,12 +47,12 @@ def test_files_say_what_the_result_says(small, make_lr, tmp_path) -> None:
     result = train(make_lr(small.schema), small.train, small.valid, CONFIG, Journal(tmp_path / "run"))
     found = lines_of(tmp_path / "run")
     points = [line for line in found if line["kind"] == "train"]
-    looks = [line for line in found if line["kind"] == "valid"]
+    evaluations = [line for line in found if line["kind"] == "valid"]
     assert [(line["step"], line["loss"], line["lr"]) for line in points] == [
         (point.step, point.loss, point.lr) for point in result.history
     ]
-    assert [(line["step"], line["log_loss"], line["auc"]) for line in looks] == [
-        (look.step, look.metrics.log_loss, look.metrics.auc) for look in result.evaluations
+    assert [(line["step"], line["log_loss"], line["auc"]) for line in evaluations] == [
+        (evaluation.step, evaluation.metrics.log_loss, evaluation.metrics.auc) for evaluation in result.evaluations
     ]
     steps = [line["step"] for line in found]
     assert steps == sorted(steps)
@@ -118,7 +118,9 @@ def test_tensorboard_holds_the_same_curves(small, make_lr, tmp_path) -> None:
     assert [(event.step, event.value) for event in board.Scalars("train/loss")] == [
         (point.step, pytest.approx(point.loss, rel=1e-6)) for point in result.history
     ]
-    assert [event.step for event in board.Scalars("valid/log_loss")] == [look.step for look in result.evaluations]
+    assert [event.step for event in board.Scalars("valid/log_loss")] == [
+        evaluation.step for evaluation in result.evaluations
+    ]
     assert len(list((tmp_path / "board").iterdir())) == 1
 
 

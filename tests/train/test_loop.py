@@ -78,7 +78,7 @@ def test_learns_and_reports(small, make_lr) -> None:
     assert [point.step for point in result.history] == [20, 40, 48, 60, 80, 96, 100, 120, 140, 144]
     assert result.history[-1].loss < result.history[0].loss
     assert result.rows_per_s > 0 and not result.interrupted and not result.stopped_early
-    assert [look.step for look in result.evaluations] == [48, 96, 144]
+    assert [evaluation.step for evaluation in result.evaluations] == [48, 96, 144]
 
 
 def test_history_loss_is_the_mean_of_step_losses(small, make_lr) -> None:
@@ -119,7 +119,7 @@ def test_adagrad_equals_the_plain_optimiser(small, make_fm) -> None:
 
 
 def test_early_stop_restores_the_best_weights(small, make_fm) -> None:
-    """Far too high a rate on few rows overfits after the first looks."""
+    """Far too high a rate on few rows overfits after the first evaluations."""
     seed_everything(0)
     model = make_fm(small.schema)
     config = TrainConfig(
@@ -127,7 +127,7 @@ def test_early_stop_restores_the_best_weights(small, make_fm) -> None:
     )
     result = train(model, small.train, small.valid, config)
     assert result.stopped_early and result.steps < 30 * 75
-    losses = [look.metrics.log_loss for look in result.evaluations]
+    losses = [evaluation.metrics.log_loss for evaluation in result.evaluations]
     assert result.best is not None and result.best.metrics.log_loss == min(losses)
     assert losses.index(min(losses)) == len(losses) - 4
     assert evaluate(model, small.valid) == result.best.metrics
@@ -138,7 +138,7 @@ def test_monitor_auc_keeps_the_best_auc(small, make_fm) -> None:
     model = make_fm(small.schema)
     result = train(model, small.train, small.valid, TrainConfig(epochs=4, optimizer="adam", lr=0.05, monitor="auc"))
     assert result.best is not None
-    assert result.best.metrics.auc == max(look.metrics.auc for look in result.evaluations)
+    assert result.best.metrics.auc == max(evaluation.metrics.auc for evaluation in result.evaluations)
     one_class = small.valid.take(np.flatnonzero(small.valid.label == 0))
     with pytest.raises(TrainError, match="needs both classes"):
         train(model, small.train, one_class, TrainConfig(monitor="auc"))

@@ -24,8 +24,8 @@ CONFIG = TrainConfig(epochs=2, batch_size=128, optimizer="adam", lr=0.01, monito
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    twin: SyntheticLog = synthesize("frappe", 1500, seed=4)
-    return twin.log.split()
+    synthetic: SyntheticLog = synthesize("frappe", 1500, seed=4)
+    return synthetic.log.split()
 
 
 def make(splits: Splits, seed: int = 0) -> CompiledModel:

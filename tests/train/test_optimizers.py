@@ -63,12 +63,12 @@ def test_plateau_lowers_the_rate_after_looks_without_a_new_best(small, make_fm) 
     )  # fmt: skip
     result = train(make_fm(small.schema), small.train, small.valid, config)
     best, cuts, expected = float("inf"), 0, {}
-    looks = {look.step: look.metrics.log_loss for look in result.evaluations}
+    evaluations = {evaluation.step: evaluation.metrics.log_loss for evaluation in result.evaluations}
     for step in range(1, result.steps + 1):
-        expected[step] = 0.1 * 0.5**cuts  # of the step itself; a look comes after it
-        if step in looks:
-            cuts += looks[step] >= best
-            best = min(best, looks[step])
+        expected[step] = 0.1 * 0.5**cuts  # of the step itself; a evaluation comes after it
+        if step in evaluations:
+            cuts += evaluations[step] >= best
+            best = min(best, evaluations[step])
     assert cuts >= 2
     assert {point.step: point.lr for point in result.history} == pytest.approx(
         {point.step: expected[point.step] for point in result.history}
@@ -79,13 +79,13 @@ def test_max_steps_ends_the_run_and_its_schedule(small, make_lr) -> None:
     config = TrainConfig(epochs=5, batch_size=500, max_steps=13, log_every=1)
     result = train(make_lr(small.schema), small.train, small.valid, config)
     assert result.steps == 13 and result.rows == 4_800 + 3 * 500
-    assert [look.step for look in result.evaluations] == [10, 13]
+    assert [evaluation.step for evaluation in result.evaluations] == [10, 13]
     assert result.history[-1].lr < 0.05 * config.peak_lr  # the cosine has come down
     assert train(make_lr(small.schema), small.train, None, TrainConfig(max_steps=10**6)).steps == 10
 
 
 def test_patience_counts_looks(small, make_lr) -> None:
-    """A rate of next to nothing never gives a new best; the first look always is one."""
+    """A rate of next to nothing never gives a new best; the first evaluation always is one."""
 
     class Still(make_lr):
         def forward(self, dense, sparse):  # no weight moves the logits
@@ -94,4 +94,4 @@ def test_patience_counts_looks(small, make_lr) -> None:
     config = TrainConfig(epochs=9, batch_size=480, eval_every=3, patience=4)
     result = train(Still(small.schema), small.train, small.valid, config)
     assert result.stopped_early and result.best.step == 3
-    assert [look.step for look in result.evaluations] == [3, 6, 9, 10, 12]
+    assert [evaluation.step for evaluation in result.evaluations] == [3, 6, 9, 10, 12]

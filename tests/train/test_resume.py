@@ -14,7 +14,7 @@ import nasrec
 from nasrec import quant
 from nasrec.baselines import build
 from nasrec.errors import StateDictError, TrainError
-from nasrec.layers import Quantisable
+from nasrec.layers import Quantizable
 from nasrec.train import TrainConfig, TrainResult, evaluate, seed_everything, train
 from nasrec.train.progress import Silent
 from nasrec.train.store import FolderStore
@@ -41,7 +41,7 @@ def model_of(features: Any, name: str = "") -> nn.Module:
     if "few bits" in name:
         model = quant.quantize(model, quant.Scheme(4, 6))
         for layer in model.modules():
-            if isinstance(layer, Quantisable):
+            if isinstance(layer, Quantizable):
                 layer.observing = True
                 layer.act_scale.fill_(0.05)
     return Dropped(model) if "dropout" in name else model

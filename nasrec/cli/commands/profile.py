@@ -112,7 +112,7 @@ def _profile(args: argparse.Namespace, opened: OpenedModel) -> Profile:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UsageError("nasrec profile: this torch sees no CUDA device; leave out --device cuda")
     options = {name: getattr(args, name) for name in ("batch", "rounds", "seed")}
-    options |= {"device": device, "rivals": args.compare}
+    options |= {"device": device, "backends": args.compare}
     if args.what == "supernet":
         assert opened.architecture.genotype is not None
         return profile_genotype(opened.architecture.genotype, opened.features, masking=args.masking, **options)

@@ -63,7 +63,7 @@ def text(name: str, profile: Profile, described: dict[str, Any]) -> str:
 def _notes(profile: Profile) -> list[str]:
     """What a reader should know before trusting the figures."""
     peaks, (low, high) = profile.peaks, profile.ours.quartiles_s
-    notes = [f"note: {BACKENDS[rival.name]} failed: {rival.failure}" for rival in profile.rivals if rival.failure]
+    notes = [f"note: {BACKENDS[rival.name]} failed: {rival.failure}" for rival in profile.backends if rival.failure]
     if peaks.thread_speedup < CROWDED * peaks.threads and peaks.threads > 1 and peaks.device == "cpu":
         notes.append(
             f"note: {peaks.threads} threads multiply matrices {peaks.thread_speedup:.1f} times as fast as one; other "
@@ -129,7 +129,7 @@ def _rates(profile: Profile, gflops: float | None, gb_s: float | None) -> list[s
 
 def _totals(profile: Profile) -> str:
     """The ways to run the whole, side by side."""
-    shown = [profile.ours, *(rival for rival in profile.rivals if rival.failure is None)]
+    shown = [profile.ours, *(rival for rival in profile.backends if rival.failure is None)]
     parts = list(profile.ours.parts) if profile.what != "forward" else []
     header = ("", "us", "quartiles", "against ours", *(f"{part} us" for part in parts))
     rows = [

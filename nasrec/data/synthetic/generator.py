@@ -1,4 +1,4 @@
-"""Synthetic twins of the public click logs: same columns, planted interactions, a known best possible score."""
+"""Synthetic logs in the manner of the public ones: same columns, planted interactions, a known best possible score."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK_ROWS", "Generator", "SyntheticLog", "synthesize", "teacher_score"]
 
 BLOCK_ROWS = 1 << 14
-"""Rows drawn at a time; part of what a twin is, since each block has a random stream of its own."""
+"""Rows drawn at a time; part of what a synthetic log is, since each block has a random stream of its own."""
 
 _PROBE_ROWS = 20_000
 _ZIPF = 1.5
@@ -40,7 +40,7 @@ class SyntheticLog:
 def synthesize(
     kind: str = "criteo", rows: int = 200_000, seed: int = 0, *, max_cardinality: int = 1000
 ) -> SyntheticLog:
-    """Draw `rows` impressions that look like `kind` ("criteo", "avazu", "kdd", "frappe") from outside.
+    """Draws `rows` impressions with the columns and statistics of `kind`: "criteo", "avazu", "kdd" or "frappe".
 
     See `Generator`, whose first rows these are.
     """
@@ -65,7 +65,7 @@ def synthesize(
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Rows of a twin: `counts` float64 [K, num_dense] behind the dense columns, NaN = missing, `ids` int32
+    """Rows of a synthetic log: `counts` float64 [K, num_dense] behind the dense columns, NaN = missing, `ids` int32
     [K, num_sparse], `logits` float64 [K] of the click probability, `label` uint8 [K]."""
 
     counts: NDArray[np.float64]
@@ -76,7 +76,8 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Generator:
-    """Endless rows of a twin, in blocks that can be drawn in any order: row i depends on kind, seed, table size and i.
+    """Endless rows of a synthetic log, in blocks that can be drawn in any order: row i depends on kind, seed, table
+    size and i.
 
     Columns, missing values and click rate follow the public data set; table sizes too, capped at `max_cardinality`
     ids (id 0 = missing among them), so that values come back often enough to be learnt from 100,000 rows. Ids follow a
@@ -96,7 +97,7 @@ class Generator:
     def build(cls, kind: str, seed: int, max_cardinality: int) -> Generator:
         """Draws the teacher. Raises `DataError` on an unknown kind or values out of range."""
         if kind not in PROFILES:
-            raise DataError(f"kind {kind!r} is unknown; twins are made of {', '.join(PROFILES)}")
+            raise DataError(f"kind {kind!r} is unknown; synthetic logs are made of {', '.join(PROFILES)}")
         if max_cardinality < 8:
             raise DataError(f"max_cardinality must be at least 8, got {max_cardinality}")
         if seed < 0:
@@ -138,7 +139,7 @@ def teacher_score(log: ClickLog) -> Metrics:
     from nasrec.metrics import score
 
     if log.true_logits is None:
-        raise DataError(f"{log.source}: no teacher is known for these rows; only synthetic logs have a ceiling")
+        raise DataError(f"{log.source}: no teacher is known for these rows; only synthetic logs have a teacher")
     return score(log.true_logits, log.label)
 
 

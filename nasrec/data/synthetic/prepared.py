@@ -1,4 +1,4 @@
-"""A synthetic twin of any size as a prepared folder."""
+"""A synthetic log of any size as a prepared folder."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def prepare_synthetic(
         raise DataError(f"rows must be at least 1, got {rows}")
     options = Options(split=split, fractions=tuple(fractions))
     if split == "given":
-        raise DataError("a synthetic twin has no given split; use random or time")
+        raise DataError("a synthetic log has no given split; use random or time")
     generator = Generator.build(kind, seed, max_cardinality)
     kept = {key: options.to_dict()[key] for key in ("split", "fractions", "seed")}
     own = {"rows": rows, "twin_seed": seed, "max_cardinality": max_cardinality, **kept}
@@ -73,14 +73,14 @@ def prepare_synthetic(
         "versions": versions(),
     }
     job = Job(
-        target, plan, [TwinRows(generator, rows)], options, 1, generator.schema.sparse_names, generator.cardinalities,
-        describe, lambda _: {"path": generator.title}, "rows",
+        target, plan, [SyntheticRows(generator, rows)], options, 1,
+        generator.schema.sparse_names, generator.cardinalities, describe, lambda _: {"path": generator.title}, "rows",
     )  # fmt: skip
     return run(job, progress or Silent())
 
 
 @dataclass(frozen=True)
-class TwinRows:
+class SyntheticRows:
     """The first `size` rows of a generator, as a source."""
 
     generator: Generator

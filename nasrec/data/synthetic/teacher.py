@@ -1,4 +1,4 @@
-"""The hidden teacher of the synthetic twin: a click probability with interactions planted in it.
+"""The hidden teacher of a synthetic log: a click probability with interactions planted in it.
 
     logit(x) = bias + linear + pairs + crosses + products + triple + gate
 
@@ -62,8 +62,8 @@ class Teacher:
         for name, part in _draw_parts(rng, popularity, dense.shape[1]).items():
             values = part(dense, ids)
             scaled.append((_SHARES[name] ** 0.5 / float(values.std()), float(values.mean()), part))
-        centred = cls(tuple(scaled), 0.0)
-        return cls(centred.parts, _bias_for(centred(dense, ids), click_rate))
+        centered = cls(tuple(scaled), 0.0)
+        return cls(centered.parts, _bias_for(centered(dense, ids), click_rate))
 
 
 def _draw_parts(rng: np.random.Generator, popularity: Sequence[Floats], num_dense: int) -> dict[str, Part]:

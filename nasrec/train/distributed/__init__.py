@@ -1,1 +1,1 @@
-"""Training by several processes: what they tell each other, how they fail together, tables that they share."""
+"""Training by several processes: communication, common failure, and sharded embedding tables."""

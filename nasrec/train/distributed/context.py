@@ -1,4 +1,4 @@
-"""What the processes of one training run tell each other, through torch.distributed."""
+"""Communication between the processes of one training run, through torch.distributed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ranks that fail together tell it once."""
+"""Processes that fail together report one error."""
 
 from __future__ import annotations
 

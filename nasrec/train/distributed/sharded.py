@@ -63,7 +63,7 @@ class ShardedLearner(ModelLearner):
 
     Args:
         way: "table" or "row", see `nasrec.train.distributed.torchrec_tables.SHARDINGS`.
-        ranks: more than one.
+        context: two or more processes.
 
     Raises:
         TrainError: see `require_shardable`; no table that can be sharded.

@@ -32,7 +32,7 @@ def deepfm(
         batch_norm: whether hidden layers have batch norm before their ReLU.
     """
     b = ModelBuilder("deepfm", features)
-    b.regularise(dropout, batch_norm)
+    b.regularize(dropout, batch_norm)
     hidden = b.widths("hidden", hidden)
     fields = b.all_fields()
     pairs = b.add("factorization_machine", [fields], id="fm")
@@ -70,7 +70,7 @@ def xdeepfm(
         batch_norm: whether hidden layers have batch norm before their ReLU.
     """
     b = ModelBuilder("xdeepfm", features)
-    b.regularise(dropout, batch_norm)
+    b.regularize(dropout, batch_norm)
     cin, hidden = b.widths("cin", cin, least=1), b.widths("hidden", hidden)
     first = layer = b.all_fields()
     pooled = []
