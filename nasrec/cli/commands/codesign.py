@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec import reports, runs
+from nasrec import runs
+from nasrec.cli.finish import finish
 from nasrec.cli.options import codesign, data, search
 from nasrec.cli.reporter import CommandReporter
 from nasrec.cli.tables import codesign as tables
-from nasrec.cli.usage import INTERRUPTED
-from nasrec.io.json import json_text
 from nasrec.runs.codesign import CodesignOptions
-from nasrec.runs.folder import resume_hint
 
 HELP = "search models, precisions and in-memory hardware together"
 
@@ -35,10 +33,4 @@ def run(args: argparse.Namespace) -> int:
     options = codesign.options_of(args)
     rows = data.source_of(args) if args.data is not None else None
     found = runs.codesign(args.supernet, rows, args.output, options, CommandReporter(quiet=args.json))
-    if "evaluations" in found.report:
-        reports.write(found)
-    if found.interrupted:
-        print(resume_hint(found.folder))
-        return INTERRUPTED
-    print(json_text(found.report) if args.json else tables.closing(found))
-    return 0
+    return finish(found, tables.closing, as_json=args.json, page="evaluations" in found.report)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec import reports, runs
+from nasrec import runs
+from nasrec.cli.finish import finish
 from nasrec.cli.options import model, training
 from nasrec.cli.options import prune as options
 from nasrec.cli.reporter import CommandReporter
 from nasrec.cli.tables import prune as tables
-from nasrec.cli.usage import INTERRUPTED
-from nasrec.io.json import json_text
 from nasrec.runs import settings
 from nasrec.runs.data import from_settings
 from nasrec.runs.prune import OWN, PruneOptions
@@ -40,7 +39,4 @@ def run(args: argparse.Namespace) -> int:
     found = runs.prune(
         values["genotype"], from_settings(values), args.output, pruning, CommandReporter(quiet=args.json)
     )
-    if not found.interrupted:
-        reports.write(found)
-    print(json_text(found.report) if args.json else tables.closing(found))
-    return INTERRUPTED if found.interrupted else 0
+    return finish(found, tables.closing, as_json=args.json)

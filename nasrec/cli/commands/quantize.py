@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec import reports, runs
+from nasrec import runs
+from nasrec.cli.finish import finish
 from nasrec.cli.options import model, training
 from nasrec.cli.options import quantize as options
 from nasrec.cli.reporter import CommandReporter
 from nasrec.cli.tables import quantize as tables
-from nasrec.cli.usage import INTERRUPTED
-from nasrec.io.json import json_text
 from nasrec.runs import settings
 from nasrec.runs.data import from_settings
 from nasrec.runs.quantize_options import OWN, QuantizeOptions
@@ -45,8 +44,4 @@ def run(args: argparse.Namespace) -> int:
     found = runs.quantize(
         values["genotype"], from_settings(values), args.output, bits, CommandReporter(quiet=args.json)
     )
-    if runs.is_main():
-        if not found.interrupted:
-            reports.write(found)
-        print(json_text(found.report) if args.json else tables.closing(found))
-    return INTERRUPTED if found.interrupted else 0
+    return finish(found, tables.closing, as_json=args.json)

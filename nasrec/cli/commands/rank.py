@@ -10,16 +10,15 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
-from nasrec import reports, runs
+from nasrec import runs
 from nasrec.cli.commands import rank_compare
+from nasrec.cli.finish import finish
 from nasrec.cli.options import data, space
 from nasrec.cli.options.search import add_finetune_rows
 from nasrec.cli.reporter import CommandReporter
 from nasrec.cli.tables import rank as tables
-from nasrec.cli.usage import INTERRUPTED, UsageError, number
-from nasrec.io.json import json_text
+from nasrec.cli.usage import UsageError, number
 from nasrec.runs import settings
-from nasrec.runs.folder import resume_hint
 from nasrec.runs.rank_options import RankOptions
 from nasrec.runs.supernet import data_of
 
@@ -88,9 +87,4 @@ def run(args: argparse.Namespace) -> int:
         given["recipe"] = settings.recipe_from_file(args.train_config)
     rows = data.source_of(args) if args.data is not None else None
     found = runs.rank(rows, args.output, RankOptions(**given), CommandReporter(quiet=args.json))
-    if found.interrupted:
-        print(resume_hint(found.folder))
-        return INTERRUPTED
-    reports.write(found)
-    print(json_text(found.report) if args.json else f"\n{tables.study(found)}\n\n{tables.where(found)}")
-    return 0
+    return finish(found, tables.study_closing, as_json=args.json)

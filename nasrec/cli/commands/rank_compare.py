@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec import reports, runs
+from nasrec import runs
+from nasrec.cli.finish import finish
 from nasrec.cli.tables import rank as tables
-from nasrec.cli.usage import INTERRUPTED, UsageError, number
-from nasrec.io.json import json_text
-from nasrec.runs.folder import resume_hint
+from nasrec.cli.usage import UsageError, number
 from nasrec.runs.rank_options import ComparisonOptions
 
 __all__ = ["add_options", "run"]
@@ -35,9 +34,4 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("nasrec rank: --compare-algorithms needs the table of an earlier run; give --truth FILE")
     options = ComparisonOptions(args.budget, args.comparison_seeds)
     found = runs.compare_algorithms(args.truth, args.output, options)
-    if found.interrupted:
-        print(resume_hint(found.folder))
-        return INTERRUPTED
-    reports.write(found)
-    print(json_text(found.report) if args.json else f"{tables.comparison(found)}\n\n{tables.where(found)}")
-    return 0
+    return finish(found, tables.comparison_closing, as_json=args.json)

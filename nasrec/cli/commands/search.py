@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec import reports, runs
+from nasrec import runs
+from nasrec.cli.finish import finish
 from nasrec.cli.options import data, search
 from nasrec.cli.reporter import CommandReporter
 from nasrec.cli.tables import search as tables
-from nasrec.cli.usage import INTERRUPTED
-from nasrec.io.json import json_text
-from nasrec.runs.folder import resume_hint
 from nasrec.runs.search import SearchOptions
 
 HELP = "search for better genotypes with a trained supernet"
@@ -33,10 +31,4 @@ def run(args: argparse.Namespace) -> int:
     options = SearchOptions(**search.given(args, SearchOptions))
     rows = data.source_of(args) if args.data is not None else None
     found = runs.search(args.supernet, rows, args.output, options, CommandReporter(quiet=args.json))
-    if "evaluations" in found.report:
-        reports.write(found)
-    if found.interrupted:
-        print(resume_hint(found.folder))
-        return INTERRUPTED
-    print(json_text(found.report) if args.json else tables.closing(found))
-    return 0
+    return finish(found, tables.closing, as_json=args.json, page="evaluations" in found.report)

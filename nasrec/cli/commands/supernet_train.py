@@ -7,13 +7,12 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, cast
 
-from nasrec import reports, runs
+from nasrec import runs
+from nasrec.cli.finish import finish
 from nasrec.cli.options import data, devices, space
 from nasrec.cli.reporter import CommandReporter
 from nasrec.cli.tables import supernet as tables
-from nasrec.cli.usage import INTERRUPTED, number
-from nasrec.io.json import json_text
-from nasrec.runs.folder import resume_hint
+from nasrec.cli.usage import number
 from nasrec.runs.supernet_options import SupernetOptions
 
 if TYPE_CHECKING:
@@ -79,11 +78,7 @@ def run(args: argparse.Namespace) -> int:
     names = {one.name for one in fields(SupernetOptions)}
     options = SupernetOptions(**{name: value for name, value in vars(args).items() if name in names})
     found = runs.train_supernet(data.source_of(args), args.output, options, _Reporter(options, quiet=args.json))
-    if runs.is_main():
-        reports.write(found)
-        closing = resume_hint(found.folder) if found.interrupted else tables.closing(found)
-        print(json_text(found.report) if args.json else closing)
-    return INTERRUPTED if found.interrupted else 0
+    return finish(found, tables.closing, as_json=args.json, page=True)
 
 
 class _Reporter(CommandReporter):

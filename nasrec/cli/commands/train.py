@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import argparse
 
-from nasrec import reports, runs
+from nasrec import runs
+from nasrec.cli.finish import finish
 from nasrec.cli.options import model, training
 from nasrec.cli.reporter import CommandReporter
 from nasrec.cli.tables import train as tables
-from nasrec.cli.usage import INTERRUPTED, UsageError, number
-from nasrec.io.json import json_text
+from nasrec.cli.usage import UsageError, number
 from nasrec.runs import settings
 from nasrec.runs.data import from_settings
-from nasrec.runs.folder import resume_hint
 from nasrec.runs.options import TuneOptions
 from nasrec.runs.tune import SEEDS
 
@@ -66,9 +65,4 @@ def run(args: argparse.Namespace) -> int:
     found = runs.train(
         values["genotype"], from_settings(values), args.output, options, CommandReporter(quiet=args.json)
     )
-    if runs.is_main():
-        if not found.interrupted:
-            reports.write(found)
-        closing = resume_hint(found.folder) if found.interrupted else tables.closing(found)
-        print(json_text(found.report) if args.json else closing)
-    return INTERRUPTED if found.interrupted else 0
+    return finish(found, tables.closing, as_json=args.json)

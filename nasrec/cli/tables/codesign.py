@@ -5,12 +5,15 @@ from __future__ import annotations
 from nasrec.reports import text
 from nasrec.reports.claim import table_of
 from nasrec.runs.codesign import CodesignRun
+from nasrec.runs.folder import resume_hint
 
 __all__ = ["closing"]
 
 
 def closing(run: CodesignRun) -> str:
-    """All of it, and where the files are."""
+    """All of it, and where the files are; or how to go on."""
+    if run.interrupted:
+        return resume_hint(run.folder)
     blocks = [_designs(run)]
     if run.claims:
         blocks += [*(_claim(claim) for claim in run.claims), run.report["retrain"]["equal"]]

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from nasrec.checks import format_path
 from nasrec.reports.text import table
+from nasrec.runs.folder import resume_hint
 from nasrec.runs.rank_results import AlgorithmComparisonRun, RankRun
 
-__all__ = ["comparison", "study", "where"]
+__all__ = ["comparison_closing", "study_closing"]
 
 _CORRELATIONS = ("pearson", "kendall", "spearman", "kendall_top_half")
 _REGRETS = ("regret_top_1", "regret_top_5", "regret_top_15")
 _GAINS = ("kendall", "spearman", "kendall_top_half", "regret_top_5")
 
 
-def study(run: RankRun) -> str:
+def study_closing(run: RankRun) -> str:
+    """What came of a study, and where the files are; or how to go on."""
+    return resume_hint(run.folder) if run.interrupted else f"\n{_study(run)}\n\n{_where(run)}"
+
+
+def comparison_closing(run: AlgorithmComparisonRun) -> str:
+    """What came of a comparison, and where the files are; or how to go on."""
+    return resume_hint(run.folder) if run.interrupted else f"{_comparison(run)}\n\n{_where(run)}"
+
+
+def _study(run: RankRun) -> str:
     """A line for each supernet without and with fine-tuning, then one for each choice and what it gains."""
     lines = [
         [one.name, str(one.finetune), *(str(one.statistics[name]) for name in _CORRELATIONS),
@@ -32,7 +43,7 @@ def study(run: RankRun) -> str:
     )
 
 
-def comparison(run: AlgorithmComparisonRun) -> str:
+def _comparison(run: AlgorithmComparisonRun) -> str:
     """A line for each algorithm, then the advantage of evolution."""
     found = {**run.regret, "advantage of evolution": run.advantage}
     lines = [[name, *(f"{value:.6f}" for value in interval)] for name, interval in found.items()]
@@ -42,7 +53,7 @@ def comparison(run: AlgorithmComparisonRun) -> str:
     )
 
 
-def where(run: RankRun | AlgorithmComparisonRun) -> str:
+def _where(run: RankRun | AlgorithmComparisonRun) -> str:
     """Where the files are."""
     return f"report.html, report.json and pictures are in {format_path(str(run.folder))}"
 

@@ -8,6 +8,7 @@ from typing import Any
 from nasrec.cli.tables.train import figure, seed_table
 from nasrec.features import FeatureSpec
 from nasrec.reports import text
+from nasrec.runs.folder import resume_hint
 from nasrec.runs.search import SearchRun, best_trials
 
 __all__ = ["candidate_table", "closing", "trial_table"]
@@ -16,7 +17,9 @@ _SHOWN = 10
 
 
 def closing(run: SearchRun) -> str:
-    """All of it, and where the files are."""
+    """All of it, and where the files are; or how to go on."""
+    if run.interrupted:
+        return resume_hint(run.folder)
     blocks = [trial_table(run)]
     files = "report.html, report.json and best.json are in"
     chosen = run.chosen

@@ -9,6 +9,7 @@ from nasrec.features import FeatureSpec
 from nasrec.lowering.masking import Masking
 from nasrec.lowering.store import store_parameters
 from nasrec.reports.text import plural, table
+from nasrec.runs.folder import resume_hint
 from nasrec.runs.scoring import SupernetScores
 from nasrec.runs.subnet import CHECKED_ROWS, SubnetRun
 from nasrec.runs.supernet import SupernetRun
@@ -36,7 +37,9 @@ def described(space: SearchSpace, features: FeatureSpec, masking: Masking) -> st
 
 
 def closing(run: SupernetRun) -> str:
-    """Scores, speed, and where the files are, of a training that has ended."""
+    """Scores, speed, and where the files are; or how to go on."""
+    if run.interrupted:
+        return resume_hint(run.folder)
     report, scores = run.report, run.valid
     lines = []
     if scores is not None:

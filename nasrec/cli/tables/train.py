@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasrec.reports import text
+from nasrec.runs.folder import resume_hint
 from nasrec.runs.results import TrainRun
 
 __all__ = ["closing", "rate_table", "score_table", "seed_table"]
@@ -14,7 +15,9 @@ _SCORES = ("log_loss", "auc", "normalised_entropy", "calibration")
 
 
 def closing(run: TrainRun) -> str:
-    """Scores, speed, and where the files are, of a run that has ended."""
+    """All of it, and where the files are; or how to go on."""
+    if run.interrupted:
+        return resume_hint(run.folder)
     report = run.report
     several = "runs" in report
     blocks = [rate_table(report["trials"], run.lr)] if "trials" in report else []
