@@ -1,4 +1,4 @@
-"""Runs with tables on two ranks; `python -m tests.train.ranks_sharded FOLDER` is one of them.
+"""Runs with tables on two ranks; `python -m tests.train.distributed.ranks_sharded FOLDER` is one of them.
 
 What each case gives stands in FOLDER/RANK.pt.
 """
@@ -26,7 +26,7 @@ from nasrec.train.distributed.sharded import ShardedLearner
 from nasrec.train.learner import ModelLearner
 from nasrec.train.loop import run
 from nasrec.train.store import FolderStore
-from tests.train.ranks_cases import StopAfter, outcome
+from tests.train.distributed.ranks_cases import StopAfter, outcome
 
 CONFIG = TrainConfig(epochs=2, batch_size=64, lr=0.1, clip_norm=None, eval_every=6, log_every=4)
 

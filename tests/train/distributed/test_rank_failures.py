@@ -13,8 +13,8 @@ import torch
 from nasrec.cli import frame, main
 from nasrec.errors import TrainError
 from nasrec.train.distributed.context import joined
-from tests.train import rank_processes
-from tests.train.ranks_scenes import DATA, SCENES
+from tests.train.distributed import rank_processes
+from tests.train.distributed.ranks_scenes import DATA, SCENES
 
 LOST = "has ended without a word, or cannot be reached"
 
@@ -24,7 +24,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of one pair of processes that went through all scenes; the second one dies in the last."""
     path = tmp_path_factory.mktemp("scenes")
     ports = json.dumps([rank_processes.free_port() for _ in SCENES])
-    ends = rank_processes.ended(rank_processes.start(["-m", "tests.train.ranks_scenes", path, ports]))
+    ends = rank_processes.ended(rank_processes.start(["-m", "tests.train.distributed.ranks_scenes", path, ports]))
     assert [end.status for end in ends] == [0, 9], ends
     assert [(end.out, end.err) for end in ends] == [("", "")] * 2
     return path

@@ -130,7 +130,7 @@ def test_names_and_bits_are_text() -> None:
 
 def test_the_picture_of_the_readme_is_this_one() -> None:
     """`nasrec inspect criteo-full --view architecture -o docs/criteo-full.svg` makes it anew."""
-    path = Path(__file__).parent.parent / "docs" / "criteo-full.svg"
+    path = Path(__file__).parents[2] / "docs" / "criteo-full.svg"
     assert path.read_text(encoding="utf-8") == nasrec.draw_architecture(presets.load("criteo-full"))
 
 

@@ -16,8 +16,8 @@ from nasrec.extras import install_command
 from nasrec.train import TrainConfig
 from nasrec.train.distributed.context import SINGLE_PROCESS
 from nasrec.train.distributed.sharded import require_shardable
-from tests.train import rank_processes, ranks_sharded
-from tests.train.test_ranks import require_close
+from tests.train.distributed import rank_processes, ranks_sharded
+from tests.train.distributed.test_ranks import require_close
 
 HAS_TORCHREC = importlib.util.find_spec("torchrec") is not None
 needs_torchrec = pytest.mark.skipif(not HAS_TORCHREC, reason="torchrec is not installed: make torchrec")
@@ -29,7 +29,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sharded")
     ranks_sharded.trained(SINGLE_PROCESS, None, path / "unsharded", 11)
     shutil.copytree(path / "unsharded", path / "copy")
-    for rank, end in enumerate(rank_processes.ended(rank_processes.start(["-m", "tests.train.ranks_sharded", path]))):
+    for rank, end in enumerate(
+        rank_processes.ended(rank_processes.start(["-m", "tests.train.distributed.ranks_sharded", path]))
+    ):
         assert end == (0, "", ""), f"rank {rank}: {end.err}"
     return path
 

@@ -1,4 +1,6 @@
-"""Small runs that several ranks make, and one alone; `python -m tests.train.ranks_cases FOLDER` is one of the ranks.
+"""Small runs that several ranks make, and one alone.
+
+`python -m tests.train.distributed.ranks_cases FOLDER` is one of the ranks.
 
 Each case gives plain values and tensors, which that process leaves in FOLDER/RANK.pt.
 """

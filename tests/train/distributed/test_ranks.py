@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from nasrec.train.distributed.context import SINGLE_PROCESS
-from tests.train import rank_processes, ranks_cases
-from tests.train.ranks_cases import CASES
+from tests.train.distributed import rank_processes, ranks_cases
+from tests.train.distributed.ranks_cases import CASES
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ranks")
     ranks_cases.interrupted(SINGLE_PROCESS, path / "alone")
     shutil.copytree(path / "alone" / "interrupted", path / "resume")
-    for rank, end in enumerate(rank_processes.ended(rank_processes.start(["-m", "tests.train.ranks_cases", path]))):
+    for rank, end in enumerate(
+        rank_processes.ended(rank_processes.start(["-m", "tests.train.distributed.ranks_cases", path]))
+    ):
         assert end == (0, "", ""), f"rank {rank}: {end.err}"
     return path
 

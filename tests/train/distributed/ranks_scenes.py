@@ -1,4 +1,6 @@
-"""What can go wrong with several ranks; `python -m tests.train.ranks_scenes FOLDER` is one of two that go through it.
+"""What can go wrong with several ranks.
+
+`python -m tests.train.distributed.ranks_scenes FOLDER` is one of two that go through it.
 
 Each scene is a command line, or a pair of them, with something done to its steps. What the command printed and ended
 with stands in FOLDER/RANK.jsonl.

@@ -11,7 +11,7 @@ from nasrec.genotype import Genotype
 from nasrec.interop import release
 from nasrec.space import SearchSpace
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "subnets.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "subnets.json").read_text())
 CONFIG = {"full": "xlarge", "small": "autoctr"}
 
 
