@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import nasrec_ir
 from nasrec.checks import format_path
 from nasrec.errors import TrainError
-from nasrec.io.atomic import ensure_directory, write_text
+from nasrec.io.atomic import ensure_directory, remove_partial_files, write_text
 from nasrec.io.json import json_text, read_json
 from nasrec.io.lock import try_lock
 
@@ -34,7 +33,6 @@ __all__ = [
     "locked",
     "outcome",
     "plain",
-    "remove_partial_files",
     "require_command",
     "require_kind",
     "resume_hint",
@@ -172,12 +170,6 @@ def resume_hint(target: Path) -> str:
     """What is told after an interrupt."""
     where = format_path(os.fspath(target))
     return f"interrupted; what is done is kept: the same command with -o {where} goes on"
-
-
-def remove_partial_files(target: Path) -> None:
-    """Removes what a killed process left half written in a folder that this one holds."""
-    for left in target.glob(".nasrec-*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def require_kind(target: Path, kind: str) -> None:

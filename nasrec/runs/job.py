@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from nasrec.errors import TrainError
 from nasrec.features import FeatureSpec
-from nasrec.io.atomic import write_text
+from nasrec.io.atomic import remove_partial_files, write_text
 from nasrec.runs import describe, folder, settings, weights
 from nasrec.runs.model import Architecture
 from nasrec.runs.reporter import Reporter, Silent
@@ -130,7 +130,7 @@ def run_training(
         NasrecError: the folder holds another run, training fails, or a file cannot be written.
     """
     if job.context.is_main:
-        folder.remove_partial_files(target)
+        remove_partial_files(target)
     # Other processes may be on machines that know no such folder.
     found = folder.finished(target, {"config": asdict(config), **job.identity}) if job.context.is_main else None
     known: dict[str, Any] | None = job.context.broadcast_object(found)

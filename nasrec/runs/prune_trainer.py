@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import nasrec_ir
 from nasrec.checks import format_path
 from nasrec.errors import TrainError
-from nasrec.io.atomic import write_text
+from nasrec.io.atomic import remove_partial_files, write_text
 from nasrec.runs import folder as folders
 from nasrec.runs import weights
 from nasrec.runs.job import TrainingJob, digest, run_training
@@ -98,7 +98,7 @@ class FolderTrainer:
 
     def _place(self, name: str) -> Path:
         target = folders.run_directory(self.folder / name, self.job.context)
-        folders.remove_partial_files(target)
+        remove_partial_files(target)
         return target
 
     def _label(self, number: int, what: str) -> str:
