@@ -19,7 +19,7 @@ import nasrec.compiler, nasrec.data, nasrec.train.journal, nasrec.train.learner,
 from nasrec.cli import frame, main
 from nasrec.train.store import FolderStore
 
-frame._parser()
+frame._parser([])
 whole, folder, arguments = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
 rng, kills, interrupts = random.Random(0), 0, 0
 last = folder / "checkpoints" / "last.pt"

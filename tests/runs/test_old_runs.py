@@ -90,8 +90,8 @@ def assert_near(found: Any, wanted: Any, tolerance: float) -> None:
 
 @pytest.mark.parametrize("name", [name for name in RUNS if RUNS[name]["interrupted"]])
 def test_an_interrupted_run_goes_on(unpack: Unpack, name: str) -> None:
-    """Earlier points stay, later ones follow, and the end is the one of the version that began it; another processor
-    may round otherwise."""
+    """Earlier points stay, later ones follow, and the end is the one of the version that began it, as far as another
+    number of threads or another processor, which rounds otherwise, comes to the same place after all steps."""
     folder = unpack(name)
     before = points_of(folder)
     assert main(RUNS[name]["command"].split()) == 0
@@ -100,7 +100,7 @@ def test_an_interrupted_run_goes_on(unpack: Unpack, name: str) -> None:
     assert sum(map(len, after.values())) > sum(map(len, before.values()))
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert not report.get("interrupted", False)
-    assert_near(end_of(report), RUNS[name]["ends_with"], 0.005)
+    assert_near(end_of(report), RUNS[name]["ends_with"], 0.02)
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if not RUNS[name]["interrupted"]])

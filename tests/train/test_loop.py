@@ -17,8 +17,7 @@ from nasrec.baselines import build
 from nasrec.data import Schema
 from nasrec.errors import DataError, TrainError
 from nasrec.layers import Embedding
-from nasrec.train import TrainConfig, evaluate, seed_everything, train
-from nasrec.train import prediction as predict
+from nasrec.train import TrainConfig, evaluate, predict, seed_everything, train
 from nasrec.train.interrupt import InterruptGuard
 from nasrec.train.progress import Silent
 

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 import nasrec
 from nasrec.baselines import build
 from nasrec.data import ClickLog, Splits
-from nasrec.train import TrainConfig, evaluate, train
-from nasrec.train import prediction as predict
+from nasrec.train import TrainConfig, evaluate, predict, train
 from nasrec.train.calibration import reliability
 
 

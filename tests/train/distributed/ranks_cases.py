@@ -23,8 +23,7 @@ from nasrec import quant
 from nasrec.baselines import build
 from nasrec.data import ClickLog, Splits, synthesize
 from nasrec.layers import Quantizable
-from nasrec.train import TrainConfig, TrainResult, evaluate, train
-from nasrec.train import prediction as predict
+from nasrec.train import TrainConfig, TrainResult, evaluate, predict, train
 from nasrec.train.distributed.context import DistributedContext, joined
 from nasrec.train.store import FolderStore
 
