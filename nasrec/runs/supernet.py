@@ -140,10 +140,12 @@ def data_of(supernet: SupernetLike) -> DataSource | None:
     """The rows that a supernet was trained on; None for a file, and where they were in memory.
 
     Raises:
-        RunError: the report in the folder is damaged.
+        RunError: there is nothing of that name, or the report in the folder is damaged.
     """
     if isinstance(supernet, SupernetRun):
         return supernet.data
+    if not os.path.exists(supernet):
+        raise RunError(f"{format_path(os.fspath(supernet))}: no such file or folder; give the folder of a supernet")
     path = Path(supernet) / "report.json"
     report = read_json(path, RunError) if path.is_file() else None
     return _data_of(report) if isinstance(report, Mapping) else None

@@ -200,6 +200,7 @@ def test_a_run_stands_for_its_model_and_settings(cli: Any, tmp_path: Path) -> No
 def test_mistakes_are_told_in_a_line(cli: Any, tmp_path: Path) -> None:
     cli("prune", *SHORT, "--share", 1.5, "-o", tmp_path).fails_with("share must be a number between 0 and 1")
     cli("prune", "dlrm").fails_with("nasrec prune: --data PATH is missing")
+    cli("prune", tmp_path / "mistyped").fails_with("mistyped: cannot be read: no such file or directory")
     cli("prune", *SHORT, "--rounds", 1, "--share", 0.99, "--min-units", 9, "--json", "-o", tmp_path / "a",
         ).fails_with("dlrm: at most", "lower share, rounds or min_units")  # fmt: skip
     assert not list((tmp_path / "a").iterdir()), "other settings may follow"

@@ -100,6 +100,7 @@ def test_bad_input_is_one_line(cli: Any, weights: Path, tmp_path: Path) -> None:
     cli(*words, "--weights", weights, "--percentile", 0).fails_with("percentile must be above 0")
     cli(*words, "--weights", weights, "--seeds", 2).fails_with("--seeds")
     cli("quantize", "dlrm").fails_with("--data PATH is missing", "nasrec quantize --help")
+    cli("quantize", tmp_path / "mistyped").fails_with("mistyped: cannot be read: no such file or directory")
     (tmp_path / "g.ir").write_text("graph nothing")
     cli("inspect", tmp_path / "g.ir").fails_with("g.ir")
 

@@ -98,6 +98,7 @@ def test_every_architecture(cli: Any, options: Any, tmp_path: Path) -> None:
 def test_bad_input(cli: Any, options: Any, tmp_path: Path) -> None:
     run = ("-o", tmp_path / "run", "--json")
     cli("rank", *run).fails_with("--data PATH is missing")
+    cli("rank", "--supernet", tmp_path / "mistyped", *run).fails_with("mistyped: no such file or folder")
     cli("rank", "--contest", *run).fails_with("give --truth FILE")
     cli("rank", "--contest", "--truth", tmp_path / "none", *run).fails_with("none: cannot be read")
     cli("rank", *options, "--matrix", "--supernet", "x.pt", *run).fails_with("leave out --supernet")

@@ -162,6 +162,7 @@ def test_bad_settings(cli: Any, supernet: Path, tmp_path: Path, options: Any, wo
 def test_files_that_do_not_belong_together(cli: Any, supernet: Path, tmp_path: Path) -> None:
     run = ("-o", tmp_path / "run", "--json")
     cli("search", "--supernet", tmp_path / "no.pt", *DATA, *run).fails_with("no.pt: no such file")
+    cli("search", "--supernet", tmp_path / "mistyped", *run).fails_with("mistyped: no such file or folder")
     other = ("--data", "synth:avazu", "--rows", 500)
     cli("search", "--supernet", supernet, *other, *run).fails_with("give the data that it was trained on")
     torch.save({"weights": 1}, tmp_path / "other.pt")

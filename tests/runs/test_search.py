@@ -10,7 +10,7 @@ import pytest
 
 from nasrec import SearchSpace, Supernet, reports, runs
 from nasrec.data import ClickLog, Splits, synthesize
-from nasrec.errors import SearchError, TrainError
+from nasrec.errors import RunError, SearchError, TrainError
 from nasrec.search import Journal, Trial
 from nasrec.supernet import save
 from nasrec.train import TrainConfig, TrainingRecipe
@@ -138,3 +138,5 @@ def test_bad_options(
 def test_rows_that_nothing_names(supernet: Path, tmp_path: Path) -> None:
     with pytest.raises(SearchError, match="does not say which rows it was trained on"):
         runs.search(supernet, out=tmp_path / "run", options=RANDOM, progress=False)
+    with pytest.raises(RunError, match="mistyped: no such file or folder"):
+        runs.search(tmp_path / "mistyped", out=tmp_path / "run", options=RANDOM, progress=False)

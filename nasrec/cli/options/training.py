@@ -12,6 +12,7 @@ from nasrec.cli.usage import UsageError, number
 from nasrec.runs import settings
 from nasrec.runs.data import SETTINGS
 from nasrec.runs.inherit import is_run, open_run
+from nasrec.runs.model import load_architecture
 
 __all__ = ["add_options", "add_output", "merged"]
 
@@ -111,7 +112,7 @@ def merged(
 
     Raises:
         UsageError: what is to be trained, or on what, is missing; or --config is given beside a folder.
-        NasrecError: the file or the folder cannot be read.
+        NasrecError: the file or the folder cannot be read, or GENOTYPE names nothing.
     """
     names = (*settings.KNOWN, *own)
     given = {name: value for name in names if (value := getattr(args, name, None)) is not None}
@@ -128,6 +129,8 @@ def merged(
         values = inherited | values
     for name, what in (("genotype", "GENOTYPE"), ("data", "--data PATH")):
         if name not in values:
+            if name == "data":  # a run's folder would say it, so a mistyped one is the fault to tell
+                load_architecture(values["genotype"])
             raise UsageError(f"nasrec {command}: {what} is missing; see 'nasrec {command} --help'")
     return values
 
