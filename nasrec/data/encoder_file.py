@@ -18,7 +18,7 @@ from nasrec.data.schema import Schema
 from nasrec.data.vocabulary import Vocabulary
 from nasrec.errors import DataError
 from nasrec.io.atomic import ensure_directory, write_bytes, write_text
-from nasrec.io.json import json_text, read_json
+from nasrec.io.json import json_text, read_json, require_format
 
 __all__ = ["NAME", "read", "write"]
 
@@ -60,10 +60,7 @@ def read(folder: Path) -> tuple[Schema, tuple[Vocabulary, ...], str, tuple[str, 
     path = folder / NAME
     values = read_json(path, DataError)
     try:
-        if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise DataError("is no file of an encoder")
-        if values.get("version") != VERSION:
-            raise DataError(f"is of version {format_value(values.get('version'))}, this program reads {VERSION}")
+        require_format(values, FORMAT, VERSION, "an encoder", DataError)
         found = _content(values)
     except DataError as failure:
         raise DataError(f"{format_path(str(path))}: {failure}") from None

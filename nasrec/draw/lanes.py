@@ -52,10 +52,7 @@ def lanes_of(outputs: Sequence[float], readings: Sequence[Reading]) -> list[Lane
     lanes = []
     for bottom, top, source, live_top in sorted(spans, key=lambda span: (span[0] - span[1], span[2])):
         column = 0
-        while column < len(columns) and not all(
-            bottom < other_top - DISTANCE or top > other_bottom + DISTANCE
-            for other_bottom, other_top in columns[column]
-        ):
+        while column < len(columns) and not _free(bottom, top, columns[column]):
             column += 1
         if column == len(columns):
             columns.append([])

@@ -22,7 +22,7 @@ from nasrec.estimator.fitted import FittedModel
 from nasrec.estimator.trainer import Candidate
 from nasrec.genotype import Genotype
 from nasrec.io.atomic import ensure_directory, write_text
-from nasrec.io.json import json_text, read_json
+from nasrec.io.json import json_text, read_json, require_format
 from nasrec.lowering.graphs import features_of, read_graph
 
 __all__ = ["State", "load", "plain_params", "save"]
@@ -95,10 +95,7 @@ def load(folder: Path, known: Collection[str]) -> tuple[dict[str, Any], State]:
     path = folder / NAME
     values = read_json(path, EstimatorError)
     try:
-        if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise EstimatorError("is no file of a classifier")
-        if values.get("version") != VERSION:
-            raise EstimatorError(f"is of version {format_value(values.get('version'))}, this program reads {VERSION}")
+        require_format(values, FORMAT, VERSION, "a classifier", EstimatorError)
         params, file, rest = _read(values, known)
     except NasrecError as failure:
         raise EstimatorError(f"{format_path(str(path))}: {failure}") from None

@@ -17,7 +17,7 @@ from nasrec.checks import format_path, format_value
 from nasrec.errors import NasrecError
 from nasrec.io.atomic import checked_path, failure_reason
 
-__all__ = ["json_text", "parse_json", "read_json", "read_text"]
+__all__ = ["json_text", "parse_json", "read_json", "read_text", "require_format"]
 
 MAX_BYTES = 1 << 24
 """Largest file that is read: far above any specification, so that a wrong path is named instead of parsed."""
@@ -106,6 +106,14 @@ def parse_json(text: str, error: type[NasrecError]) -> Any:
         ) from None
     except RecursionError:
         raise error("is nested too deeply") from None
+
+
+def require_format(values: Any, name: str, version: int, what: str, error: type[NasrecError]) -> None:
+    """Raises `error` unless the value is an object with these "format" and "version"; `what` it is not then."""
+    if not isinstance(values, dict) or values.get("format") != name:
+        raise error(f"is no file of {what}")
+    if values.get("version") != version:
+        raise error(f"is of version {format_value(values.get('version'))}, this program reads {version}")
 
 
 def json_text(value: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nasrec.errors import DataError
-from nasrec.io.json import json_text, parse_json, read_json
+from nasrec.io.json import json_text, parse_json, read_json, require_format
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,22 @@ def test_numbers_without_a_word_in_json_become_null() -> None:
     text = json_text(value)
     assert json.loads(text) == {"a": None, "2": [None, 1.5], "c": [1, "x\n[ 1 ]"]}
     assert json_text({"curve": [1, 2.5, -3e-7]}).splitlines()[1].strip() == '"curve": [1, 2.5, -3e-07]'
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([], "is no file of a thing"),
+        ({"version": 2}, "is no file of a thing"),
+        ({"format": "other", "version": 2}, "is no file of a thing"),
+        ({"format": "thing"}, "is of version None, this program reads 2"),
+        ({"format": "thing", "version": 3}, "is of version 3, this program reads 2"),
+        ({"format": "thing", "version": 2}, None),
+    ],
+)
+def test_format_and_version(values: object, words: str | None) -> None:
+    if words is None:
+        require_format(values, "thing", 2, "a thing", DataError)
+        return
+    with pytest.raises(DataError, match=words):
+        require_format(values, "thing", 2, "a thing", DataError)

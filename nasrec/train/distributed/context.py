@@ -154,10 +154,6 @@ class DistributedContext:
                     "command and the same rows"
                 )
 
-    def require_equal(self, what: str, value: str) -> None:
-        """Raise `TrainError` unless all ranks were given the same text."""
-        self.require_same({what: value})
-
     def barrier(self) -> None:
         """Until all ranks are here."""
         self.sum((0.0,))
