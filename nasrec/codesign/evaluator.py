@@ -27,6 +27,7 @@ from nasrec.search.evaluator import (
     in_steps,
     latency_ms,
     own_measure,
+    own_names,
     scores_of,
 )
 from nasrec.search.objectives import Goal
@@ -75,12 +76,8 @@ class DesignEvaluator:
         on_chip: Callable[[Genotype, Hardware], Values] | None = None,
     ) -> None:
         self._goal, self._chips = goal, Chips(hardware)
-        wanted, own = goal.names, [name for name in goal.names if ":" in name]
-        known = (*COSTS, LATENCY, *IN_MEMORY, *SCORES, *ON_CHIP)
-        if unknown := [name for name in wanted if name not in known and name not in own]:
-            raise SearchError(
-                f"{unknown[0]!r} is no value that is measured; known are {', '.join(known)} and package.module:function"
-            )
+        wanted = goal.names
+        own = own_names(wanted, (*COSTS, LATENCY, *IN_MEMORY, *SCORES, *ON_CHIP))
         self._graph: Callable[[Genotype], Graph] = kept(lambda genotype: graph_of(genotype, features), KEPT_GRAPHS)
         self._steps: list[Callable[[Design], Values]] = []
         if any(name in COSTS for name in wanted):

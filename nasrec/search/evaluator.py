@@ -6,7 +6,7 @@ import importlib
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ __all__ = [
     "in_steps",
     "latency_ms",
     "own_measure",
+    "own_names",
     "scores_of",
 ]
 
@@ -83,12 +84,7 @@ class Evaluator:
         self._hardware = hardware
         self._steps: list[Measure] = []
         wanted = goal.names
-        own = [name for name in wanted if ":" in name]
-        known = (*COSTS, LATENCY, *IN_MEMORY, *SCORES)
-        if unknown := [name for name in wanted if name not in known and name not in own]:
-            raise SearchError(
-                f"{unknown[0]!r} is no value that is measured; known are {', '.join(known)} and package.module:function"
-            )
+        own = own_names(wanted, (*COSTS, LATENCY, *IN_MEMORY, *SCORES))
         if any(name in COSTS for name in wanted):
             self._steps.append(self._costs)
         if any(name in IN_MEMORY for name in wanted):
@@ -175,6 +171,19 @@ def latency_ms(genotype: Genotype, features: FeatureSpec, batch: int, rounds: in
             model(dense, sparse)
             times.append(time.perf_counter() - started)
     return 1e3 * statistics.median(times)
+
+
+def own_names(names: Iterable[str], known: Sequence[str]) -> list[str]:
+    """Those that name a user's function. Raises `SearchError` where another is not known."""
+    own = []
+    for name in names:
+        if ":" in name:
+            own.append(name)
+        elif name not in known:
+            raise SearchError(
+                f"{name!r} is no value that is measured; known are {', '.join(known)} and package.module:function"
+            )
+    return own
 
 
 def own_measure(name: str) -> Callable[[Any], Mapping[str, float]]:
